@@ -1,1 +1,25 @@
-//! Letterlock core.
+//! The portable core of Letterlock.
+//!
+//! Everything that must be the same on all sides: the MIME split and join, the document model,
+//! OpenPGP, the key manager, sealing, the store trait, the replica (one account's truth on one
+//! device), the sync engine and the sending policy. It compiles natively and for
+//! `wasm32-unknown-unknown`.
+//!
+//! Invariant: no sockets, no files, no clock reading, no globals. Octets, answers, `now` and
+//! randomness come in as arguments; effects go out as values.
+//!
+//! Suggested reading order is the order of the modules below.
+
+pub mod account;
+pub mod auth;
+pub mod id;
+pub mod keys;
+pub mod mime;
+pub mod model;
+pub mod openpgp;
+pub mod portable;
+pub mod replica;
+pub mod seal;
+pub mod sending;
+pub mod store;
+pub mod sync;
