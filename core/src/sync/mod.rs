@@ -1,1 +1,3 @@
-//! (being written)
+//! Sans-IO exchange of sealed documents with the provider.
+
+pub mod wire;
