@@ -106,6 +106,9 @@ pub struct Unwrapped {
 }
 
 /// Wraps `root_key` under `material`, which must have the entropy of a key already.
+///
+/// # Panics
+/// Never: 32 octets are within the cipher's limit.
 pub fn wrap_root_key(
     material: &[u8],
     account: AccountId,
