@@ -26,14 +26,20 @@ enum Probe {
 }
 
 const fn program(package: &'static str, name: &'static str) -> Requirement {
-    Requirement { package, probe: Probe::Program(name) }
+    Requirement {
+        package,
+        probe: Probe::Program(name),
+    }
 }
 
 /// What compiling needs: SQLCipher is compiled from C against the system's OpenSSL.
 pub(crate) const BUILD: &[Requirement] = &[
     program("build-essential", "cc"),
     program("pkg-config", "pkg-config"),
-    Requirement { package: "libssl-dev", probe: Probe::Library("libcrypto") },
+    Requirement {
+        package: "libssl-dev",
+        probe: Probe::Library("libcrypto"),
+    },
 ];
 
 /// What the tests drive: a browser, mail programs, an independent OpenPGP implementation.
@@ -48,8 +54,14 @@ pub(crate) const TEST: &[Requirement] = &[
 
 /// Debian's own compiler with its sources, from which the wasm32 standard library is built.
 pub(crate) const WASM: &[Requirement] = &[
-    Requirement { package: "rustc-web", probe: Probe::File("/usr/bin/rustc") },
-    Requirement { package: "cargo-web", probe: Probe::File("/usr/bin/cargo") },
+    Requirement {
+        package: "rustc-web",
+        probe: Probe::File("/usr/bin/rustc"),
+    },
+    Requirement {
+        package: "cargo-web",
+        probe: Probe::File("/usr/bin/cargo"),
+    },
     Requirement {
         package: "rust-web-src",
         probe: Probe::File("/usr/lib/rustlib/src/rust/library/std/Cargo.toml"),
@@ -58,7 +70,10 @@ pub(crate) const WASM: &[Requirement] = &[
         package: "libstd-rust-web-dev",
         probe: Probe::File("/usr/lib/rustlib/x86_64-unknown-linux-gnu/lib"),
     },
-    Requirement { package: "lld-22", probe: Probe::File("/usr/lib/llvm-22/bin/lld") },
+    Requirement {
+        package: "lld-22",
+        probe: Probe::File("/usr/lib/llvm-22/bin/lld"),
+    },
 ];
 
 /// Installs what is missing of `requirements`, or says how.
@@ -101,7 +116,11 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         return Ok(());
     }
     let mut update = Command::new("apt-get");
-    step("refresh the package lists", "usually 10 s", update.args(["-q", "update"]))?;
+    step(
+        "refresh the package lists",
+        "usually 10 s",
+        update.args(["-q", "update"]),
+    )?;
     step(&title, "usually under a minute", &mut apt_install(packages))
 }
 

@@ -28,12 +28,21 @@ const TASKS: &[&str] = &["run", "test", "lint", "web", "setup", "exec", "help"];
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Help,
-    Run { arguments: Vec<String> },
-    Test { part: Option<Part>, filter: Option<String> },
+    Run {
+        arguments: Vec<String>,
+    },
+    Test {
+        part: Option<Part>,
+        filter: Option<String>,
+    },
     Lint,
-    Web { flavour: Flavour },
+    Web {
+        flavour: Flavour,
+    },
     Setup,
-    Exec { command: Vec<String> },
+    Exec {
+        command: Vec<String>,
+    },
 }
 
 impl Task {
@@ -44,13 +53,20 @@ impl Task {
         };
         match task.as_str() {
             "help" | "--help" | "-h" => Ok(Self::Help),
-            "run" => Ok(Self::Run { arguments: after_dashes("run", rest)? }),
+            "run" => Ok(Self::Run {
+                arguments: after_dashes("run", rest)?,
+            }),
             "test" => parse_test(rest),
             "lint" => no_more("lint", rest).map(|()| Self::Lint),
             "web" => parse_web(rest),
             "setup" => no_more("setup", rest).map(|()| Self::Setup),
-            "exec" => Ok(Self::Exec { command: after_dashes("exec", rest)? }),
-            unknown => bail!("there is no command `{unknown}`; {}", nearest(unknown, TASKS)),
+            "exec" => Ok(Self::Exec {
+                command: after_dashes("exec", rest)?,
+            }),
+            unknown => bail!(
+                "there is no command `{unknown}`; {}",
+                nearest(unknown, TASKS)
+            ),
         }
     }
 }
@@ -65,10 +81,15 @@ fn parse_test(words: &[String]) -> Result<Task> {
             None => (word.as_str(), None),
         };
         if flag == "--only" {
-            let name = value.or_else(|| words.next().map(String::as_str)).unwrap_or_default();
+            let name = value
+                .or_else(|| words.next().map(String::as_str))
+                .unwrap_or_default();
             part = Some(Part::parse(name)?);
         } else if word.starts_with('-') {
-            bail!("`test` has no flag `{word}`; {}", nearest(flag, &["--only"]));
+            bail!(
+                "`test` has no flag `{word}`; {}",
+                nearest(flag, &["--only"])
+            );
         } else if let Some(first) = filter.replace(word.clone()) {
             bail!("`test` takes one filter, not both `{first}` and `{word}`");
         }
@@ -80,7 +101,10 @@ fn parse_web(words: &[String]) -> Result<Task> {
     let mut flavour = Flavour::Quick;
     for word in words {
         if word != "--release" {
-            bail!("`web` has no flag `{word}`; {}", nearest(word, &["--release"]));
+            bail!(
+                "`web` has no flag `{word}`; {}",
+                nearest(word, &["--release"])
+            );
         }
         flavour = Flavour::Release;
     }
@@ -105,7 +129,10 @@ fn no_more(task: &str, words: &[String]) -> Result<()> {
 
 /// A sentence that offers the valid word most like `unknown`.
 pub(crate) fn nearest(unknown: &str, valid: &[&str]) -> String {
-    match valid.iter().min_by_key(|candidate| distance(unknown, candidate)) {
+    match valid
+        .iter()
+        .min_by_key(|candidate| distance(unknown, candidate))
+    {
         Some(candidate) => format!("the nearest is `{candidate}` (all: {})", valid.join(", ")),
         None => "there is none".to_owned(),
     }
@@ -120,7 +147,9 @@ fn distance(left: &str, right: &str) -> usize {
         diagonal.push(0);
         for (pair, to) in diagonal.windows(2).zip(right.chars()) {
             let [corner, above] = pair else { continue };
-            before = (before + 1).min(above + 1).min(corner + usize::from(from != to));
+            before = (before + 1)
+                .min(above + 1)
+                .min(corner + usize::from(from != to));
             row.push(before);
         }
     }
@@ -141,17 +170,45 @@ mod tests {
         check("", Task::Help);
         check("lint", Task::Lint);
         check("run", Task::Run { arguments: vec![] });
-        check("run -- --web 127.0.0.1:0", Task::Run {
-            arguments: vec!["--web".into(), "127.0.0.1:0".into()],
-        });
-        check("test", Task::Test { part: None, filter: None });
-        check("test --only wasm store", Task::Test {
-            part: Some(Part::Wasm),
-            filter: Some("store".into()),
-        });
-        check("test --only=system", Task::Test { part: Some(Part::System), filter: None });
-        check("web --release", Task::Web { flavour: Flavour::Release });
-        check("exec -- trunk build", Task::Exec { command: vec!["trunk".into(), "build".into()] });
+        check(
+            "run -- --web 127.0.0.1:0",
+            Task::Run {
+                arguments: vec!["--web".into(), "127.0.0.1:0".into()],
+            },
+        );
+        check(
+            "test",
+            Task::Test {
+                part: None,
+                filter: None,
+            },
+        );
+        check(
+            "test --only wasm store",
+            Task::Test {
+                part: Some(Part::Wasm),
+                filter: Some("store".into()),
+            },
+        );
+        check(
+            "test --only=system",
+            Task::Test {
+                part: Some(Part::System),
+                filter: None,
+            },
+        );
+        check(
+            "web --release",
+            Task::Web {
+                flavour: Flavour::Release,
+            },
+        );
+        check(
+            "exec -- trunk build",
+            Task::Exec {
+                command: vec!["trunk".into(), "build".into()],
+            },
+        );
     }
 
     #[test]

@@ -27,7 +27,12 @@ impl<'a> BundleCache<'a> {
     pub(crate) fn new(paths: &'a Paths, source: String) -> Self {
         let directory = paths.cache.join("bundles");
         let stamp = directory.join(format!("{}.stamp", paths.clone_key()));
-        Self { dist: &paths.dist, directory, stamp, source }
+        Self {
+            dist: &paths.dist,
+            directory,
+            stamp,
+            source,
+        }
     }
 
     /// Whether `dist/` holds this bundle, untouched.
@@ -56,7 +61,9 @@ impl<'a> BundleCache<'a> {
     /// Puts what Trunk has just built into the cache.
     pub(crate) fn keep(&self, flavour: &str) -> Result<()> {
         let bundle = self.bundle(flavour);
-        let partial = self.directory.join(format!("partial-{}", std::process::id()));
+        let partial = self
+            .directory
+            .join(format!("partial-{}", std::process::id()));
         copy_directory(self.dist, &partial)?;
         if fs::rename(&partial, &bundle).is_err() {
             // Another clone was first; both are made from the same source.
@@ -107,7 +114,9 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     let mut files = Vec::new();
     collect(from, &mut files)?;
     for file in files {
-        let name = file.strip_prefix(from).context("a file outside its directory")?;
+        let name = file
+            .strip_prefix(from)
+            .context("a file outside its directory")?;
         let copy = to.join(name);
         let parent = copy.parent().context("a file without a directory")?;
         fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;

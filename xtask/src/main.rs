@@ -15,6 +15,7 @@ mod licenses;
 mod lint;
 mod paths;
 mod run;
+mod rust_source;
 mod spdx;
 mod step;
 mod test;

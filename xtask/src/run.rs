@@ -4,10 +4,10 @@
 use anyhow::{Context as _, Result};
 use std::os::unix::process::CommandExt as _;
 
+use crate::apt;
 use crate::paths::Paths;
 use crate::step::{cargo, program, step};
 use crate::web::{self, Flavour};
-use crate::apt;
 
 pub(crate) fn run(paths: &Paths, arguments: &[String]) -> Result<()> {
     apt::ensure(apt::BUILD)?;

@@ -40,7 +40,10 @@ pub(crate) fn clean_environment(command: &mut Command) {
 }
 
 /// Runs one step with its output shown; `usually` says how long it takes when it has work to do.
-#[expect(clippy::disallowed_methods, reason = "xtask is a shell, and shells measure time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "xtask is a shell, and shells measure time"
+)]
 pub(crate) fn step(name: &str, usually: &str, command: &mut Command) -> Result<()> {
     println!("==> {name} ({usually})");
     let start = Instant::now();
@@ -49,7 +52,10 @@ pub(crate) fn step(name: &str, usually: &str, command: &mut Command) -> Result<(
         .status()
         .with_context(|| format!("step `{name}`: can not start `{program}`"))?;
     if !status.success() {
-        bail!("step `{name}` failed: `{}` ended with {status}", shown(command));
+        bail!(
+            "step `{name}` failed: `{}` ended with {status}",
+            shown(command)
+        );
     }
     println!("    {name}: {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
@@ -57,12 +63,20 @@ pub(crate) fn step(name: &str, usually: &str, command: &mut Command) -> Result<(
 
 /// Runs a program quietly and returns what it wrote, or why it failed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let Output { status, stdout, stderr } = command
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
         .output()
         .with_context(|| format!("can not start `{}`", shown(command)))?;
     if !status.success() {
         let reason = String::from_utf8_lossy(&stderr);
-        bail!("`{}` ended with {status}: {}", shown(command), reason.trim());
+        bail!(
+            "`{}` ended with {status}: {}",
+            shown(command),
+            reason.trim()
+        );
     }
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
@@ -97,6 +111,10 @@ pub(crate) fn find_on_path(name: &str) -> Option<PathBuf> {
 
 fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
+    words.extend(
+        command
+            .get_args()
+            .map(|word| word.to_string_lossy().into_owned()),
+    );
     words.join(" ")
 }

@@ -106,7 +106,11 @@ fn wasm(paths: &Paths, filter: Option<&str>) -> Result<()> {
         .args(["test", "--package", "letterlock-web", "--tests"])
         .args(["--target", "wasm32-unknown-unknown"])
         .args(filter);
-    step("tests in headless Chromium", "first time 3 minutes, after a change 30 s", &mut command)
+    step(
+        "tests in headless Chromium",
+        "first time 3 minutes, after a change 30 s",
+        &mut command,
+    )
 }
 
 fn system(paths: &Paths, filter: Option<&str>) -> Result<()> {

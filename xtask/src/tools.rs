@@ -49,8 +49,7 @@ impl Tool {
             return Ok(());
         }
         let prefix = self.prefix(paths);
-        std::fs::create_dir_all(&prefix)
-            .with_context(|| format!("create {}", prefix.display()))?;
+        std::fs::create_dir_all(&prefix).with_context(|| format!("create {}", prefix.display()))?;
         let mut command = program(paths, "cargo");
         command
             .env_remove("CARGO_TARGET_DIR")
@@ -58,7 +57,13 @@ impl Tool {
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
-            .args(["install", "--quiet", "--locked", "--no-default-features", "--root"])
+            .args([
+                "install",
+                "--quiet",
+                "--locked",
+                "--no-default-features",
+                "--root",
+            ])
             .arg(&prefix)
             .args([self.package, "--version", self.version]);
         step(
@@ -73,6 +78,9 @@ impl Tool {
     }
 
     fn prefix(&self, paths: &Paths) -> PathBuf {
-        paths.cache.join("tools").join(format!("{}-{}", self.package, self.version))
+        paths
+            .cache
+            .join("tools")
+            .join(format!("{}-{}", self.package, self.version))
     }
 }

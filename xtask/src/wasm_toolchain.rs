@@ -65,7 +65,10 @@ impl WasmToolchain {
         directories.extend(overlay.iter().map(|overlay| overlay.join("bin")));
         directories.push(tools::WASM_BINDGEN.directory(paths));
         directories.push(tools::TRUNK.directory(paths));
-        Ok(Self { directories, overlay })
+        Ok(Self {
+            directories,
+            overlay,
+        })
     }
 
     /// A program that compiles for the browser when it calls `cargo`.
@@ -82,7 +85,9 @@ impl WasmToolchain {
             .find(|candidate| candidate.is_file())
             .with_context(|| format!("no program `{name}` on PATH"))?;
         let mut command = step::program(paths, found);
-        command.env("PATH", &path).env("CARGO_TARGET_DIR", &paths.target_wasm);
+        command
+            .env("PATH", &path)
+            .env("CARGO_TARGET_DIR", &paths.target_wasm);
         if let Some(overlay) = &self.overlay {
             command
                 .env("RUSTC", overlay.join("bin/rustc"))
@@ -126,7 +131,10 @@ fn forced() -> Result<Option<Origin>> {
 fn target_installed() -> bool {
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]));
     sysroot.is_ok_and(|sysroot| {
-        let lib = Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).join("lib");
+        let lib = Path::new(sysroot.trim())
+            .join("lib/rustlib")
+            .join(TARGET)
+            .join("lib");
         fs::read_dir(lib).is_ok_and(|mut entries| entries.next().is_some())
     })
 }
@@ -169,7 +177,8 @@ fn ensure_overlay(paths: &Paths) -> Result<PathBuf> {
     let directory = paths.cache.join("toolchain");
     fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
     let lock = fs::File::create(directory.join("lock")).context("create the toolchain's lock")?;
-    lock.lock().context("wait for another set-up of the toolchain")?;
+    lock.lock()
+        .context("wait for another set-up of the toolchain")?;
     if !overlay.is_dir() {
         compiler.build_overlay(paths, &directory, &overlay)?;
     }
@@ -198,7 +207,10 @@ impl DebianCompiler {
         Ok(Self {
             release: field("release")?.to_owned(),
             commit: field("commit-hash")?.chars().take(9).collect(),
-            llvm: field("LLVM version")?.chars().take_while(char::is_ascii_digit).collect(),
+            llvm: field("LLVM version")?
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect(),
         })
     }
 
@@ -232,17 +244,25 @@ impl DebianCompiler {
             "source.debian.directory='/usr/lib/rustlib/src/rust/library/vendor'",
         ]);
         step(
-            &format!("compile Rust {}'s standard library for {TARGET}", self.release),
+            &format!(
+                "compile Rust {}'s standard library for {TARGET}",
+                self.release
+            ),
             "once, usually 1 minute",
             &mut command,
         )?;
         let partial = directory.join("partial");
         remove_directory(&partial)?;
-        self.fill_overlay(&seed, &partial, overlay).context("put the sysroot overlay together")?;
+        self.fill_overlay(&seed, &partial, overlay)
+            .context("put the sysroot overlay together")?;
         fs::rename(&partial, overlay)
             .with_context(|| format!("rename {} to {}", partial.display(), overlay.display()))?;
         remove_directory(&seed)?;
-        println!("    wasm toolchain: {} ({})", overlay.display(), paths.cache.display());
+        println!(
+            "    wasm toolchain: {} ({})",
+            overlay.display(),
+            paths.cache.display()
+        );
         Ok(())
     }
 
@@ -263,7 +283,10 @@ impl DebianCompiler {
             }
         }
         let debian = Path::new(DEBIAN_RUSTLIB);
-        symlink(debian.join(HOST).join("lib"), rustlib.join(HOST).join("lib"))?;
+        symlink(
+            debian.join(HOST).join("lib"),
+            rustlib.join(HOST).join("lib"),
+        )?;
         symlink(debian.join("etc"), rustlib.join("etc"))?;
         symlink(debian.join("src"), rustlib.join("src"))?;
         for entry in fs::read_dir(debian.join(HOST).join("bin"))? {
@@ -284,7 +307,10 @@ impl DebianCompiler {
 /// finds its sysroot by resolving its own path.)
 fn write_wrapper(path: &Path, name: &str, overlay: &Path) -> Result<()> {
     let sysroot = overlay.display();
-    fs::write(path, format!("#!/bin/sh\nexec /usr/bin/{name} --sysroot '{sysroot}' \"$@\"\n"))?;
+    fs::write(
+        path,
+        format!("#!/bin/sh\nexec /usr/bin/{name} --sysroot '{sysroot}' \"$@\"\n"),
+    )?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
@@ -312,7 +338,10 @@ fn build_std_environment(command: &mut Command, seed: &Path) {
         .env("RUSTC", "/usr/bin/rustc")
         .env("RUSTC_BOOTSTRAP", "1")
         // Fat LTO later needs the bitcode.
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-Cembed-bitcode=yes");
+        .env(
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+            "-Cembed-bitcode=yes",
+        );
 }
 
 fn remove_directory(directory: &Path) -> Result<()> {

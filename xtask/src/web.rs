@@ -41,7 +41,11 @@ pub(crate) fn bundle(paths: &Paths, flavour: Flavour) -> Result<()> {
     }
     let inputs: Vec<PathBuf> = INPUTS.iter().map(|input| paths.root.join(input)).collect();
     let source = fingerprint(&paths.root, &inputs)?;
-    let versions = format!("{}-{}", tools::TRUNK.version(), tools::WASM_BINDGEN.version());
+    let versions = format!(
+        "{}-{}",
+        tools::TRUNK.version(),
+        tools::WASM_BINDGEN.version()
+    );
     let cache = BundleCache::new(paths, format!("{source}-{versions}"));
     let acceptable: &[Flavour] = match flavour {
         Flavour::Quick => &[Flavour::Quick, Flavour::Release],
@@ -87,8 +91,7 @@ fn build(paths: &Paths, flavour: Flavour) -> Result<()> {
 
 /// `dist/` must exist for the server to compile, even before there is anything in it.
 pub(crate) fn ensure_dist_exists(paths: &Paths) -> Result<()> {
-    std::fs::create_dir_all(&paths.dist)
-        .with_context(|| format!("create {}", paths.dist.display()))
+    std::fs::create_dir_all(&paths.dist).with_context(|| format!("create {}", paths.dist.display()))
 }
 
 impl Flavour {
