@@ -52,15 +52,15 @@ pub(crate) const TEST: &[Requirement] = &[
     program("python3", "python3"),
 ];
 
-/// Debian's own compiler with its sources, from which the wasm32 standard library is built.
+/// Debian's own compiler (probed by package: /usr/bin/rustc may be an older one) with its sources, from which the wasm32 standard library is built.
 pub(crate) const WASM: &[Requirement] = &[
     Requirement {
         package: "rustc-web",
-        probe: Probe::File("/usr/bin/rustc"),
+        probe: Probe::File("/usr/share/doc/rustc-web"),
     },
     Requirement {
         package: "cargo-web",
-        probe: Probe::File("/usr/bin/cargo"),
+        probe: Probe::File("/usr/share/doc/cargo-web"),
     },
     Requirement {
         package: "rust-web-src",
@@ -128,7 +128,14 @@ fn apt_install(packages: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
     command
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["-qq", "install", "-y", "--no-install-recommends"])
+        // Debian's compiler conflicts with other packages of Rust: rather fail than remove those.
+        .args([
+            "-qq",
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "--no-remove",
+        ])
         .args(packages);
     command
 }

@@ -10,6 +10,7 @@
 mod apt;
 mod arguments;
 mod bundle_cache;
+mod debian_sysroot;
 mod fingerprint;
 mod licenses;
 mod lint;

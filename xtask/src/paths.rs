@@ -68,10 +68,8 @@ impl Paths {
             .with_context(|| format!("create {}", directory.display()))?;
         let kept = directory.join(name);
         let partial = directory.join(format!("{name}.{}", std::process::id()));
-        if std::fs::hard_link(built, &partial).is_err() {
-            std::fs::copy(built, &partial)
-                .with_context(|| format!("copy {} to {}", built.display(), partial.display()))?;
-        }
+        std::fs::copy(built, &partial)
+            .with_context(|| format!("copy {} to {}", built.display(), partial.display()))?;
         std::fs::rename(&partial, &kept)
             .with_context(|| format!("rename {} to {}", partial.display(), kept.display()))?;
         Ok(kept)

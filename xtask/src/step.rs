@@ -2,7 +2,7 @@
 //! by which name it failed.
 
 use anyhow::{Context as _, Result, bail};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -37,6 +37,31 @@ pub(crate) fn clean_environment(command: &mut Command) {
             command.env_remove(name);
         }
     }
+    match library_path() {
+        Some(path) => command.env("LD_LIBRARY_PATH", path),
+        None => command.env_remove("LD_LIBRARY_PATH"),
+    };
+}
+
+/// `LD_LIBRARY_PATH` as it was before cargo put xtask's and the compiler's directories into it.
+fn library_path() -> Option<OsString> {
+    let inherited = std::env::var_os("LD_LIBRARY_PATH")?;
+    let own = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.to_path_buf()));
+    let rustup = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
+    let added = [own, rustup];
+    let kept: Vec<PathBuf> = std::env::split_paths(&inherited)
+        .filter(|entry| {
+            !added
+                .iter()
+                .flatten()
+                .any(|directory| entry.starts_with(directory))
+        })
+        .collect();
+    std::env::join_paths(kept)
+        .ok()
+        .filter(|path| !path.is_empty())
 }
 
 /// Runs one step with its output shown; `usually` says how long it takes when it has work to do.
