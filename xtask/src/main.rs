@@ -15,6 +15,7 @@ mod fingerprint;
 mod licenses;
 mod lint;
 mod paths;
+mod prune;
 mod run;
 mod rust_source;
 mod spdx;

@@ -13,6 +13,7 @@ use std::fs;
 use crate::apt;
 use crate::arguments::nearest;
 use crate::paths::Paths;
+use crate::prune::prune;
 use crate::step::{cargo, step};
 use crate::wasm_toolchain::WasmToolchain;
 use crate::web::{self, Flavour};
@@ -64,6 +65,7 @@ pub(crate) fn test(paths: &Paths, only: Option<Part>, filter: Option<&str>) -> R
     if wanted(Part::System) {
         system(paths, filter)?;
     }
+    prune(paths);
     Ok(())
 }
 
