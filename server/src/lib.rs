@@ -1,1 +1,9 @@
-//! Letterlock server.
+//! Letterlock's server: the provider that cannot read mail, the bridge for mail programs, and
+//! both together as a demo.
+//!
+//! Invariant: provider and bridge never share a code path to secrets; `demo` alone names both.
+//!
+//! Suggested reading order is the order of the modules below.
+
+pub mod smtp;
+pub mod bridge;

@@ -1,0 +1,6 @@
+//! The user's own machine: loopback listeners for mail programs, keys unlocked in memory, the
+//! replica on SQLite, and the loops that exchange sealed documents and mail with the provider.
+//!
+//! Invariant: nothing from `provider` is named here; the two talk HTTP only.
+
+pub mod sqlite_store;
