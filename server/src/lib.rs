@@ -5,5 +5,6 @@
 //!
 //! Suggested reading order is the order of the modules below.
 
+pub mod config;
 pub mod smtp;
 pub mod bridge;

@@ -3,4 +3,6 @@
 //!
 //! Invariant: nothing from `provider` is named here; the two talk HTTP only.
 
+pub mod lock;
 pub mod sqlite_store;
+pub mod app_password;

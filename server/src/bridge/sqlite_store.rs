@@ -269,7 +269,7 @@ fn commit(writer: &mut Connection, path: &Path, batch: &Batch) -> Result<(), Sto
     for op in &batch.ops {
         match op {
             Op::Put(table, key, value) => {
-                put(&transaction, *table, key, value).map_err(at(table.name()))?
+                put(&transaction, *table, key, value).map_err(at(table.name()))?;
             }
             Op::Delete(table, key) => {
                 delete(&transaction, *table, key).map_err(at(table.name()))?;

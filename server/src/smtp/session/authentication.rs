@@ -125,15 +125,15 @@ fn text(octets: &[u8]) -> Option<Zeroizing<String>> {
 /// ```text
 /// message = [authzid] UTF8NUL authcid UTF8NUL passwd      ; RFC 4616 2
 /// ```
-/// Acting for somebody else is not offered: an `authzid` must be the `authcid`.
+/// Acting for somebody else is not offered: an `authzid` must be the `authcid`, the user name.
 fn plain(octets: &[u8]) -> Option<Credentials> {
     let mut parts = octets.splitn(3, |octet| *octet == 0);
-    let (authzid, authcid, password) = (parts.next()?, parts.next()?, parts.next()?);
-    if password.contains(&0) || !(authzid.is_empty() || authzid == authcid) {
+    let (acting_for, username, password) = (parts.next()?, parts.next()?, parts.next()?);
+    if password.contains(&0) || !(acting_for.is_empty() || acting_for == username) {
         return None;
     }
     Some(Credentials {
-        username: text(authcid)?.to_string(),
+        username: text(username)?.to_string(),
         password: text(password)?,
     })
 }

@@ -83,7 +83,7 @@ async fn talk(protocol: Protocol, pieces: &[&[u8]]) -> (String, Vec<(Envelope, V
             }
             let _closed = write.shutdown().await;
         };
-        let (_, read) = tokio::join!(send, read.read_to_end(&mut said));
+        let ((), read) = tokio::join!(send, read.read_to_end(&mut said));
         read.unwrap();
         String::from_utf8(said).unwrap()
     };
@@ -100,13 +100,15 @@ async fn transcript(protocol: Protocol, text: &str) -> Vec<(Envelope, Vec<u8>)> 
     let sent = lines
         .iter()
         .filter_map(|line| line.strip_prefix("C:"))
-        .map(|line| format!("{}\r\n", line.strip_prefix(' ').unwrap_or(line)))
-        .collect::<String>();
+        .map(|line| [line.strip_prefix(' ').unwrap_or(line), "\r\n"].concat())
+        .collect::<Vec<_>>()
+        .concat();
     let expected = lines
         .iter()
         .filter_map(|line| line.strip_prefix("S: "))
-        .map(|line| format!("{line}\r\n"))
-        .collect::<String>();
+        .map(|line| [line, "\r\n"].concat())
+        .collect::<Vec<_>>()
+        .concat();
     let (said, delivered) = talk(protocol, &[sent.as_bytes()]).await;
     assert_eq!(said, expected);
     delivered
