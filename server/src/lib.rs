@@ -5,6 +5,9 @@
 //!
 //! Suggested reading order is the order of the modules below.
 
+pub mod clock;
+pub mod shutdown;
 pub mod config;
 pub mod smtp;
+pub mod provider;
 pub mod bridge;
