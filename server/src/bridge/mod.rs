@@ -6,3 +6,4 @@
 pub mod lock;
 pub mod sqlite_store;
 pub mod app_password;
+pub mod provider_client;

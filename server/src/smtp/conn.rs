@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +18,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::data::{DataDecoder, Message, Progress};
 use super::reply::{Refusal, Reply};
 use super::session::{Action, Answer, Session, Wants};
 use super::{Credentials, Envelope, IDLE_TIMEOUT_SECS, MAX_SESSIONS, Policy};
+use crate::shutdown::Shutdown;
 
 /// Octets read at once.
 const READ_OCTETS: usize = 16 * 1024;
@@ -54,22 +55,21 @@ pub trait Handler: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<Result<(), Refusal>>> + Send;
 }
 
-/// Accepts connections until `shutdown`, each served in a task of `tracker`.
+/// Accepts connections until `shutdown`, each served in a task of its own.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     policy: Policy,
     handler: Arc<H>,
-    tracker: TaskTracker,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
 ) {
     let seats = Arc::new(Semaphore::new(MAX_SESSIONS));
     loop {
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.token.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let mut stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (mut stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
@@ -84,19 +84,21 @@ pub async fn serve<H: Handler>(
             let _closed = stream.shutdown().await;
             continue;
         };
-        let (policy, handler, shutdown) = (policy.clone(), Arc::clone(&handler), shutdown.clone());
-        tracker.spawn(async move {
+        let (policy, handler) = (policy.clone(), Arc::clone(&handler));
+        let token = shutdown.token.clone();
+        shutdown.spawn(async move {
             let _seat = seat;
-            if let Err(error) = run(stream, policy, &*handler, &shutdown).await {
+            if let Err(error) = run(stream, Some(peer), policy, &*handler, &token).await {
                 tracing::debug!(%error, "an SMTP connection broke");
             }
         });
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. `peer` is where it comes from, for the trace field.
 pub async fn run<S, H>(
     stream: S,
+    peer: Option<IpAddr>,
     policy: Policy,
     handler: &H,
     shutdown: &CancellationToken,
@@ -106,7 +108,7 @@ where
     H: Handler,
 {
     let max_message_octets = policy.max_message_octets;
-    let mut session = Session::new(policy);
+    let mut session = Session::new(policy, peer);
     let mut wire = Wire::new(stream);
     let mut decoder: Option<DataDecoder> = None;
     loop {

@@ -15,6 +15,8 @@ pub mod reply;
 pub mod session;
 pub mod conn;
 
+use std::net::IpAddr;
+
 use letterlock_core::id::Address;
 use zeroize::Zeroizing;
 
@@ -66,6 +68,8 @@ pub struct Policy {
 pub struct Envelope {
     /// What the client called itself in `LHLO` or `EHLO`.
     pub client_name: String,
+    /// Where the client connects from.
+    pub peer: Option<IpAddr>,
     /// The account that logged in; none for LMTP.
     pub submitter: Option<Address>,
     /// Where failure reports go.

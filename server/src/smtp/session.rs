@@ -18,6 +18,7 @@ mod authentication;
 mod tests;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use letterlock_core::id::Address;
 
@@ -98,6 +99,7 @@ pub enum Wants {
 #[derive(Debug)]
 pub struct Session {
     policy: Policy,
+    peer: Option<IpAddr>,
     state: State,
     client_name: String,
     account: Option<Address>,
@@ -108,7 +110,7 @@ pub struct Session {
 
 impl Session {
     /// Begins with the greeting.
-    pub fn new(policy: Policy) -> Self {
+    pub fn new(policy: Policy, peer: Option<IpAddr>) -> Self {
         let service = match policy.protocol {
             Protocol::Lmtp => "LMTP",
             Protocol::Submission => "ESMTP",
@@ -116,6 +118,7 @@ impl Session {
         let greeting = Reply::plain(220, format!("{} {service} Letterlock", policy.host_name));
         Self {
             policy,
+            peer,
             state: State::Greeted,
             client_name: String::new(),
             account: None,
@@ -280,6 +283,7 @@ impl Session {
         let transaction = Transaction {
             envelope: Envelope {
                 client_name: self.client_name.clone(),
+                peer: self.peer,
                 submitter: self.account.clone(),
                 reverse_path: mail.reverse_path,
                 forward_paths: Vec::new(),

@@ -88,7 +88,7 @@ async fn talk(protocol: Protocol, pieces: &[&[u8]]) -> (String, Vec<(Envelope, V
         String::from_utf8(said).unwrap()
     };
     let server_side = async {
-        let _result = run(server, policy(protocol), &recorder, &shutdown).await;
+        let _result = run(server, None, policy(protocol), &recorder, &shutdown).await;
     };
     let (said, ()) = tokio::join!(client_side, server_side);
     (said, recorder.delivered.into_inner().unwrap())
@@ -353,7 +353,7 @@ async fn shutdown_and_silence_say_421() {
     let shutdown = CancellationToken::new();
     shutdown.cancel();
     let recorder = Recorder::default();
-    run(server, policy(Protocol::Lmtp), &recorder, &shutdown)
+    run(server, None, policy(Protocol::Lmtp), &recorder, &shutdown)
         .await
         .unwrap();
     let mut said = String::new();
