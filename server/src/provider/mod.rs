@@ -10,8 +10,6 @@
 mod db;
 mod mx;
 mod api;
-#[cfg(test)]
-mod tests;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};

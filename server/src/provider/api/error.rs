@@ -126,9 +126,11 @@ impl From<SubmitError> for ApiError {
                     Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_local", &message)
                 }
                 DeliverError::TooLarge => Self::too_large(),
-                DeliverError::NoCertificate | DeliverError::Encryption => {
-                    Self::new(StatusCode::SERVICE_UNAVAILABLE, "undeliverable_now", &message)
-                }
+                DeliverError::NoCertificate | DeliverError::Encryption => Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "undeliverable_now",
+                    &message,
+                ),
                 DeliverError::Storage(error) => Self::from(&*error),
             },
         }

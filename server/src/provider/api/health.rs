@@ -21,7 +21,9 @@ pub(super) async fn health(
 ) -> Result<Json<Health>, ApiError> {
     provider
         .db
-        .read(|transaction, _| accounts::provider_value(transaction, crate::provider::SERVER_SECRET))
+        .read(|transaction, _| {
+            accounts::provider_value(transaction, crate::provider::SERVER_SECRET)
+        })
         .await?;
     Ok(Json(Health {
         status: "ok",

@@ -65,7 +65,10 @@ impl LogIns {
 
     fn expire(&mut self, now: Timestamp) {
         let limit = now.as_millis().saturating_sub(LOG_IN_MS);
-        while let Some((_, id)) = self.order.pop_front_if(|(since, _)| since.as_millis() < limit) {
+        while let Some((_, id)) = self
+            .order
+            .pop_front_if(|(since, _)| since.as_millis() < limit)
+        {
             self.waiting.remove(&id);
         }
     }
@@ -123,7 +126,11 @@ pub(super) async fn finish(
         .take(&request.session.0, now);
     let Some(log_in) = log_in else {
         let message = "this log-in took too long: begin again";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "log_in_expired", message));
+        return Err(ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "log_in_expired",
+            message,
+        ));
     };
     log_in
         .state

@@ -90,7 +90,11 @@ pub(super) async fn push(
         return Err(ApiError::malformed("too many documents or removals"));
     }
     let account = session.account;
-    let envelopes = request.documents.into_iter().map(ByteBuf::into_vec).collect();
+    let envelopes = request
+        .documents
+        .into_iter()
+        .map(ByteBuf::into_vec)
+        .collect();
     let documents = read_documents(&provider, account, envelopes).await?;
     let blobs = provider.db.blobs().clone();
     let outcome = provider
@@ -168,12 +172,15 @@ pub(super) async fn read_documents(
         headers.push(header);
     }
     let values = provider.db.stage(envelopes).await?;
-    let documents = headers.into_iter().zip(values).map(|(header, envelope)| Document {
-        document: header.document,
-        collection: header.collection,
-        revision: header.revision.get(),
-        envelope,
-    });
+    let documents = headers
+        .into_iter()
+        .zip(values)
+        .map(|(header, envelope)| Document {
+            document: header.document,
+            collection: header.collection,
+            revision: header.revision.get(),
+            envelope,
+        });
     Ok(documents.collect())
 }
 

@@ -36,7 +36,9 @@ pub(crate) fn insert(
             ":file": file,
         })?;
     transaction
-        .prepare_cached("UPDATE accounts SET incoming_count = incoming_count + 1 WHERE account = ?")?
+        .prepare_cached(
+            "UPDATE accounts SET incoming_count = incoming_count + 1 WHERE account = ?",
+        )?
         .execute([account.as_bytes()])?;
     Ok(generation)
 }

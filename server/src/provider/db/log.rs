@@ -46,7 +46,7 @@ pub(super) fn next_generation(
 }
 
 /// The account's last generation; 0 for none.
-pub(crate) fn current_generation(
+fn current_generation(
     transaction: &Transaction<'_>,
     account: AccountId,
 ) -> Result<Generation, TxError> {
@@ -145,7 +145,11 @@ impl Change {
     }
 
     fn cost(&self) -> usize {
-        let size = if self.kind == Kind::Removed { 0 } else { self.stored.size };
+        let size = if self.kind == Kind::Removed {
+            0
+        } else {
+            self.stored.size
+        };
         size.saturating_add(ENTRY_OVERHEAD)
     }
 

@@ -18,8 +18,6 @@ pub(crate) mod keys;
 pub(crate) mod documents;
 pub(crate) mod incoming;
 pub(crate) mod queue;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,10 +27,10 @@ use letterlock_core::id::{AccountId, Generation};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{Semaphore, watch};
 
-pub use error::DbError;
 pub(crate) use blobs::{BlobId, Blobs, Staged, Stored, Value, sync_folder, write_durably};
+pub use error::DbError;
 pub(crate) use error::TxError;
-pub(crate) use log::{Changes, changed_since, current_generation};
+pub(crate) use log::{Changes, changed_since};
 
 /// Connections that read at the same time.
 const READERS: usize = 4;

@@ -115,7 +115,10 @@ impl Provider {
         now: Timestamp,
     ) -> Vec<Result<(), DeliverError>> {
         if message.len() > MAX_MESSAGE_OCTETS {
-            return recipients.iter().map(|_| Err(DeliverError::TooLarge)).collect();
+            return recipients
+                .iter()
+                .map(|_| Err(DeliverError::TooLarge))
+                .collect();
         }
         let found = match self.resolve(recipients.to_vec()).await {
             Ok(found) => found,
@@ -132,7 +135,10 @@ impl Provider {
         let mut results = Vec::with_capacity(recipients.len());
         for (address, found) in recipients.iter().zip(found) {
             let result = match self.known(address, found) {
-                Ok(recipient) => self.seal_for(recipient, address.clone(), plain.clone()).await,
+                Ok(recipient) => {
+                    self.seal_for(recipient, address.clone(), plain.clone())
+                        .await
+                }
                 Err(error) => Err(error),
             };
             results.push(result.map(|mail| sealed.push(mail)));
@@ -208,8 +214,15 @@ fn seal(
     OsRng.fill_bytes(&mut id);
     let id = IncomingId::new(id);
     let reverse_path = plain.reverse_path.as_ref();
-    let fields =
-        trace::fields(&plain.peer, &plain.host, reverse_path, address, id, plain.now).into_bytes();
+    let fields = trace::fields(
+        &plain.peer,
+        &plain.host,
+        reverse_path,
+        address,
+        id,
+        plain.now,
+    )
+    .into_bytes();
     let mut sealed = Vec::with_capacity(plain.message.len() + fields.len() + 1024);
     encrypt::to_recipient_streaming(
         &certificate,

@@ -71,7 +71,12 @@ pub(crate) fn fields(
 fn origin(peer: &Peer) -> String {
     // A name from a stranger must not become a field of its own.
     let tame = |c: &char| c.is_ascii_alphanumeric() || "-._:[]".contains(*c);
-    let name: String = peer.name.chars().filter(tame).take(MAX_PEER_NAME_OCTETS).collect();
+    let name: String = peer
+        .name
+        .chars()
+        .filter(tame)
+        .take(MAX_PEER_NAME_OCTETS)
+        .collect();
     let name = if name.is_empty() { "unknown" } else { &name };
     match peer.ip {
         Some(IpAddr::V4(ip)) => format!("from {name} ([{ip}]) "),
@@ -91,7 +96,10 @@ fn date_time(now: Timestamp) -> String {
     let second = now.as_secs().rem_euclid(86_400);
     let (year, month, day) = civil(days);
     let name = |names: &[&'static str], at: i64| {
-        usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or("Jan")
+        usize::try_from(at)
+            .ok()
+            .and_then(|at| names.get(at).copied())
+            .unwrap_or("Jan")
     };
     format!(
         "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} +0000",
@@ -114,7 +122,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
