@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use letterlock_core::id::Address;
 use serde::Serialize;
 
 use crate::provider::Provider;
@@ -45,7 +46,7 @@ impl Relay {
             forward_paths: mail
                 .forward_paths
                 .iter()
-                .map(|path| path.as_str())
+                .map(Address::as_str)
                 .collect(),
         };
         let sidecar = serde_json::to_vec_pretty(&sidecar)
