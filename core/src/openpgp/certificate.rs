@@ -185,6 +185,22 @@ impl Certificate {
         complete.then(|| packets.to_bytes().ok()).flatten()
     }
 
+    /// Both certificates of one key as one: all that either has, revocations above all. A
+    /// certificate of another key changes nothing.
+    #[must_use]
+    pub fn merge(&self, other: &Self) -> Self {
+        if self.fingerprint != other.fingerprint {
+            return self.clone();
+        }
+        let ours = self.verified.packets();
+        let whole = certificate::union(ours, other.verified.packets());
+        let revoked = certificate::with_revocations(ours, other.verified.packets());
+        // Too many parts together: then at least nothing revoked comes to life again.
+        Self::from_packets(whole)
+            .or_else(|_| Self::from_packets(revoked))
+            .unwrap_or_else(|_| self.clone())
+    }
+
     pub(super) fn verified(&self) -> &Verified {
         &self.verified
     }

@@ -22,7 +22,7 @@ pub mod protection;
 pub mod secret_certificate;
 pub mod sign;
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 
 pub use certificate::Certificate;
 pub use fingerprint::{Fingerprint, Issuer};

@@ -25,7 +25,7 @@
 //! Invariant: fields of these names are removed from whatever comes in before ours are added, so
 //! a reader that sees one knows who wrote it.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -359,7 +359,7 @@ fn percent_encode(text: &str) -> String {
         if octet.is_ascii_alphanumeric() || b"-._~@+".contains(&octet) {
             out.push(char::from(octet));
         } else {
-            out.push_str(&format!("%{octet:02X}"));
+            let _ = write!(out, "%{octet:02X}");
         }
     }
     out

@@ -73,10 +73,21 @@ impl SecretCertificate {
         now: Timestamp,
         rng: &mut (impl CryptoRng + RngCore),
     ) -> Result<Self, SecretCertificateError> {
+        Self::generate_expiring(address, name, None, now, rng)
+    }
+
+    /// The same, to expire so many seconds after `now`.
+    pub fn generate_expiring(
+        address: &Address,
+        name: Option<&str>,
+        lifetime_secs: Option<u32>,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<Self, SecretCertificateError> {
         let user_id = user_id(address, name)?;
         let created = PgpTimestamp::from_secs(policy::seconds(now));
-        let secret =
-            generate(&user_id, created, rng).map_err(|_| SecretCertificateError::Generation)?;
+        let secret = generate(&user_id, created, lifetime_secs, rng)
+            .map_err(|_| SecretCertificateError::Generation)?;
         Self::from_packets(secret)
     }
 
@@ -190,6 +201,7 @@ fn unlock(
 fn generate<R: CryptoRng + RngCore>(
     user_id: &str,
     created: PgpTimestamp,
+    lifetime_secs: Option<u32>,
     rng: &mut R,
 ) -> pgp::errors::Result<SignedSecretKey> {
     let primary_type = KeyType::Ed25519Legacy;
@@ -203,7 +215,7 @@ fn generate<R: CryptoRng + RngCore>(
     let subkey = SecretSubkey::new(PublicSubkey::from_inner(inner)?, private)?;
 
     let user_id = UserId::from_str(pgp::types::PacketHeaderVersion::default(), user_id)?;
-    let certification = self_signature(&primary, created)?.sign_certification(
+    let certification = self_signature(&primary, created, lifetime_secs)?.sign_certification(
         &primary,
         primary.public_key(),
         &Password::empty(),
@@ -231,6 +243,7 @@ fn generate<R: CryptoRng + RngCore>(
 fn self_signature(
     primary: &SecretKey,
     created: PgpTimestamp,
+    lifetime_secs: Option<u32>,
 ) -> pgp::errors::Result<SignatureConfig> {
     let mut flags = KeyFlags::default();
     flags.set_certify(true);
@@ -266,6 +279,12 @@ fn self_signature(
             compression.into_iter().collect(),
         ))?,
     ]);
+    if let Some(secs) = lifetime_secs {
+        let lifetime = SubpacketData::KeyExpirationTime(pgp::types::Duration::from_secs(secs));
+        config
+            .hashed_subpackets
+            .push(Subpacket::critical(lifetime)?);
+    }
     Ok(config)
 }
 

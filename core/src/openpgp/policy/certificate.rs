@@ -319,6 +319,51 @@ pub(in crate::openpgp) fn verify(
     Ok(Verified(packets))
 }
 
+/// All packets of both certificates of one key (check 22).
+pub(in crate::openpgp) fn union(
+    ours: &SignedPublicKey,
+    theirs: &SignedPublicKey,
+) -> SignedPublicKey {
+    let mut whole = with_revocations(ours, theirs);
+    add_missing(
+        &mut whole.details.direct_signatures,
+        &theirs.details.direct_signatures,
+    );
+    for user in &theirs.details.users {
+        match whole
+            .details
+            .users
+            .iter_mut()
+            .find(|known| known.id == user.id)
+        {
+            Some(known) => add_missing(&mut known.signatures, &user.signatures),
+            None => whole.details.users.push(user.clone()),
+        }
+    }
+    for subkey in &theirs.public_subkeys {
+        match whole
+            .public_subkeys
+            .iter_mut()
+            .find(|known| known.key == subkey.key)
+        {
+            Some(known) => add_missing(&mut known.signatures, &subkey.signatures),
+            None => whole.public_subkeys.push(subkey.clone()),
+        }
+    }
+    whole
+}
+
+/// Our packets and their revocations of the primary key.
+pub(in crate::openpgp) fn with_revocations(
+    ours: &SignedPublicKey,
+    theirs: &SignedPublicKey,
+) -> SignedPublicKey {
+    let mut revoked = ours.clone();
+    let theirs = &theirs.details.revocation_signatures;
+    add_missing(&mut revoked.details.revocation_signatures, theirs);
+    revoked
+}
+
 /// Whether all issuer hints of a signature, wherever they stand, name this key (checks 4 and 9).
 pub(super) fn names(signature: &Signature, key: &(impl KeyDetails + ?Sized)) -> bool {
     let fingerprint = key.fingerprint();
@@ -439,4 +484,12 @@ fn key_flags(signature: &Signature) -> Option<pgp::packet::KeyFlags> {
         .hashed_subpackets()
         .any(|subpacket| matches!(subpacket.data, SubpacketData::KeyFlags(_)));
     stated.then(|| signature.key_flags())
+}
+
+fn add_missing(known: &mut Vec<Signature>, more: &[Signature]) {
+    for signature in more {
+        if !known.contains(signature) {
+            known.push(signature.clone());
+        }
+    }
 }
