@@ -265,10 +265,7 @@ fn unsigned<T: TryFrom<i64>>(number: i64) -> Result<T, TxError> {
 type Columns = (i64, Option<Vec<u8>>, Option<BlobId>);
 
 /// Splits a value into its columns `size, value, file`, and gives the file to the transaction.
-fn columns(
-    value: Value,
-    effects: &mut Effects,
-) -> Result<Columns, TxError> {
+fn columns(value: Value, effects: &mut Effects) -> Result<Columns, TxError> {
     Ok(match value {
         Value::Inline(octets) => (length(octets.len())?, Some(octets), None),
         Value::File(staged) => {
