@@ -3,3 +3,4 @@
 pub mod clock;
 pub mod shutdown;
 pub mod provider;
+pub mod imap;
