@@ -23,6 +23,8 @@ pub mod utf7;
 pub mod view;
 #[cfg(test)]
 mod transcripts;
+#[cfg(test)]
+mod clients;
 
 pub use accounts::{Accounts, LoginRefused};
 pub use conn::{Clock, Server, serve};
