@@ -1,5 +1,13 @@
-//! Letterlock's server: the provider, the bridge, and the demo that runs both.
+//! Letterlock's server: the provider that cannot read mail, the bridge for mail programs, and
+//! both together as a demo.
+//!
+//! Invariant: provider and bridge never share a code path to secrets; `demo` alone names both.
+//!
+//! Suggested reading order is the order of the modules below.
 
 pub mod clock;
 pub mod shutdown;
+pub mod config;
+pub mod smtp;
 pub mod provider;
+pub mod bridge;

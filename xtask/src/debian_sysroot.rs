@@ -94,7 +94,8 @@ impl DebianCompiler {
     }
 
     fn build_overlay(&self, directory: &Path, overlay: &Path) -> Result<()> {
-        let seed = directory.join("seed");
+        // Kept until the end, so that an interrupted build is taken up again.
+        let seed = directory.join(format!("seed-{}-{}", self.release, self.commit));
         write_seed(&seed)?;
         let mut command = Command::new("/usr/bin/cargo");
         build_std_environment(&mut command, &seed);
@@ -153,7 +154,11 @@ impl DebianCompiler {
         )?;
         symlink(debian.join("etc"), rustlib.join("etc"))?;
         symlink(debian.join("src"), rustlib.join("src"))?;
-        for entry in fs::read_dir(debian.join(HOST).join("bin"))? {
+        // Absent unless package rust-web-llvm is installed; nothing in it is needed for wasm32.
+        for entry in fs::read_dir(debian.join(HOST).join("bin"))
+            .into_iter()
+            .flatten()
+        {
             let entry = entry?;
             symlink(entry.path(), host_bin.join(entry.file_name()))?;
         }
@@ -183,7 +188,6 @@ fn write_wrapper(path: &Path, name: &str, overlay: &Path) -> Result<()> {
 fn write_seed(seed: &Path) -> Result<()> {
     const MANIFEST: &str = "[package]\nname = \"std-seed\"\nversion = \"0.0.0\"\n\
                             edition = \"2021\"\n[workspace]\n";
-    remove_directory(seed)?;
     fs::create_dir_all(seed.join("src"))
         .and_then(|()| fs::write(seed.join("Cargo.toml"), MANIFEST))
         .and_then(|()| fs::write(seed.join("src/lib.rs"), "#![no_std]\n"))

@@ -55,9 +55,7 @@ impl<S: Store> Replica<S> {
             return Err(ReplicaError::TooManyFlags);
         }
         let mut change = self.begin(now).await;
-        let message = change
-            .store_message(raw, Protection::default(), None)
-            .await?;
+        let message = change.store_message(raw, Protection::NONE, None).await?;
         let id = PlacementId::new(change.random());
         let arrival = Arrival {
             id,

@@ -376,11 +376,11 @@ impl<'a, S: Store> Change<'a, S> {
 
     fn touch(&mut self, mailbox: MailboxId) -> Result<ModSeq, ReplicaError> {
         let mod_seq = self.mod_seq()?;
-        if let Some(mut row) = self.mailbox(mailbox) {
-            if row.highest_mod_seq != mod_seq {
-                row.highest_mod_seq = mod_seq;
-                self.put_mailbox(row);
-            }
+        if let Some(mut row) = self.mailbox(mailbox)
+            && row.highest_mod_seq != mod_seq
+        {
+            row.highest_mod_seq = mod_seq;
+            self.put_mailbox(row);
         }
         Ok(mod_seq)
     }

@@ -30,7 +30,7 @@ pub struct IncomingMessage {
 
 /// What an incoming message became.
 #[derive(Debug)]
-pub(crate) struct TakenIn<'a> {
+pub(crate) struct Arrived<'a> {
     /// The message as mail programs get it.
     pub(crate) rendered: &'a [u8],
     /// The message as it was received, if that is another one.
@@ -61,7 +61,7 @@ impl<S: Store> Replica<S> {
     pub(crate) async fn take_in(
         &self,
         incoming: &IncomingMessage,
-        taken: TakenIn<'_>,
+        taken: Arrived<'_>,
         now: Timestamp,
     ) -> Result<Option<MessageHash>, ReplicaError> {
         let mut change = self.begin(now).await;
@@ -80,11 +80,7 @@ impl<S: Store> Replica<S> {
             change.write(&Document::Contact(Box::new(contact))).await?;
         }
         let received_as = match taken.received {
-            Some(raw) => Some(
-                change
-                    .store_message(raw, Protection::default(), None)
-                    .await?,
-            ),
+            Some(raw) => Some(change.store_message(raw, Protection::NONE, None).await?),
             None => None,
         };
         let message = change

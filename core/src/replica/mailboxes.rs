@@ -59,10 +59,10 @@ impl<S: Store> Replica<S> {
         if change.id_of(to).is_some() {
             return Err(ReplicaError::MailboxExists);
         }
-        if let Some(parent) = to.parent() {
-            if change.id_of(&parent).is_none() {
-                change.create_with_parents(&parent).await?;
-            }
+        if let Some(parent) = to.parent()
+            && change.id_of(&parent).is_none()
+        {
+            change.create_with_parents(&parent).await?;
         }
         if from.is_inbox() {
             let target = change.create_fresh(to.clone()).await?;

@@ -43,6 +43,7 @@ use crate::store::{Store, StoreError, Table};
 
 pub use append::{Appended, Copied};
 pub use fetch::Message;
+pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
 pub use outbox::{OutboxEntry, OutboxProblem};
 pub use remote::PendingPush;

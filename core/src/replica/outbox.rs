@@ -130,9 +130,7 @@ impl<S: Store> Replica<S> {
         change.batch.delete(Table::Outbox, *entry.id.as_bytes());
         let id = PlacementId::new(*entry.id.as_bytes());
         if change.whereabouts(id).is_none() {
-            let message = change
-                .store_message(report, Protection::default(), None)
-                .await?;
+            let message = change.store_message(report, Protection::NONE, None).await?;
             let arrival = Arrival {
                 id,
                 mailbox,

@@ -155,10 +155,10 @@ impl<S: Store> Replica<S> {
             }
             // Changed here while the batch was on its way, unless a pull has settled it.
             let document = self.open_document(*id, &current)?;
-            if let Some(Base(base)) = change.pending(&document, *id).await? {
-                if base.is_none_or(|(known, _)| known < *revision) {
-                    change.write_over(*id, &document, Base(Some((*revision, *hash))))?;
-                }
+            if let Some(Base(base)) = change.pending(&document, *id).await?
+                && base.is_none_or(|(known, _)| known < *revision)
+            {
+                change.write_over(*id, &document, Base(Some((*revision, *hash))))?;
             }
         }
         change.commit().await

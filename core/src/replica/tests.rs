@@ -170,10 +170,10 @@ async fn exchange(
         }
     }
     for incoming in device.incoming(100).await.unwrap() {
-        let taken = incoming::TakenIn {
+        let taken = incoming::Arrived {
             rendered: &incoming.message,
             received: None,
-            protection: Protection::default(),
+            protection: Protection::NONE,
             contact: None,
         };
         device.take_in(&incoming, taken, NOW).await.unwrap();

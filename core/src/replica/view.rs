@@ -80,15 +80,14 @@ impl View {
     pub(crate) fn apply(&mut self, delta: Delta) {
         self.counters = delta.counters;
         for (id, row) in delta.mailboxes {
-            match self.mailboxes.get_mut(&id) {
-                Some(state) => state.row = row,
-                None => {
-                    let state = MailboxState {
-                        row,
-                        placements: BTreeMap::new(),
-                    };
-                    self.mailboxes.insert(id, state);
-                }
+            if let Some(state) = self.mailboxes.get_mut(&id) {
+                state.row = row
+            } else {
+                let state = MailboxState {
+                    row,
+                    placements: BTreeMap::new(),
+                };
+                self.mailboxes.insert(id, state);
             }
         }
         for ((mailbox, uid), row) in delta.placements {
