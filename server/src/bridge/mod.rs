@@ -16,4 +16,5 @@ pub mod sync_loop;
 pub mod outgoing;
 pub mod delivery_report;
 pub mod submission;
+pub mod imap;
 pub mod web_ui;
