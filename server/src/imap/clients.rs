@@ -19,9 +19,15 @@ const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/clients")
 async fn python_imaplib_reads_and_writes() {
     let port = listen().await;
     let mut command = Command::new("python3");
-    command.arg(Path::new(DATA).join("imaplib_smoke.py")).arg(port.to_string());
+    command
+        .arg(Path::new(DATA).join("imaplib_smoke.py"))
+        .arg(port.to_string());
     let output = finished(command).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -29,7 +35,9 @@ async fn curl_lists_and_fetches() {
     let port = listen().await;
     let run = async |arguments: &[&str]| {
         let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--user", "alice:sesame"]).args(arguments);
+        command
+            .args(["--silent", "--show-error", "--user", "alice:sesame"])
+            .args(arguments);
         finished(command).await
     };
     if Command::new("curl").arg("--version").output().is_err() {
@@ -38,7 +46,11 @@ async fn curl_lists_and_fetches() {
     let letter = Path::new(DATA).join("letter.eml");
     let inbox = format!("imap://127.0.0.1:{port}/INBOX");
     let put = run(&["-T", &letter.to_string_lossy(), &inbox]).await;
-    assert!(put.status.success(), "{}", String::from_utf8_lossy(&put.stderr));
+    assert!(
+        put.status.success(),
+        "{}",
+        String::from_utf8_lossy(&put.stderr)
+    );
     let list = run(&[&format!("imap://127.0.0.1:{port}/")]).await;
     assert!(String::from_utf8_lossy(&list.stdout).contains("\"/\" Drafts"));
     let got = run(&[&format!("{inbox};UID=1")]).await;
@@ -56,7 +68,11 @@ async fn mbsync_syncs_both_ways() {
     std::fs::create_dir_all(mail.join("INBOX/cur")).unwrap();
     std::fs::create_dir_all(mail.join("INBOX/new")).unwrap();
     std::fs::create_dir_all(mail.join("INBOX/tmp")).unwrap();
-    std::fs::copy(Path::new(DATA).join("letter.eml"), mail.join("INBOX/cur/1.x:2,S")).unwrap();
+    std::fs::copy(
+        Path::new(DATA).join("letter.eml"),
+        mail.join("INBOX/cur/1.x:2,S"),
+    )
+    .unwrap();
     let mail = mail.display();
     let config = format!(
         "IMAPStore far\nHost 127.0.0.1\nPort {port}\nUser alice\nPass sesame\nSSLType None\n\
@@ -68,7 +84,11 @@ async fn mbsync_syncs_both_ways() {
     std::fs::write(&path, config).unwrap();
     for _ in 0..2 {
         let mut command = Command::new("mbsync");
-        command.arg("-c").arg(&path).arg("all").env("HOME", folder.path());
+        command
+            .arg("-c")
+            .arg(&path)
+            .arg("all")
+            .env("HOME", folder.path());
         let output = finished(command).await;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
@@ -102,6 +122,9 @@ async fn listen() -> u16 {
 
 async fn finished(mut command: Command) -> Output {
     let run = tokio::task::spawn_blocking(move || command.output());
-    let output = tokio::time::timeout(Duration::from_secs(60), run).await;
-    output.expect("the program hangs").unwrap().expect("the program starts")
+    let output = tokio::time::timeout(Duration::from_mins(1), run).await;
+    output
+        .expect("the program hangs")
+        .unwrap()
+        .expect("the program starts")
 }

@@ -89,17 +89,26 @@ pub enum Command {
     /// RFC 5161: the names of capabilities.
     Enable(Vec<String>),
     /// RFC 3501 6.2.2, with the initial response of RFC 4959.
-    Authenticate { mechanism: String, initial: Option<Secret> },
+    Authenticate {
+        mechanism: String,
+        initial: Option<Secret>,
+    },
     /// RFC 3501 6.2.3.
     Login { user: Secret, password: Secret },
     /// RFC 3501 6.3.1 and 6.3.2.
-    Select { mailbox: MailboxArgument, access: Access },
+    Select {
+        mailbox: MailboxArgument,
+        access: Access,
+    },
     /// RFC 3501 6.3.3.
     Create(MailboxArgument),
     /// RFC 3501 6.3.4.
     Delete(MailboxArgument),
     /// RFC 3501 6.3.5.
-    Rename { from: MailboxArgument, to: MailboxArgument },
+    Rename {
+        from: MailboxArgument,
+        to: MailboxArgument,
+    },
     /// RFC 3501 6.3.6.
     Subscribe(MailboxArgument),
     /// RFC 3501 6.3.7.
@@ -111,7 +120,10 @@ pub enum Command {
     /// RFC 2342.
     Namespace,
     /// RFC 3501 6.3.10.
-    Status { mailbox: MailboxArgument, items: Vec<StatusItem> },
+    Status {
+        mailbox: MailboxArgument,
+        items: Vec<StatusItem>,
+    },
     /// RFC 3501 6.3.11.
     Append(AppendCommand),
     /// RFC 2177.
@@ -127,13 +139,22 @@ pub enum Command {
     /// RFC 3501 6.4.4.
     Search(SearchCommand),
     /// RFC 3501 6.4.5.
-    Fetch { messages: MessageSet, items: Vec<FetchItem> },
+    Fetch {
+        messages: MessageSet,
+        items: Vec<FetchItem>,
+    },
     /// RFC 3501 6.4.6.
     Store(StoreCommand),
     /// RFC 3501 6.4.7.
-    Copy { messages: MessageSet, to: MailboxArgument },
+    Copy {
+        messages: MessageSet,
+        to: MailboxArgument,
+    },
     /// RFC 6851.
-    Move { messages: MessageSet, to: MailboxArgument },
+    Move {
+        messages: MessageSet,
+        to: MailboxArgument,
+    },
 }
 
 /// The arguments of LIST (RFC 3501 6.3.8, RFC 5258 3).
@@ -151,7 +172,10 @@ pub struct ListCommand {
 
 /// Selection options (RFC 5258 3.1, RFC 6154 5.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "options that the RFC lets come in any mixture")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options that the RFC lets come in any mixture"
+)]
 pub struct ListSelection {
     /// Subscribed names, existing or not.
     pub subscribed: bool,

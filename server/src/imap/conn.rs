@@ -33,7 +33,7 @@ const READ_OCTETS: usize = 16 * 1024;
 /// Octets of answers after which they are written out.
 const HIGH_WATER: usize = 64 * 1024;
 /// How long a client may leave the connection full (a program that hangs, a dead machine).
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+pub const WRITE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Reads the time.
 pub type Clock = fn() -> Timestamp;
@@ -49,7 +49,11 @@ pub struct Server<A> {
 impl<A: Accounts> Server<A> {
     /// A server for these accounts.
     pub fn new(accounts: A, clock: Clock) -> Self {
-        Self { accounts, recents: Recents::default(), clock }
+        Self {
+            accounts,
+            recents: Recents::default(),
+            clock,
+        }
     }
 }
 
@@ -157,14 +161,22 @@ impl<A: Accounts> Connection<'_, A> {
         W: AsyncWrite + Unpin,
     {
         encode(response, &mut self.out);
-        if self.out.len() >= HIGH_WATER { self.flush(writer).await } else { Ok(()) }
+        if self.out.len() >= HIGH_WATER {
+            self.flush(writer).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn run_op(&mut self, op: Op) {
         // The session asks for storage only after a log-in.
         let Some(login) = &self.login else { return };
         let now = (self.server.clock)();
-        let context = ops::Context { account: &login.account, recents: &self.server.recents, now };
+        let context = ops::Context {
+            account: &login.account,
+            recents: &self.server.recents,
+            now,
+        };
         let outcome = Box::pin(ops::run(&context, op)).await;
         if let Err(OpError::Replica(error)) = &outcome {
             tracing::error!(%error, "an IMAP command failed inside the server");
@@ -173,9 +185,16 @@ impl<A: Accounts> Connection<'_, A> {
     }
 
     async fn log_in(&mut self, user: &Secret, password: &Secret) {
-        let answer = self.server.accounts.log_in(user.as_bytes(), password.as_bytes()).await;
+        let answer = self
+            .server
+            .accounts
+            .log_in(user.as_bytes(), password.as_bytes())
+            .await;
         let answer = answer.map(|account| {
-            self.login = Some(Login { news: account.subscribe(), account });
+            self.login = Some(Login {
+                news: account.subscribe(),
+                account,
+            });
         });
         self.session.handle_login(answer);
     }

@@ -6,8 +6,9 @@
 use letterlock_core::id::Timestamp;
 
 /// English month names (RFC 3501 9 `date-month`).
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 /// Seconds in a day.
 const DAY: i64 = 86_400;
 
@@ -53,7 +54,11 @@ impl Date {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         (year, month, day)
     }
@@ -61,7 +66,9 @@ impl Date {
 
 /// The number of a month from its English name, in any case.
 pub fn month(name: &str) -> Option<u32> {
-    let position = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(name))?;
+    let position = MONTHS
+        .iter()
+        .position(|month| month.eq_ignore_ascii_case(name))?;
     u32::try_from(position).ok()?.checked_add(1)
 }
 
@@ -87,7 +94,9 @@ pub fn parse_date_time(text: &str) -> Option<Timestamp> {
     let mut clock = words.next()?.split(':');
     let mut field = |limit: i64| {
         let text = clock.next().filter(|text| text.len() == 2)?;
-        text.parse::<i64>().ok().filter(|value| (0..=limit).contains(value))
+        text.parse::<i64>()
+            .ok()
+            .filter(|value| (0..=limit).contains(value))
     };
     let (hour, minute, second) = (field(23)?, field(59)?, field(60)?);
     let zone = words.next()?;
@@ -101,13 +110,18 @@ pub fn parse_date_time(text: &str) -> Option<Timestamp> {
     }
     let number = digits.parse::<u16>().ok().map(i64::from)?;
     let offset = sign * ((number / 100) * 3600 + (number % 100) * 60);
-    Some(Timestamp::from_secs(date.0 * DAY + hour * 3600 + minute * 60 + second - offset))
+    Some(Timestamp::from_secs(
+        date.0 * DAY + hour * 3600 + minute * 60 + second - offset,
+    ))
 }
 
 /// Writes `date-time` without its quotes, in UTC: an instant has no zone of its own.
 pub fn write_date_time(instant: Timestamp) -> String {
     let (year, month, day) = Date::of(instant).civil();
-    let name = usize::try_from(month - 1).ok().and_then(|at| MONTHS.get(at)).unwrap_or(&"Jan");
+    let name = usize::try_from(month - 1)
+        .ok()
+        .and_then(|at| MONTHS.get(at))
+        .unwrap_or(&"Jan");
     let second = instant.as_secs().rem_euclid(DAY);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{day:2}-{name}-{year:04} {hour:02}:{minute:02}:{second:02} +0000")
@@ -120,10 +134,26 @@ mod tests {
     #[test]
     fn instants_go_both_ways() {
         for (text, seconds, written) in [
-            ("17-Jul-1996 02:44:25 -0700", 837_596_665, "17-Jul-1996 09:44:25 +0000"),
-            (" 1-Jan-1970 00:00:00 +0000", 0, " 1-Jan-1970 00:00:00 +0000"),
-            ("29-Feb-2000 23:59:59 +0530", 951_848_999, "29-Feb-2000 18:29:59 +0000"),
-            ("31-Dec-1969 23:59:59 +0000", -1, "31-Dec-1969 23:59:59 +0000"),
+            (
+                "17-Jul-1996 02:44:25 -0700",
+                837_596_665,
+                "17-Jul-1996 09:44:25 +0000",
+            ),
+            (
+                " 1-Jan-1970 00:00:00 +0000",
+                0,
+                " 1-Jan-1970 00:00:00 +0000",
+            ),
+            (
+                "29-Feb-2000 23:59:59 +0530",
+                951_848_999,
+                "29-Feb-2000 18:29:59 +0000",
+            ),
+            (
+                "31-Dec-1969 23:59:59 +0000",
+                -1,
+                "31-Dec-1969 23:59:59 +0000",
+            ),
         ] {
             let instant = parse_date_time(text).unwrap();
             assert_eq!(instant, Timestamp::from_secs(seconds), "{text}");
@@ -133,8 +163,14 @@ mod tests {
 
     #[test]
     fn days_that_do_not_exist_are_refused() {
-        for bad in ["30-Feb-2000", "29-Feb-1900", "0-Jan-2000", "1-Foo-2000", "1-Jan-200", "1-Jan"]
-        {
+        for bad in [
+            "30-Feb-2000",
+            "29-Feb-1900",
+            "0-Jan-2000",
+            "1-Foo-2000",
+            "1-Jan-200",
+            "1-Jan",
+        ] {
             assert_eq!(parse_date(bad), None, "{bad}");
         }
         assert!(parse_date("1-jan-2000") < parse_date("02-JAN-2000"));
@@ -147,7 +183,10 @@ mod tests {
         for day in -146_097..146_097 {
             let (year, month, date) = Date(day).civil();
             let month = u32::try_from(month).unwrap();
-            assert_eq!(Date::new(year, month, u32::try_from(date).unwrap()), Some(Date(day)));
+            assert_eq!(
+                Date::new(year, month, u32::try_from(date).unwrap()),
+                Some(Date(day))
+            );
         }
     }
 }

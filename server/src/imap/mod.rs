@@ -25,6 +25,8 @@ pub mod view;
 mod transcripts;
 #[cfg(test)]
 mod clients;
+#[cfg(test)]
+mod agreement;
 
 pub use accounts::{Accounts, LoginRefused};
 pub use conn::{Clock, Server, serve};

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use letterlock_core::replica::Message;
 use letterlock_core::id::{MailboxName, SequenceNumber, Timestamp, Uid, UidValidity};
 use letterlock_core::model::{Flag, FlagSet, Role};
+use letterlock_core::replica::Message;
 
 use super::command::{SectionRequest, Tag};
 
@@ -84,28 +84,47 @@ pub struct Reply {
 impl Reply {
     /// `OK text`
     pub fn ok(text: &'static str) -> Self {
-        Self { condition: Condition::Ok, code: None, text: text.into() }
+        Self {
+            condition: Condition::Ok,
+            code: None,
+            text: text.into(),
+        }
     }
 
     /// `NO text`
     pub fn no(text: &'static str) -> Self {
-        Self { condition: Condition::No, code: None, text: text.into() }
+        Self {
+            condition: Condition::No,
+            code: None,
+            text: text.into(),
+        }
     }
 
     /// `BAD text`
     pub fn bad(text: &'static str) -> Self {
-        Self { condition: Condition::Bad, code: None, text: text.into() }
+        Self {
+            condition: Condition::Bad,
+            code: None,
+            text: text.into(),
+        }
     }
 
     /// `BYE text`
     pub fn bye(text: &'static str) -> Self {
-        Self { condition: Condition::Bye, code: None, text: text.into() }
+        Self {
+            condition: Condition::Bye,
+            code: None,
+            text: text.into(),
+        }
     }
 
     /// With a code.
     #[must_use]
     pub fn with(self, code: Code) -> Self {
-        Self { code: Some(code), ..self }
+        Self {
+            code: Some(code),
+            ..self
+        }
     }
 }
 

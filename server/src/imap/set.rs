@@ -69,7 +69,13 @@ pub fn write_set(numbers: impl IntoIterator<Item = u32>) -> String {
     }
     let texts: Vec<String> = ranges
         .into_iter()
-        .map(|(from, to)| if from == to { from.to_string() } else { format!("{from}:{to}") })
+        .map(|(from, to)| {
+            if from == to {
+                from.to_string()
+            } else {
+                format!("{from}:{to}")
+            }
+        })
         .collect();
     texts.join(",")
 }
@@ -89,7 +95,10 @@ mod tests {
 
     #[test]
     fn ranges_take_their_ends_in_any_order() {
-        let range = Range { from: Bound::Last, to: Bound::Number(7) };
+        let range = Range {
+            from: Bound::Last,
+            to: Bound::Number(7),
+        };
         assert_eq!(range.resolve(3), (3, 7));
         assert_eq!(range.resolve(9), (7, 9));
     }

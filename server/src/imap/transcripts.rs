@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::account::Account;
+use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::MemoryStore;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -39,7 +39,9 @@ impl Accounts for Alice {
     ) -> Result<Arc<Account<MemoryStore>>, LoginRefused> {
         match (user, password) {
             (b"alice", b"sesame") => Ok(Arc::clone(&self.0)),
-            (b"locked", _) => Err(LoginRefused::Locked { how: "Run `letterlock unlock`".into() }),
+            (b"locked", _) => Err(LoginRefused::Locked {
+                how: "Run `letterlock unlock`".into(),
+            }),
             _ => Err(LoginRefused::Wrong),
         }
     }
@@ -49,7 +51,11 @@ impl Accounts for Alice {
 pub(super) async fn new_account() -> Arc<Account<MemoryStore>> {
     let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &RootKey::from_octets([2; 32]));
     let address = Address::new("alice@letterlock.example").unwrap();
-    Arc::new(Account::open(MemoryStore::new(), address, keys, [3; 32], now()).await.unwrap())
+    Arc::new(
+        Account::open(MemoryStore::new(), address, keys, [3; 32], now())
+            .await
+            .unwrap(),
+    )
 }
 
 struct Client(BufReader<DuplexStream>);
@@ -77,7 +83,9 @@ fn fits(expected: &str, line: &str) -> bool {
     let mut rest = line;
     let mut pieces = expected.split("<any>");
     let first = pieces.next().unwrap_or_default();
-    let Some(after) = rest.strip_prefix(first) else { return false };
+    let Some(after) = rest.strip_prefix(first) else {
+        return false;
+    };
     rest = after;
     let mut open = false;
     for piece in pieces {
@@ -109,7 +117,12 @@ impl World {
             });
             let mut client = Client(BufReader::new(near));
             if !self.stranger {
-                assert!(client.hear().await.starts_with("* OK [CAPABILITY IMAP4rev1 "));
+                assert!(
+                    client
+                        .hear()
+                        .await
+                        .starts_with("* OK [CAPABILITY IMAP4rev1 ")
+                );
                 client.say("login LOGIN alice sesame").await;
                 assert!(client.hear().await.starts_with("login OK "));
             }
@@ -125,7 +138,13 @@ async fn run(path: &Path) {
     let server = Arc::new(Server::new(Alice(Arc::clone(&account)), now));
     let stranger = text.lines().any(|line| line == "stranger");
     let tasks = TaskTracker::new();
-    let mut world = World { server, account, tasks, clients: BTreeMap::new(), stranger };
+    let mut world = World {
+        server,
+        account,
+        tasks,
+        clients: BTreeMap::new(),
+        stranger,
+    };
     for (number, line) in (1..).zip(text.lines()) {
         let Some((who, what)) = line.split_once(": ").or_else(|| line.split_once(':')) else {
             continue;
@@ -135,7 +154,10 @@ async fn run(path: &Path) {
             Some(("C", name)) => world.client(name).await.say(what).await,
             Some(("S", name)) => {
                 let heard = world.client(name).await.hear().await;
-                assert!(fits(what, &heard), "{place}\nexpected: {what}\n   heard: {heard}");
+                assert!(
+                    fits(what, &heard),
+                    "{place}\nexpected: {what}\n   heard: {heard}"
+                );
             }
             _ => assert!(who.starts_with('#'), "{place}: {line}"),
         }
@@ -149,15 +171,32 @@ async fn end(mut world: World, path: &Path) {
         client.say("bye LOGOUT").await;
         let heard = client.hear().await;
         let closed = heard.is_empty();
-        assert!(closed || heard.starts_with("* BYE"), "{}: C{name}: {heard}", path.display());
+        assert!(
+            closed || heard.starts_with("* BYE"),
+            "{}: C{name}: {heard}",
+            path.display()
+        );
     }
     for mailbox in world.account.mailboxes() {
         let placements = world.account.placements(mailbox.id);
         assert!(placements.is_sorted_by(|a, b| a.uid < b.uid));
-        assert!(placements.iter().all(|placement| placement.uid < mailbox.uid_next));
-        assert!(placements.iter().all(|placement| placement.mod_seq <= mailbox.highest_mod_seq));
+        assert!(
+            placements
+                .iter()
+                .all(|placement| placement.uid < mailbox.uid_next)
+        );
+        assert!(
+            placements
+                .iter()
+                .all(|placement| placement.mod_seq <= mailbox.highest_mod_seq)
+        );
         for placement in placements {
-            let message = world.account.message(placement.message).await.unwrap().unwrap();
+            let message = world
+                .account
+                .message(placement.message)
+                .await
+                .unwrap()
+                .unwrap();
             let raw = world.account.raw(&message).await.unwrap();
             assert_eq!(raw.len() as u64, placement.size);
         }
@@ -167,8 +206,10 @@ async fn end(mut world: World, path: &Path) {
 #[tokio::test]
 async fn every_transcript_runs_as_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/transcripts");
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     assert!(!paths.is_empty());
     for path in paths {

@@ -91,7 +91,16 @@ mod tests {
     #[test]
     fn other_spellings_are_refused() {
         // RFC 3501 5.1.3 names the last two as not permitted.
-        for bad in ["&", "&A", "&AGE-", "&2D4-", "&U,BT-", "ü", "&Jjo!", "&U,BTFw-&ZeVnLIqe-"] {
+        for bad in [
+            "&",
+            "&A",
+            "&AGE-",
+            "&2D4-",
+            "&U,BT-",
+            "ü",
+            "&Jjo!",
+            "&U,BTFw-&ZeVnLIqe-",
+        ] {
             assert_eq!(decode(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(decode(&[0xff]), None);

@@ -133,7 +133,9 @@ impl View {
 
     /// Every message with its numbers.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        (1_u32..).zip(&self.entries).filter_map(|(number, entry)| slot(number, *entry))
+        (1_u32..)
+            .zip(&self.entries)
+            .filter_map(|(number, entry)| slot(number, *entry))
     }
 
     /// The message at a position.
@@ -149,7 +151,9 @@ impl View {
     }
 
     fn index(&self, uid: Uid) -> Option<usize> {
-        self.entries.binary_search_by_key(&uid, |entry| entry.uid).ok()
+        self.entries
+            .binary_search_by_key(&uid, |entry| entry.uid)
+            .ok()
     }
 
     /// The messages that a command names, ascending, each once. A UID that is not in use is
@@ -165,7 +169,9 @@ impl View {
         let mut next = 0;
         for (from, to) in spans {
             for index in from.max(next)..to {
-                let number = u32::try_from(index).ok().and_then(|index| index.checked_add(1));
+                let number = u32::try_from(index)
+                    .ok()
+                    .and_then(|index| index.checked_add(1));
                 slots.extend(number.and_then(|number| self.at(number)));
             }
             next = next.max(to);
@@ -200,7 +206,11 @@ impl View {
             let end = self.entries.partition_point(|entry| entry.uid.get() <= to);
             (start, end)
         };
-        ranges.iter().map(span).filter(|(start, end)| start < end).collect()
+        ranges
+            .iter()
+            .map(span)
+            .filter(|(start, end)| start < end)
+            .collect()
     }
 
     /// Takes in the state of the mailbox; gives the flags that the client does not know yet.
@@ -209,12 +219,18 @@ impl View {
         let mut present = snapshot.present.iter().peekable();
         for entry in &self.entries {
             while present.next_if(|message| message.uid < entry.uid).is_some() {}
-            if present.next_if(|message| message.uid == entry.uid).is_none() {
+            if present
+                .next_if(|message| message.uid == entry.uid)
+                .is_none()
+            {
                 self.vanished.insert(entry.uid);
             }
         }
         let last = self.entries.last().map(|entry| entry.uid);
-        let fresh = snapshot.present.iter().filter(|message| Some(message.uid) > last);
+        let fresh = snapshot
+            .present
+            .iter()
+            .filter(|message| Some(message.uid) > last);
         let recent_from = snapshot.recent_from;
         self.entries.extend(fresh.map(|message| Entry {
             uid: message.uid,
@@ -234,7 +250,10 @@ impl View {
 
     /// Notes that the client has been told the flags of this mod-sequence; `false` if it knew.
     pub fn tell(&mut self, uid: Uid, mod_seq: ModSeq) -> bool {
-        let Some(entry) = self.index(uid).and_then(|index| self.entries.get_mut(index)) else {
+        let Some(entry) = self
+            .index(uid)
+            .and_then(|index| self.entries.get_mut(index))
+        else {
             return false;
         };
         let news = entry.mod_seq < mod_seq;
@@ -254,7 +273,10 @@ impl View {
             messages.saturating_sub(u32::try_from(notices.len()).unwrap_or(u32::MAX))
         });
         if expected != Some(now.0) || self.told.is_some_and(|told| told.1 < now.1) {
-            notices.push(Notice::Exists { messages: now.0, recent: now.1 });
+            notices.push(Notice::Exists {
+                messages: now.0,
+                recent: now.1,
+            });
         }
         self.told = Some(now);
         notices
@@ -273,7 +295,12 @@ impl View {
 
 fn slot(number: u32, entry: Entry) -> Option<Slot> {
     let number = SequenceNumber::new(number)?;
-    Some(Slot { number, uid: entry.uid, mod_seq: entry.mod_seq, recent: entry.recent })
+    Some(Slot {
+        number,
+        uid: entry.uid,
+        mod_seq: entry.mod_seq,
+        recent: entry.recent,
+    })
 }
 
 #[cfg(test)]
@@ -285,15 +312,33 @@ mod tests {
     #[test]
     fn numbers_and_uids_are_told_apart() {
         let view = view_of(&[3, 5, 9]);
-        let range = |from, to| vec![Range { from: Bound::Number(from), to }];
-        let uids = |set: MessageSet| -> Vec<u32> {
-            view.resolve(&set).unwrap().iter().map(|slot| slot.uid.get()).collect()
+        let range = |from, to| {
+            vec![Range {
+                from: Bound::Number(from),
+                to,
+            }]
         };
-        assert_eq!(uids(MessageSet::Sequence(SequenceSet(range(2, Bound::Last)))), [5, 9]);
-        assert_eq!(uids(MessageSet::Uid(UidSet(range(4, Bound::Number(8))))), [5]);
+        let uids = |set: MessageSet| -> Vec<u32> {
+            view.resolve(&set)
+                .unwrap()
+                .iter()
+                .map(|slot| slot.uid.get())
+                .collect()
+        };
+        assert_eq!(
+            uids(MessageSet::Sequence(SequenceSet(range(2, Bound::Last)))),
+            [5, 9]
+        );
+        assert_eq!(
+            uids(MessageSet::Uid(UidSet(range(4, Bound::Number(8))))),
+            [5]
+        );
         // `559:*` has the last message, whatever its UID (RFC 3501 6.4.8).
         assert_eq!(uids(MessageSet::Uid(UidSet(range(559, Bound::Last)))), [9]);
-        assert_eq!(uids(MessageSet::Uid(UidSet(range(559, Bound::Number(600))))), [0_u32; 0]);
+        assert_eq!(
+            uids(MessageSet::Uid(UidSet(range(559, Bound::Number(600))))),
+            [0_u32; 0]
+        );
         let beyond = MessageSet::Sequence(SequenceSet(range(4, Bound::Number(4))));
         assert_eq!(view.resolve(&beyond), Err(OutOfRange));
         let mut twice = range(1, Bound::Number(2));
@@ -307,7 +352,10 @@ mod tests {
         view.merge(&snapshot(&[2, 4, 7], 5));
         assert_eq!(
             view.release(Release::HoldExpunges),
-            [Notice::Exists { messages: 5, recent: 1 }]
+            [Notice::Exists {
+                messages: 5,
+                recent: 1
+            }]
         );
         // The numbers still mean what the client was told.
         assert_eq!(view.at(3).map(|slot| slot.uid.get()), Some(3));
@@ -328,7 +376,10 @@ mod tests {
             view.release(Release::All),
             [
                 Notice::Expunge(SequenceNumber::ONE),
-                Notice::Exists { messages: 2, recent: 1 }
+                Notice::Exists {
+                    messages: 2,
+                    recent: 1
+                }
             ]
         );
     }
@@ -338,9 +389,20 @@ mod tests {
         let mut view = view_of(&[1, 2]);
         let flags = FlagSet::from([Flag::Seen]);
         let mod_seq = ModSeq::new(20).unwrap();
-        let changed = Changed { uid: Uid::ONE, mod_seq, flags: flags.clone() };
-        let snapshot = Snapshot { highest: mod_seq, changed: vec![changed], ..snapshot(&[1, 2], 10) };
-        let slot = Slot { mod_seq, ..view.at(1).unwrap() };
+        let changed = Changed {
+            uid: Uid::ONE,
+            mod_seq,
+            flags: flags.clone(),
+        };
+        let snapshot = Snapshot {
+            highest: mod_seq,
+            changed: vec![changed],
+            ..snapshot(&[1, 2], 10)
+        };
+        let slot = Slot {
+            mod_seq,
+            ..view.at(1).unwrap()
+        };
         assert_eq!(view.merge(&snapshot), [Notice::Flags(slot, flags)]);
         assert_eq!(view.merge(&snapshot), []);
         assert_eq!(view.mod_seq(), Some(mod_seq));
@@ -354,7 +416,10 @@ mod tests {
     }
 
     fn snapshot(uids: &[u32], recent_from: u32) -> Snapshot {
-        let present = |uid: &u32| Present { uid: Uid::new(*uid).unwrap(), mod_seq: ModSeq::ONE };
+        let present = |uid: &u32| Present {
+            uid: Uid::new(*uid).unwrap(),
+            mod_seq: ModSeq::ONE,
+        };
         Snapshot {
             highest: ModSeq::ONE,
             present: uids.iter().map(present).collect(),

@@ -36,7 +36,10 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "EXAMINE" => select(cursor, Access::ReadOnly)?,
         "CREATE" => Command::Create(mailbox(cursor)?),
         "DELETE" => Command::Delete(mailbox(cursor)?),
-        "RENAME" => Command::Rename { from: mailbox(cursor)?, to: mailbox(cursor)? },
+        "RENAME" => Command::Rename {
+            from: mailbox(cursor)?,
+            to: mailbox(cursor)?,
+        },
         "SUBSCRIBE" => Command::Subscribe(mailbox(cursor)?),
         "UNSUBSCRIBE" => Command::Unsubscribe(mailbox(cursor)?),
         "LIST" => Command::List(list(cursor)?),
@@ -44,7 +47,10 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             cursor.space()?;
             let reference = cursor.list_mailbox()?;
             cursor.space()?;
-            Command::Lsub { reference, pattern: cursor.list_mailbox()? }
+            Command::Lsub {
+                reference,
+                pattern: cursor.list_mailbox()?,
+            }
         }
         "NAMESPACE" => Command::Namespace,
         "STATUS" => status(cursor)?,
@@ -92,8 +98,14 @@ fn by_number(cursor: &mut Cursor<'_>, name: &str, by: Numbering) -> Parsed<Comma
             Ok(Command::Fetch { messages, items })
         }
         "STORE" => store(cursor, messages),
-        "COPY" => Ok(Command::Copy { messages, to: mailbox(cursor)? }),
-        _ => Ok(Command::Move { messages, to: mailbox(cursor)? }),
+        "COPY" => Ok(Command::Copy {
+            messages,
+            to: mailbox(cursor)?,
+        }),
+        _ => Ok(Command::Move {
+            messages,
+            to: mailbox(cursor)?,
+        }),
     }
 }
 
@@ -135,7 +147,8 @@ fn authenticate(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     cursor.space()?;
     let mechanism = cursor.word()?;
     let initial = if cursor.eat(b' ') {
-        let octets = cursor.take_while(|octet| octet.is_ascii_alphanumeric() || b"+/=".contains(&octet));
+        let octets =
+            cursor.take_while(|octet| octet.is_ascii_alphanumeric() || b"+/=".contains(&octet));
         if octets.is_empty() {
             return Err(Syntax::Bad("an initial response is needed"));
         }
@@ -157,7 +170,10 @@ fn login(cursor: &mut Cursor<'_>) -> Parsed<Command> {
 
 /// `select = "SELECT" SP mailbox`
 fn select(cursor: &mut Cursor<'_>, access: Access) -> Parsed<Command> {
-    Ok(Command::Select { mailbox: mailbox(cursor)?, access })
+    Ok(Command::Select {
+        mailbox: mailbox(cursor)?,
+        access,
+    })
 }
 
 /// `list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]`
@@ -183,7 +199,11 @@ fn list(cursor: &mut Cursor<'_>) -> Parsed<ListCommand> {
         return Err(Syntax::Bad("1 to 100 patterns are needed"));
     }
     // The basic form tells children and special use unasked (RFC 3348 4, RFC 6154 2).
-    let mut report = ListReport { children: true, special_use: true, ..ListReport::default() };
+    let mut report = ListReport {
+        children: true,
+        special_use: true,
+        ..ListReport::default()
+    };
     if extended {
         report = ListReport::default();
     }
@@ -196,7 +216,12 @@ fn list(cursor: &mut Cursor<'_>) -> Parsed<ListCommand> {
     }
     report.subscribed |= select.subscribed;
     report.special_use |= select.special_use;
-    Ok(ListCommand { reference, patterns, select, report })
+    Ok(ListCommand {
+        reference,
+        patterns,
+        select,
+        report,
+    })
 }
 
 /// `list-select-opts = "(" [list-select-base-opt ...] ")"` (RFC 5258 6)
@@ -251,7 +276,10 @@ fn returned(cursor: &mut Cursor<'_>) -> Parsed<ListReport> {
 fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mailbox = mailbox(cursor)?;
     cursor.space()?;
-    Ok(Command::Status { mailbox, items: status_items(cursor)? })
+    Ok(Command::Status {
+        mailbox,
+        items: status_items(cursor)?,
+    })
 }
 
 fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
@@ -287,7 +315,12 @@ fn append(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         cursor.space()?;
     }
     let message = Octets(cursor.literal()?);
-    Ok(Command::Append(AppendCommand { mailbox, flags, date, message }))
+    Ok(Command::Append(AppendCommand {
+        mailbox,
+        flags,
+        date,
+        message,
+    }))
 }
 
 /// `store = "STORE" SP sequence-set SP store-att-flags`
@@ -307,7 +340,15 @@ fn store(cursor: &mut Cursor<'_>, messages: MessageSet) -> Parsed<Command> {
         _ => return Err(Syntax::Bad("FLAGS or FLAGS.SILENT is needed")),
     };
     cursor.space()?;
-    let flags =
-        if cursor.peek() == Some(b'(') { cursor.flag_list()? } else { cursor.bare_flags()? };
-    Ok(Command::Store(StoreCommand { messages, change, echo, flags }))
+    let flags = if cursor.peek() == Some(b'(') {
+        cursor.flag_list()?
+    } else {
+        cursor.bare_flags()?
+    };
+    Ok(Command::Store(StoreCommand {
+        messages,
+        change,
+        echo,
+        flags,
+    }))
 }

@@ -27,7 +27,10 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(line: &'a [u8], literals: VecDeque<Vec<u8>>) -> Self {
-        Self { rest: line, literals }
+        Self {
+            rest: line,
+            literals,
+        }
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -46,7 +49,11 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn expect(&mut self, octet: u8, otherwise: &'static str) -> Parsed<()> {
-        if self.eat(octet) { Ok(()) } else { Err(Syntax::Bad(otherwise)) }
+        if self.eat(octet) {
+            Ok(())
+        } else {
+            Err(Syntax::Bad(otherwise))
+        }
     }
 
     /// `SP`
@@ -57,11 +64,19 @@ impl<'a> Cursor<'a> {
     /// The end of the command. Spaces before it are let pass: several programs send them.
     pub(super) fn end(&mut self) -> Parsed<()> {
         while self.eat(b' ') {}
-        if self.rest.is_empty() { Ok(()) } else { Err(Syntax::Bad("too many arguments")) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Syntax::Bad("too many arguments"))
+        }
     }
 
     pub(super) fn take_while(&mut self, belongs: impl Fn(u8) -> bool) -> &'a [u8] {
-        let end = self.rest.iter().position(|octet| !belongs(*octet)).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .iter()
+            .position(|octet| !belongs(*octet))
+            .unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, &[]));
         self.rest = rest;
         taken
@@ -79,7 +94,11 @@ impl<'a> Cursor<'a> {
     /// `atom = 1*ATOM-CHAR`
     pub(super) fn atom(&mut self) -> Parsed<&'a str> {
         let atom = text(self.take_while(is_atom_char))?;
-        if atom.is_empty() { Err(Syntax::Bad("an atom is needed")) } else { Ok(atom) }
+        if atom.is_empty() {
+            Err(Syntax::Bad("an atom is needed"))
+        } else {
+            Ok(atom)
+        }
     }
 
     /// An atom whose case does not matter, in upper case.
@@ -98,7 +117,9 @@ impl<'a> Cursor<'a> {
         if digits.is_empty() {
             return Err(Syntax::Bad("a number is needed"));
         }
-        digits.parse().map_err(|_| Syntax::Bad("number is too large"))
+        digits
+            .parse()
+            .map_err(|_| Syntax::Bad("number is too large"))
     }
 
     /// `nz-number = digit-nz *DIGIT`
@@ -162,7 +183,11 @@ impl<'a> Cursor<'a> {
             return self.string();
         }
         let atom = self.take_while(is_astring_char);
-        if atom.is_empty() { Err(Syntax::Bad("a string is needed")) } else { Ok(atom.to_vec()) }
+        if atom.is_empty() {
+            Err(Syntax::Bad("a string is needed"))
+        } else {
+            Ok(atom.to_vec())
+        }
     }
 
     /// `nstring = string / nil`
@@ -197,7 +222,9 @@ impl<'a> Cursor<'a> {
         let octets = self.astring()?;
         let name = utf7::decode(&octets);
         // CREATE "a/" announces children (RFC 3501 6.3.3); here every mailbox can have them.
-        let name = name.as_deref().map(|name| name.strip_suffix(HIERARCHY_SEPARATOR).unwrap_or(name));
+        let name = name
+            .as_deref()
+            .map(|name| name.strip_suffix(HIERARCHY_SEPARATOR).unwrap_or(name));
         let name = name.and_then(|name| MailboxName::new(name).ok());
         Ok(name.map_or(MailboxArgument::Impossible, MailboxArgument::Name))
     }
@@ -236,7 +263,11 @@ impl<'a> Cursor<'a> {
 
     /// `seq-number = nz-number / "*"`
     fn bound(&mut self) -> Parsed<Bound> {
-        if self.eat(b'*') { Ok(Bound::Last) } else { self.nz_number().map(Bound::Number) }
+        if self.eat(b'*') {
+            Ok(Bound::Last)
+        } else {
+            self.nz_number().map(Bound::Number)
+        }
     }
 
     /// `flag = "\Answered" / ... / flag-keyword`; `None` for `\Recent`, which nobody can set and
@@ -247,7 +278,9 @@ impl<'a> Cursor<'a> {
         if name.eq_ignore_ascii_case("\\Recent") {
             return Ok(None);
         }
-        Flag::parse(&name).map(Some).map_err(|_| Syntax::Bad("flag is not known"))
+        Flag::parse(&name)
+            .map(Some)
+            .map_err(|_| Syntax::Bad("flag is not known"))
     }
 
     /// `flag-list = "(" [flag *(SP flag)] ")"`

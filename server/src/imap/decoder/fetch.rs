@@ -20,7 +20,11 @@ const MAX_FIELDS: usize = 1000;
 pub(super) fn items(cursor: &mut Cursor<'_>, by: Numbering) -> Parsed<Vec<FetchItem>> {
     cursor.space()?;
     let mut items = if cursor.peek() == Some(b'(') {
-        cursor.list(|cursor| attribute(cursor, Macro::Refused))?.into_iter().flatten().collect()
+        cursor
+            .list(|cursor| attribute(cursor, Macro::Refused))?
+            .into_iter()
+            .flatten()
+            .collect()
     } else {
         attribute(cursor, Macro::Taken)?
     };
@@ -68,7 +72,11 @@ fn attribute(cursor: &mut Cursor<'_>, macros: Macro) -> Parsed<Vec<FetchItem>> {
         "ENVELOPE" => FetchItem::Envelope,
         "BODYSTRUCTURE" => FetchItem::BodyStructure,
         "RFC822" => old(SectionLabel::Rfc822, SectionText::Whole, SetsSeen::Yes),
-        "RFC822.HEADER" => old(SectionLabel::Rfc822Header, SectionText::Header, SetsSeen::No),
+        "RFC822.HEADER" => old(
+            SectionLabel::Rfc822Header,
+            SectionText::Header,
+            SetsSeen::No,
+        ),
         "RFC822.TEXT" => old(SectionLabel::Rfc822Text, SectionText::Text, SetsSeen::Yes),
         "BODY" if cursor.peek() != Some(b'[') => FetchItem::Body,
         "BODY" => section(cursor, SetsSeen::Yes)?,
@@ -79,7 +87,13 @@ fn attribute(cursor: &mut Cursor<'_>, macros: Macro) -> Parsed<Vec<FetchItem>> {
 }
 
 fn old(label: SectionLabel, text: SectionText, seen: SetsSeen) -> FetchItem {
-    FetchItem::Section(SectionRequest { label, part: Vec::new(), text, partial: None, seen })
+    FetchItem::Section(SectionRequest {
+        label,
+        part: Vec::new(),
+        text,
+        partial: None,
+        seen,
+    })
 }
 
 /// `section = "[" [section-spec] "]"`, then the partial
@@ -105,7 +119,13 @@ fn section(cursor: &mut Cursor<'_>, seen: SetsSeen) -> Parsed<FetchItem> {
     cursor.expect(b']', "the section does not end")?;
     let partial = partial(cursor)?;
     let label = SectionLabel::Body;
-    Ok(FetchItem::Section(SectionRequest { label, part, text, partial, seen }))
+    Ok(FetchItem::Section(SectionRequest {
+        label,
+        part,
+        text,
+        partial,
+        seen,
+    }))
 }
 
 /// `section-text = section-msgtext / "MIME"`

@@ -121,7 +121,7 @@ impl Decoder {
                     let Some(line) = self.cut_line() else {
                         return self.refuse_endless_line(admits);
                     };
-                    if let Some(frame) = self.handle_line(line, admits) {
+                    if let Some(frame) = self.handle_line(&line, admits) {
                         return Some(frame);
                     }
                 }
@@ -136,8 +136,9 @@ impl Decoder {
                     }
                 }
                 Cutting::DropLiteral(missing, refusal) => {
-                    let take =
-                        usize::try_from(missing).unwrap_or(usize::MAX).min(self.buffer.len());
+                    let take = usize::try_from(missing)
+                        .unwrap_or(usize::MAX)
+                        .min(self.buffer.len());
                     self.buffer.drain(..take);
                     let missing = missing.saturating_sub(take as u64);
                     if missing > 0 {
@@ -168,7 +169,11 @@ impl Decoder {
 
     /// Takes a line with its line end out of the buffer.
     fn cut_line(&mut self) -> Option<Vec<u8>> {
-        let found = self.buffer.iter().skip(self.scanned).position(|octet| *octet == b'\n');
+        let found = self
+            .buffer
+            .iter()
+            .skip(self.scanned)
+            .position(|octet| *octet == b'\n');
         let Some(found) = found else {
             self.scanned = self.buffer.len();
             return None;
@@ -182,16 +187,30 @@ impl Decoder {
         if self.buffer.len().saturating_add(self.line.len()) <= MAX_LINE {
             return None;
         }
-        let start = if self.line.is_empty() { self.buffer.make_contiguous() } else { &*self.line };
-        let refusal = Refusal { tag: tag_of(start), cause: Syntax::Bad("line is too long") };
+        let start = if self.line.is_empty() {
+            self.buffer.make_contiguous()
+        } else {
+            &*self.line
+        };
+        let refusal = Refusal {
+            tag: tag_of(start),
+            cause: Syntax::Bad("line is too long"),
+        };
         self.cutting = Cutting::DropLine(refusal);
         self.next(admits)
     }
 
-    fn handle_line(&mut self, line: Vec<u8>, admits: Admits) -> Option<Frame> {
-        let refusal = |cause, start: &[u8]| Refusal { tag: tag_of(start), cause };
+    fn handle_line(&mut self, line: &[u8], admits: Admits) -> Option<Frame> {
+        let refusal = |cause, start: &[u8]| Refusal {
+            tag: tag_of(start),
+            cause,
+        };
         let Some(text) = line.strip_suffix(b"\r\n") else {
-            let start = if self.line.is_empty() { &line } else { &self.line };
+            let start = if self.line.is_empty() {
+                line
+            } else {
+                &self.line
+            };
             let refusal = refusal(Syntax::Bad("lines end with CR LF"), start);
             return Some(self.refused(refusal));
         };
@@ -202,9 +221,9 @@ impl Decoder {
             // Some programs send an empty line after a literal; it is no command.
             return None;
         }
-        let marker = literal_marker(&line);
+        let marker = literal_marker(line);
         self.octets = self.octets.saturating_add(line.len());
-        self.line.extend_from_slice(&line);
+        self.line.extend_from_slice(line);
         if self.line.len() > MAX_LINE || self.octets > MAX_COMMAND {
             let refusal = refusal(Syntax::Bad("command is too long"), &self.line);
             return self.refuse_at(marker, refusal);
@@ -217,7 +236,11 @@ impl Decoder {
 
     fn begin_literal(&mut self, size: u64, waits: Waits, admits: Admits) -> Option<Frame> {
         let message = admits == Admits::Commands && is_append(&self.line);
-        let limit = if message { MAX_LITERAL } else { MAX_ARGUMENT_LITERAL };
+        let limit = if message {
+            MAX_LITERAL
+        } else {
+            MAX_ARGUMENT_LITERAL
+        };
         let wanted = usize::try_from(size).ok().filter(|size| *size <= limit);
         let cause = match wanted {
             None if message => Syntax::TooBig,
@@ -233,7 +256,10 @@ impl Decoder {
                 return (waits == Waits::Yes).then_some(Frame::Continue);
             }
         };
-        let refusal = Refusal { tag: tag_of(&self.line), cause };
+        let refusal = Refusal {
+            tag: tag_of(&self.line),
+            cause,
+        };
         self.refuse_at(Some((size, waits)), refusal)
     }
 
@@ -274,7 +300,10 @@ impl Decoder {
         };
         match commands::command(&mut cursor) {
             Ok(command) => Frame::Command(tag, command),
-            Err(cause) => Frame::Refused(Refusal { tag: Some(tag), cause }),
+            Err(cause) => Frame::Refused(Refusal {
+                tag: Some(tag),
+                cause,
+            }),
         }
     }
 }
@@ -311,5 +340,7 @@ fn tag_of(line: &[u8]) -> Option<Tag> {
 /// Whether the command is APPEND, whose literal may be a message.
 fn is_append(line: &[u8]) -> bool {
     let mut words = line.splitn(3, |octet| *octet == b' ');
-    words.nth(1).is_some_and(|word| word.eq_ignore_ascii_case(b"APPEND"))
+    words
+        .nth(1)
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"APPEND"))
 }

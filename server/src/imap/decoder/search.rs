@@ -25,7 +25,11 @@ struct Context {
 /// `search = "SEARCH" [SP "CHARSET" SP astring] 1*(SP search-key)`
 pub(super) fn search(cursor: &mut Cursor<'_>, by: Numbering) -> Parsed<SearchCommand> {
     cursor.space()?;
-    let mut context = Context { charset: UTF_8, keys: 0, depth: 0 };
+    let mut context = Context {
+        charset: UTF_8,
+        keys: 0,
+        depth: 0,
+    };
     let mut keys = Vec::new();
     let first = peek_word(cursor)?;
     match first {
@@ -121,14 +125,18 @@ fn named(cursor: &mut Cursor<'_>, context: &mut Context, word: &str) -> Parsed<S
         "BEFORE" | "ON" | "SINCE" | "SENTBEFORE" | "SENTON" | "SENTSINCE" => dated(cursor, word)?,
         "LARGER" => SearchKey::Larger(size(cursor)?),
         "SMALLER" => SearchKey::Smaller(size(cursor)?),
-        "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => {
-            SearchKey::Header { name: word.to_owned(), text: text(cursor, context)? }
-        }
+        "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => SearchKey::Header {
+            name: word.to_owned(),
+            text: text(cursor, context)?,
+        },
         "HEADER" => {
             cursor.space()?;
             let name = String::from_utf8(cursor.astring()?);
             let name = name.map_err(|_| Syntax::Bad("a field name is ASCII"))?;
-            SearchKey::Header { name, text: text(cursor, context)? }
+            SearchKey::Header {
+                name,
+                text: text(cursor, context)?,
+            }
         }
         "BODY" => SearchKey::Body(text(cursor, context)?),
         "TEXT" => SearchKey::Text(text(cursor, context)?),
@@ -153,7 +161,9 @@ fn named(cursor: &mut Cursor<'_>, context: &mut Context, word: &str) -> Parsed<S
 fn keyword(cursor: &mut Cursor<'_>) -> Parsed<Flag> {
     cursor.space()?;
     let keyword = Keyword::new(cursor.atom()?);
-    keyword.map(Flag::Keyword).map_err(|_| Syntax::Bad("a keyword is needed"))
+    keyword
+        .map(Flag::Keyword)
+        .map_err(|_| Syntax::Bad("a keyword is needed"))
 }
 
 fn dated(cursor: &mut Cursor<'_>, word: &str) -> Parsed<SearchKey> {
@@ -178,6 +188,9 @@ fn size(cursor: &mut Cursor<'_>) -> Parsed<u64> {
 fn text(cursor: &mut Cursor<'_>, context: &Context) -> Parsed<String> {
     cursor.space()?;
     let octets = cursor.astring()?;
-    let text = context.charset.decode_without_bom_handling_and_without_replacement(&octets);
-    text.map(std::borrow::Cow::into_owned).ok_or(Syntax::Bad("text is not in its charset"))
+    let text = context
+        .charset
+        .decode_without_bom_handling_and_without_replacement(&octets);
+    text.map(std::borrow::Cow::into_owned)
+        .ok_or(Syntax::Bad("text is not in its charset"))
 }

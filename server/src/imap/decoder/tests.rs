@@ -52,8 +52,16 @@ fn what_is_too_large_is_refused_and_the_next_command_runs() {
     for (first, rest, cause) in [
         (long_line, String::new(), "line is too long"),
         // A stranger's message is an argument like any other.
-        (big_message, "m".repeat(1_000_000) + " {3+}\r\nabc\r\n", "literal is too long"),
-        (big_argument, "m".repeat(MAX_ARGUMENT_LITERAL + 1) + "\r\n", "literal is too long"),
+        (
+            big_message,
+            "m".repeat(1_000_000) + " {3+}\r\nabc\r\n",
+            "literal is too long",
+        ),
+        (
+            big_argument,
+            "m".repeat(MAX_ARGUMENT_LITERAL + 1) + "\r\n",
+            "literal is too long",
+        ),
         (many, String::new(), "too many literals"),
     ] {
         let mut decoder = Decoder::default();
@@ -81,7 +89,10 @@ fn a_message_that_is_too_large_is_never_asked_for() {
         matches!(
             frames.as_slice(),
             [
-                Frame::Refused(Refusal { tag: Some(_), cause: Syntax::TooBig }),
+                Frame::Refused(Refusal {
+                    tag: Some(_),
+                    cause: Syntax::TooBig
+                }),
                 Frame::Command(_, Command::Noop)
             ]
         ),
@@ -107,18 +118,33 @@ fn commands_of_the_rfc() {
     else {
         panic!();
     };
-    let MessageSet::Sequence(set) = messages else { panic!() };
+    let MessageSet::Sequence(set) = messages else {
+        panic!()
+    };
     assert_eq!(set.0.first().map(|range| range.resolve(9)), Some((2, 4)));
-    let [FetchItem::Flags, FetchItem::Section(section)] = items.as_slice() else { panic!() };
-    assert_eq!(section.text, SectionText::HeaderFields(vec!["DATE".into(), "FROM".into()]));
+    let [FetchItem::Flags, FetchItem::Section(section)] = items.as_slice() else {
+        panic!()
+    };
+    assert_eq!(
+        section.text,
+        SectionText::HeaderFields(vec!["DATE".into(), "FROM".into()])
+    );
     assert_eq!(section.seen, SetsSeen::Yes);
     // RFC 3501 6.4.6.
-    let Command::Store(store) = command("A003 STORE 2:4 +FLAGS (\\Deleted)") else { panic!() };
+    let Command::Store(store) = command("A003 STORE 2:4 +FLAGS (\\Deleted)") else {
+        panic!()
+    };
     assert_eq!((store.change, store.echo), (FlagChange::Add, Echo::Flags));
-    let Command::Store(store) = command("x UID STORE 1 FLAGS.SILENT \\Seen $Work") else { panic!() };
-    assert_eq!((store.change, store.echo, store.flags.len()), (FlagChange::Replace, Echo::Silent, 2));
+    let Command::Store(store) = command("x UID STORE 1 FLAGS.SILENT \\Seen $Work") else {
+        panic!()
+    };
+    assert_eq!(
+        (store.change, store.echo, store.flags.len()),
+        (FlagChange::Replace, Echo::Silent, 2)
+    );
     // RFC 3501 6.4.4.
-    let Command::Search(search) = command("A282 SEARCH FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"")
+    let Command::Search(search) =
+        command("A282 SEARCH FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"")
     else {
         panic!();
     };
@@ -126,18 +152,30 @@ fn commands_of_the_rfc() {
     assert_eq!(search.keys.first(), Some(&SearchKey::Flag(Flag::Flagged)));
     assert!(matches!(search.keys.get(2), Some(SearchKey::Not(_))));
     // RFC 2971 3.1, RFC 4959 3.
-    assert_eq!(command("a023 ID (\"name\" \"sodr\" \"version\" NIL)"), Command::Id);
+    assert_eq!(
+        command("a023 ID (\"name\" \"sodr\" \"version\" NIL)"),
+        Command::Id
+    );
     assert!(matches!(
         command("C01 AUTHENTICATE PLAIN dGVzdAB0ZXN0AHRlc3Q="),
-        Command::Authenticate { initial: Some(_), .. }
+        Command::Authenticate {
+            initial: Some(_),
+            ..
+        }
     ));
     let name = MailboxArgument::Name(MailboxName::new("Entwürfe/Ä").unwrap());
-    let select = Command::Select { mailbox: name, access: Access::ReadWrite };
+    let select = Command::Select {
+        mailbox: name,
+        access: Access::ReadWrite,
+    };
     assert_eq!(command("a SELECT \"Entw&APw-rfe/&AMQ-\""), select);
-    assert_eq!(command("a SELECT &&"), Command::Select {
-        mailbox: MailboxArgument::Impossible,
-        access: Access::ReadWrite
-    });
+    assert_eq!(
+        command("a SELECT &&"),
+        Command::Select {
+            mailbox: MailboxArgument::Impossible,
+            access: Access::ReadWrite
+        }
+    );
 }
 
 #[test]
@@ -156,10 +194,18 @@ fn search_texts_are_read_in_their_charset() {
         decoder.next(Admits::Commands)
     };
     let frame = text(b"a SEARCH CHARSET ISO-8859-1 BODY {2+}\r\n\xfc\xe9\r\n");
-    let Some(Frame::Command(_, Command::Search(search))) = frame else { panic!("{frame:?}") };
+    let Some(Frame::Command(_, Command::Search(search))) = frame else {
+        panic!("{frame:?}")
+    };
     assert_eq!(search.keys, [SearchKey::Body("üé".into())]);
     let frame = text(b"a SEARCH CHARSET KLINGON BODY x\r\n");
-    assert!(matches!(frame, Some(Frame::Refused(Refusal { cause: Syntax::BadCharset, .. }))));
+    assert!(matches!(
+        frame,
+        Some(Frame::Refused(Refusal {
+            cause: Syntax::BadCharset,
+            ..
+        }))
+    ));
 }
 
 #[test]
@@ -194,16 +240,31 @@ fn wrong_commands_are_refused_with_their_tag() {
         "a LOGIN x\ry z",
     ] {
         let frames = frames(&format!("{line}\r\n"), Admits::Commands);
-        assert!(matches!(frames.as_slice(), [Frame::Refused(_)]), "{line}: {frames:?}");
+        assert!(
+            matches!(frames.as_slice(), [Frame::Refused(_)]),
+            "{line}: {frames:?}"
+        );
     }
 }
 
 #[test]
 fn passwords_and_messages_do_not_show() {
-    let login = format!("{:?}", frames("a LOGIN alice sesame\r\n", Admits::Strangers));
-    assert!(!login.contains("alice") && !login.contains("sesame"), "{login}");
-    let append = format!("{:?}", frames("a APPEND x {6+}\r\nsecret\r\n", Admits::Commands));
-    assert!(!append.contains("secret") && append.contains("Octets(6)"), "{append}");
+    let login = format!(
+        "{:?}",
+        frames("a LOGIN alice sesame\r\n", Admits::Strangers)
+    );
+    assert!(
+        !login.contains("alice") && !login.contains("sesame"),
+        "{login}"
+    );
+    let append = format!(
+        "{:?}",
+        frames("a APPEND x {6+}\r\nsecret\r\n", Admits::Commands)
+    );
+    assert!(
+        !append.contains("secret") && append.contains("Octets(6)"),
+        "{append}"
+    );
 }
 
 fn frames(text: &str, admits: Admits) -> Vec<Frame> {

@@ -21,7 +21,9 @@ pub(super) fn write(out: &mut Vec<u8>, part: &Part, form: Form) {
     put(out, "(");
     match &part.content {
         Content::Multipart(parts) => {
-            parts.iter().for_each(|part| write(out, part, form));
+            for part in parts {
+                write(out, part, form);
+            }
             put(out, " ");
             write_upper(out, &part.subtype);
             if form == Form::Extended {
@@ -58,7 +60,10 @@ fn write_single(out: &mut Vec<u8>, part: &Part, form: Form) {
     put(out, format_args!(" {}", part.body.len()));
     match &part.content {
         // `body-type-msg = media-message SP body-fields SP envelope SP body SP body-fld-lines`
-        Content::Message { envelope: data, part: inner } => {
+        Content::Message {
+            envelope: data,
+            part: inner,
+        } => {
             put(out, " ");
             envelope::write(out, data);
             put(out, " ");
@@ -154,7 +159,10 @@ mod tests {
     fn a_message_in_a_message() {
         let raw = b"Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nbody\r\n";
         let text = written(raw, Form::Basic);
-        assert!(text.starts_with("(\"MESSAGE\" \"RFC822\" NIL NIL NIL \"7BIT\" 21 (NIL \"in\" "), "{text}");
+        assert!(
+            text.starts_with("(\"MESSAGE\" \"RFC822\" NIL NIL NIL \"7BIT\" 21 (NIL \"in\" "),
+            "{text}"
+        );
         assert!(text.ends_with("NIL NIL \"7BIT\" 6 1) 3)"), "{text}");
     }
 

@@ -36,8 +36,9 @@ fn write_addresses(out: &mut Vec<u8>, addresses: &[EnvelopeAddress]) {
     }
     put(out, "(");
     for address in addresses {
-        for (index, field) in
-            [&address.name, &address.adl, &address.mailbox, &address.host].into_iter().enumerate()
+        for (index, field) in [&address.name, &address.adl, &address.mailbox, &address.host]
+            .into_iter()
+            .enumerate()
         {
             put(out, if index == 0 { "(" } else { " " });
             write_nstring(out, field.as_deref());
@@ -74,7 +75,10 @@ mod tests {
 
     #[test]
     fn a_message_without_fields_has_an_envelope_of_nils() {
-        assert_eq!(written(b"\r\n"), "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)");
+        assert_eq!(
+            written(b"\r\n"),
+            "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
+        );
     }
 
     #[test]

@@ -44,11 +44,16 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
         Response::Capability(names) => put(out, format_args!("* CAPABILITY {names}")),
         Response::Enabled(names) => {
             put(out, "* ENABLED");
-            names.iter().for_each(|name| put(out, format_args!(" {name}")));
+            for name in names {
+                put(out, format_args!(" {name}"));
+            }
         }
         Response::Id => {
             let version = env!("CARGO_PKG_VERSION");
-            put(out, format_args!("* ID (\"name\" \"Letterlock\" \"version\" \"{version}\")"));
+            put(
+                out,
+                format_args!("* ID (\"name\" \"Letterlock\" \"version\" \"{version}\")"),
+            );
         }
         Response::Namespace => put(out, "* NAMESPACE ((\"\" \"/\")) NIL NIL"),
         Response::List(item) => write_list_item(out, "LIST", item),
@@ -64,7 +69,9 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
         Response::Expunge(number) => put(out, format_args!("* {number} EXPUNGE")),
         Response::Search(numbers) => {
             put(out, "* SEARCH");
-            numbers.iter().for_each(|number| put(out, format_args!(" {number}")));
+            for number in numbers {
+                put(out, format_args!(" {number}"));
+            }
         }
         Response::Fetch(data) => write_fetch(out, data),
     }
@@ -87,7 +94,9 @@ pub fn status_for(error: &OpError) -> Reply {
             Reply::no("A part of the message is not on this device yet").with(Code::Unavailable)
         }
         OpError::Full => Reply::no("The disk is full").with(Code::Unavailable),
-        OpError::Replica(_) => Reply::no("Something failed inside the server").with(Code::ServerBug),
+        OpError::Replica(_) => {
+            Reply::no("Something failed inside the server").with(Code::ServerBug)
+        }
     }
 }
 
@@ -115,7 +124,13 @@ fn write_reply(out: &mut Vec<u8>, reply: &Reply) {
         put(out, "] ");
     }
     // Texts may come from elsewhere (how to unlock an account); none may end the line.
-    out.extend(reply.text.bytes().map(|octet| if octet.is_ascii_control() { b' ' } else { octet }));
+    out.extend(reply.text.bytes().map(|octet| {
+        if octet.is_ascii_control() {
+            b' '
+        } else {
+            octet
+        }
+    }));
 }
 
 fn write_code(out: &mut Vec<u8>, code: &Code) {
@@ -153,15 +168,24 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
 }
 
 fn write_keywords(out: &mut Vec<u8>, keywords: &BTreeSet<Flag>) {
-    let keywords = keywords.iter().filter(|flag| matches!(flag, Flag::Keyword(_)));
+    let keywords = keywords
+        .iter()
+        .filter(|flag| matches!(flag, Flag::Keyword(_)));
     keywords.for_each(|keyword| put(out, format_args!(" {}", keyword.as_str())));
 }
 
 /// `mailbox-list = "(" [mbx-list-flags] ")" SP DQUOTE QUOTED-CHAR DQUOTE SP mailbox
 /// [SP mbox-list-extended]` (RFC 5258 6)
 fn write_list_item(out: &mut Vec<u8>, kind: &str, item: &ListItem) {
-    let attributes: Vec<&str> = item.attributes.iter().map(|attribute| name_of(*attribute)).collect();
-    put(out, format_args!("* {kind} ({}) \"/\" ", attributes.join(" ")));
+    let attributes: Vec<&str> = item
+        .attributes
+        .iter()
+        .map(|attribute| name_of(*attribute))
+        .collect();
+    put(
+        out,
+        format_args!("* {kind} ({}) \"/\" ", attributes.join(" ")),
+    );
     write_astring(out, utf7::encode(&item.name).as_bytes());
     if !item.child_info.is_empty() {
         put(out, " (\"CHILDINFO\" (");
@@ -211,8 +235,11 @@ fn write_fetch(out: &mut Vec<u8>, data: &FetchData) {
                 }
                 put(out, format_args!("FLAGS ({})", names.join(" ")));
             }
-            FetchValue::InternalDate(date) => {
-                put(out, format_args!("INTERNALDATE \"{}\"", write_date_time(*date)));
+            FetchValue::InternalDate(instant) => {
+                put(
+                    out,
+                    format_args!("INTERNALDATE \"{}\"", write_date_time(*instant)),
+                );
             }
             FetchValue::Size(size) => put(out, format_args!("RFC822.SIZE {size}")),
             FetchValue::Envelope(message) => {

@@ -58,9 +58,12 @@ mod tests {
 
     #[test]
     fn atoms_stay_atoms() {
-        for (octets, expected) in
-            [("INBOX", "INBOX"), ("a b", "\"a b\""), ("nil", "\"nil\""), ("a*", "\"a*\"")]
-        {
+        for (octets, expected) in [
+            ("INBOX", "INBOX"),
+            ("a b", "\"a b\""),
+            ("nil", "\"nil\""),
+            ("a*", "\"a*\""),
+        ] {
             let mut out = Vec::new();
             write_astring(&mut out, octets.as_bytes());
             assert_eq!(out, expected.as_bytes());

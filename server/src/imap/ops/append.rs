@@ -12,10 +12,15 @@ pub(super) async fn run<S: Store>(
     name: &MailboxName,
     command: AppendCommand,
 ) -> Result<Outcome, OpError> {
-    let mailbox = context.account.mailbox(name).ok_or(OpError::NoDestination)?;
+    let mailbox = context
+        .account
+        .mailbox(name)
+        .ok_or(OpError::NoDestination)?;
     let date = command.date.unwrap_or(context.now);
     let raw = &command.message.0;
-    let appended =
-        context.account.append(mailbox.id, raw, command.flags, date, context.now).await?;
+    let appended = context
+        .account
+        .append(mailbox.id, raw, command.flags, date, context.now)
+        .await?;
     Ok(Outcome::Appended(appended.uid_validity, appended.uid))
 }

@@ -11,7 +11,10 @@ pub(super) async fn copy<S: Store>(
     op: CopyOp,
 ) -> Result<Outcome, OpError> {
     let (to, uids) = destination(context, &op)?;
-    let copied = context.account.copy(op.mailbox, &uids, to, context.now).await?;
+    let copied = context
+        .account
+        .copy(op.mailbox, &uids, to, context.now)
+        .await?;
     Ok(Outcome::Copied(copied.uid_validity, copied.pairs))
 }
 
@@ -21,7 +24,10 @@ pub(super) async fn move_messages<S: Store>(
     op: CopyOp,
 ) -> Result<Outcome, OpError> {
     let (to, uids) = destination(context, &op)?;
-    let moved = context.account.move_messages(op.mailbox, &uids, to, context.now).await?;
+    let moved = context
+        .account
+        .move_messages(op.mailbox, &uids, to, context.now)
+        .await?;
     Ok(Outcome::Copied(moved.uid_validity, moved.pairs))
 }
 
@@ -29,6 +35,9 @@ fn destination<S: Store>(
     context: &Context<'_, S>,
     op: &CopyOp,
 ) -> Result<(MailboxId, Vec<Uid>), OpError> {
-    let to = context.account.mailbox(&op.to).ok_or(OpError::NoDestination)?;
+    let to = context
+        .account
+        .mailbox(&op.to)
+        .ok_or(OpError::NoDestination)?;
     Ok((to.id, op.slots.iter().map(|slot| slot.uid).collect()))
 }

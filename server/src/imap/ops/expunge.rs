@@ -15,7 +15,9 @@ pub(super) async fn run<S: Store>(
     only: Option<BTreeSet<Uid>>,
 ) -> Result<Outcome, OpError> {
     let placements = context.account.placements(mailbox);
-    let deleted = placements.iter().filter(|placement| placement.flags.contains(&Flag::Deleted));
+    let deleted = placements
+        .iter()
+        .filter(|placement| placement.flags.contains(&Flag::Deleted));
     let uids: Vec<Uid> = deleted
         .map(|placement| placement.uid)
         .filter(|uid| only.as_ref().is_none_or(|only| only.contains(uid)))

@@ -30,7 +30,11 @@ pub(super) async fn run<S: Store>(
     if sets_seen {
         mark_seen(context, op.mailbox, &op.slots).await?;
     }
-    let mut fetched = Fetched { messages: Vec::new(), taken: 0, gone: false };
+    let mut fetched = Fetched {
+        messages: Vec::new(),
+        taken: 0,
+        gone: false,
+    };
     let mut octets = 0_u64;
     for slot in &op.slots {
         fetched.taken = fetched.taken.saturating_add(1);
@@ -44,7 +48,10 @@ pub(super) async fn run<S: Store>(
             message.values.push(flags_value(&placement, slot));
             message.told = Some(placement.mod_seq);
         }
-        octets = message.values.iter().fold(octets, |sum, value| sum.saturating_add(weight(value)));
+        octets = message
+            .values
+            .iter()
+            .fold(octets, |sum, value| sum.saturating_add(weight(value)));
         fetched.messages.push(message);
         if octets > FETCH_STEP_OCTETS {
             break;
@@ -54,7 +61,13 @@ pub(super) async fn run<S: Store>(
 }
 
 fn sets_seen(item: &FetchItem) -> bool {
-    matches!(item, FetchItem::Section(SectionRequest { seen: SetsSeen::Yes, .. }))
+    matches!(
+        item,
+        FetchItem::Section(SectionRequest {
+            seen: SetsSeen::Yes,
+            ..
+        })
+    )
 }
 
 async fn mark_seen<S: Store>(
@@ -69,7 +82,10 @@ async fn mark_seen<S: Store>(
     let uids: Vec<Uid> = slots.iter().map(|slot| slot.uid).filter(unseen).collect();
     if !uids.is_empty() {
         let seen = FlagSet::from([Flag::Seen]);
-        context.account.store_flags(mailbox, &uids, FlagChange::Add, &seen, context.now).await?;
+        context
+            .account
+            .store_flags(mailbox, &uids, FlagChange::Add, &seen, context.now)
+            .await?;
     }
     Ok(())
 }
@@ -91,7 +107,11 @@ async fn fetch_one<S: Store>(
     placement: &Placement,
     items: &[FetchItem],
 ) -> Result<FetchedMessage, OpError> {
-    let mut fetched = FetchedMessage { slot, values: Vec::with_capacity(items.len()), told: None };
+    let mut fetched = FetchedMessage {
+        slot,
+        values: Vec::with_capacity(items.len()),
+        told: None,
+    };
     let mut message: Option<Arc<Message>> = None;
     for item in items {
         let value = match item {
@@ -106,12 +126,11 @@ async fn fetch_one<S: Store>(
             | FetchItem::Body
             | FetchItem::BodyStructure
             | FetchItem::Section(_) => {
-                let message = match &message {
-                    Some(message) => Arc::clone(message),
-                    None => {
-                        let read = context.account.message(placement.message).await?;
-                        Arc::clone(message.insert(read.ok_or(OpError::NotHere)?))
-                    }
+                let message = if let Some(message) = &message {
+                    Arc::clone(message)
+                } else {
+                    let read = context.account.message(placement.message).await?;
+                    Arc::clone(message.insert(read.ok_or(OpError::NotHere)?))
                 };
                 content(context, message, item).await?
             }
@@ -155,25 +174,35 @@ async fn section<S: Store>(
             SectionKind::Header
         }
     };
-    let Some(span) = message.structure.section(&request.part, kind) else { return Ok(None) };
+    let Some(span) = message.structure.section(&request.part, kind) else {
+        return Ok(None);
+    };
     let (selection, names) = match &request.text {
         SectionText::HeaderFields(names) => (FieldSelection::Fields, names),
         SectionText::HeaderFieldsNot(names) => (FieldSelection::FieldsNot, names),
         SectionText::Whole | SectionText::Text | SectionText::Mime | SectionText::Header => {
-            let octets = context.account.read(message, cut(span, request.partial)).await?;
+            let octets = context
+                .account
+                .read(message, cut(span, request.partial))
+                .await?;
             return Ok(Some(octets));
         }
     };
     let header = context.account.read(message, span).await?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let octets = select_fields(&header, selection, &names);
-    let whole = Span { start: 0, end: octets.len() as u64 };
+    let whole = Span {
+        start: 0,
+        end: octets.len() as u64,
+    };
     Ok(Some(cut(whole, request.partial).of(&octets).to_vec()))
 }
 
 /// What a partial fetch leaves of a section; beyond its end that is nothing (RFC 3501 6.4.5).
 fn cut(span: Span, partial: Option<(u32, u32)>) -> Span {
-    let Some((first, count)) = partial else { return span };
+    let Some((first, count)) = partial else {
+        return span;
+    };
     let start = span.start.saturating_add(u64::from(first)).min(span.end);
     let end = start.saturating_add(u64::from(count)).min(span.end);
     Span { start, end }

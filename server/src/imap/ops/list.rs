@@ -30,12 +30,18 @@ pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) ->
         };
         return vec![(root, None)];
     }
-    let patterns: Vec<Pattern> =
-        command.patterns.iter().map(|pattern| Pattern::new(&command.reference, pattern)).collect();
+    let patterns: Vec<Pattern> = command
+        .patterns
+        .iter()
+        .map(|pattern| Pattern::new(&command.reference, pattern))
+        .collect();
     let tree = tree(context);
     let mut listed = Vec::new();
     for (name, mailbox) in &tree {
-        if !patterns.iter().any(|pattern| pattern.matches(name.as_str())) {
+        if !patterns
+            .iter()
+            .any(|pattern| pattern.matches(name.as_str()))
+        {
             continue;
         }
         let child_info = if command.select.recursive_match {
@@ -47,9 +53,18 @@ pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) ->
             continue;
         }
         let attributes = attributes(&tree, name, mailbox.as_ref(), &command.report);
-        let counts = mailbox.as_ref().filter(|_| !command.report.status.is_empty());
+        let counts = mailbox
+            .as_ref()
+            .filter(|_| !command.report.status.is_empty());
         let counts = counts.map(|mailbox| status::data(context, mailbox, &command.report.status));
-        listed.push((ListItem { attributes, name: name.to_string(), child_info }, counts));
+        listed.push((
+            ListItem {
+                attributes,
+                name: name.to_string(),
+                child_info,
+            },
+            counts,
+        ));
     }
     listed
 }
@@ -58,7 +73,10 @@ pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) ->
 pub(super) fn lsub<S: Store>(context: &Context<'_, S>, reference: &str, pattern: &str) -> Listed {
     let pattern = Pattern::new(reference, pattern);
     let tree = tree(context);
-    let subscribed = ListSelection { subscribed: true, ..ListSelection::default() };
+    let subscribed = ListSelection {
+        subscribed: true,
+        ..ListSelection::default()
+    };
     let mut listed = Vec::new();
     for (name, mailbox) in &tree {
         if !pattern.matches(name.as_str()) {
@@ -71,7 +89,11 @@ pub(super) fn lsub<S: Store>(context: &Context<'_, S>, reference: &str, pattern:
         } else {
             continue;
         };
-        let item = ListItem { attributes, name: name.to_string(), child_info: Vec::new() };
+        let item = ListItem {
+            attributes,
+            name: name.to_string(),
+            child_info: Vec::new(),
+        };
         listed.push((item, None));
     }
     listed
@@ -137,13 +159,21 @@ fn attributes(
     }
     if report.children {
         let children = below(tree, name).next().is_some();
-        attributes.push(if children { Attribute::HasChildren } else { Attribute::HasNoChildren });
+        attributes.push(if children {
+            Attribute::HasChildren
+        } else {
+            Attribute::HasNoChildren
+        });
     }
     if report.subscribed && mailbox.is_some_and(|mailbox| mailbox.subscribed) {
         attributes.push(Attribute::Subscribed);
     }
     if report.special_use {
-        attributes.extend(mailbox.and_then(|mailbox| mailbox.role).map(Attribute::Role));
+        attributes.extend(
+            mailbox
+                .and_then(|mailbox| mailbox.role)
+                .map(Attribute::Role),
+        );
     }
     attributes
 }
@@ -168,7 +198,10 @@ impl Pattern {
             Some(rest) => format!("INBOX{HIERARCHY_SEPARATOR}{rest}"),
             None => "INBOX".to_owned(),
         };
-        Self { stops: text.ends_with('%'), text: text.chars().collect() }
+        Self {
+            stops: text.ends_with('%'),
+            text: text.chars().collect(),
+        }
     }
 
     /// `*` is any text, `%` any text within a level. One row of the table of "pattern so far

@@ -34,7 +34,10 @@ pub(super) async fn rename<S: Store>(
     if below.is_some_and(|rest| rest.starts_with(HIERARCHY_SEPARATOR)) && !from.is_inbox() {
         return Err(OpError::Cannot("A mailbox cannot be moved below itself"));
     }
-    context.account.rename_mailbox(from, to, context.now).await?;
+    context
+        .account
+        .rename_mailbox(from, to, context.now)
+        .await?;
     Ok(Outcome::Done)
 }
 
@@ -45,6 +48,9 @@ pub(super) async fn subscribe<S: Store>(
     subscription: Subscription,
 ) -> Result<Outcome, OpError> {
     let on = subscription == Subscription::On;
-    context.account.set_subscribed(name, on, context.now).await?;
+    context
+        .account
+        .set_subscribed(name, on, context.now)
+        .await?;
     Ok(Outcome::Done)
 }

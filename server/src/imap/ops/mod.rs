@@ -286,9 +286,13 @@ pub struct Context<'a, S: Store> {
 pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, OpError> {
     match op {
         Op::Select(name, access) => select::run(context, &name, access),
-        Op::Refresh { mailbox, since, access } => {
-            Ok(Outcome::Refreshed(refresh::run(context, mailbox, since, access)))
-        }
+        Op::Refresh {
+            mailbox,
+            since,
+            access,
+        } => Ok(Outcome::Refreshed(refresh::run(
+            context, mailbox, since, access,
+        ))),
         Op::List(command) => Ok(Outcome::Listed(list::list(context, &command))),
         Op::Lsub { reference, pattern } => {
             Ok(Outcome::Listed(list::lsub(context, &reference, &pattern)))
@@ -302,9 +306,13 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
         }
         Op::Append(name, command) => append::run(context, &name, *command).await,
         Op::Fetch(op) => fetch::run(context, op).await.map(Outcome::Fetched),
-        Op::Search { mailbox, slots, keys } => {
-            search::run(context, mailbox, slots, keys).await.map(Outcome::Found)
-        }
+        Op::Search {
+            mailbox,
+            slots,
+            keys,
+        } => search::run(context, mailbox, slots, keys)
+            .await
+            .map(Outcome::Found),
         Op::Store(op) => store::run(context, op).await.map(Outcome::Stored),
         Op::Copy(op) => copy::copy(context, op).await,
         Op::Move(op) => copy::move_messages(context, op).await,

@@ -16,20 +16,24 @@ pub(super) fn run<S: Store>(
     access: Access,
 ) -> Refreshed {
     // Read before the messages: what comes in between is seen twice and told once.
-    let Some(status) = context.account.mailbox_by_id(mailbox) else { return Refreshed::Gone };
-    if Some(status.highest_mod_seq) == since {
+    let Some(highest) = context.account.highest_mod_seq(mailbox) else {
+        return Refreshed::Gone;
+    };
+    if Some(highest) == since {
         return Refreshed::Same;
     }
     let placements = context.account.placements(mailbox);
     let next = next_uid(&placements);
-    let changed = placements.iter().filter(|placement| Some(placement.mod_seq) > since);
+    let changed = placements
+        .iter()
+        .filter(|placement| Some(placement.mod_seq) > since);
     let changed = changed.map(|placement| Changed {
         uid: placement.uid,
         mod_seq: placement.mod_seq,
         flags: placement.flags.clone(),
     });
     Refreshed::Snapshot(Snapshot {
-        highest: status.highest_mod_seq,
+        highest,
         changed: changed.collect(),
         present: placements.iter().map(present).collect(),
         recent_from: context.recents.claim(mailbox, next, access),

@@ -34,11 +34,21 @@ pub(super) async fn run<S: Store>(
     keys: Vec<SearchKey>,
 ) -> Result<Vec<Slot>, OpError> {
     let key = folded(SearchKey::And(keys));
-    let Some(last) = slots.last().copied() else { return Ok(Vec::new()) };
+    let Some(last) = slots.last().copied() else {
+        return Ok(Vec::new());
+    };
     let mut found = Vec::new();
     for slot in slots {
-        let Some(placement) = context.account.placement(mailbox, slot.uid) else { continue };
-        let mut candidate = Candidate { slot, last, placement, header: None, body: None };
+        let Some(placement) = context.account.placement(mailbox, slot.uid) else {
+            continue;
+        };
+        let mut candidate = Candidate {
+            slot,
+            last,
+            placement,
+            header: None,
+            body: None,
+        };
         if holds(context, &key, &mut candidate).await? {
             found.push(slot);
         }
@@ -56,7 +66,9 @@ async fn holds<S: Store>(
     }
     let message = context.account.message(candidate.placement.message).await?;
     // What has not come to this device yet cannot be searched; it does not fail the rest.
-    let Some(message) = message else { return Ok(false) };
+    let Some(message) = message else {
+        return Ok(false);
+    };
     let message: &Message = &message;
     candidate.header = Some(read_header(context.account, message).await?);
     if let Some(decided) = judge(key, candidate) {
@@ -70,7 +82,7 @@ async fn holds<S: Store>(
 fn judge(key: &SearchKey, candidate: &Candidate) -> Option<bool> {
     let placement = &candidate.placement;
     let day = || Date::of(placement.internal_date);
-    let sent = |test: fn(Date, Date) -> bool, date: Date| {
+    let on_day = |test: fn(Date, Date) -> bool, date: Date| {
         let header = candidate.header.as_ref()?;
         Some(header.sent.is_some_and(|sent| test(sent, date)))
     };
@@ -82,20 +94,24 @@ fn judge(key: &SearchKey, candidate: &Candidate) -> Option<bool> {
             all([not(left), not(right)].into_iter()).map(|neither| !neither)
         }
         SearchKey::Not(key) => judge(key, candidate).map(|holds| !holds),
-        SearchKey::Sequence(set) => {
-            Some(contains(&set.0, candidate.slot.number.get(), candidate.last.number.get()))
-        }
-        SearchKey::Uid(set) => {
-            Some(contains(&set.0, candidate.slot.uid.get(), candidate.last.uid.get()))
-        }
+        SearchKey::Sequence(set) => Some(contains(
+            &set.0,
+            candidate.slot.number.get(),
+            candidate.last.number.get(),
+        )),
+        SearchKey::Uid(set) => Some(contains(
+            &set.0,
+            candidate.slot.uid.get(),
+            candidate.last.uid.get(),
+        )),
         SearchKey::Flag(flag) => Some(placement.flags.contains(flag)),
         SearchKey::Recent => Some(candidate.slot.recent),
         SearchKey::Before(date) => Some(day() < *date),
         SearchKey::On(date) => Some(day() == *date),
         SearchKey::Since(date) => Some(day() >= *date),
-        SearchKey::SentBefore(date) => sent(|sent, date| sent < date, *date),
-        SearchKey::SentOn(date) => sent(|sent, date| sent == date, *date),
-        SearchKey::SentSince(date) => sent(|sent, date| sent >= date, *date),
+        SearchKey::SentBefore(date) => on_day(|sent, date| sent < date, *date),
+        SearchKey::SentOn(date) => on_day(|sent, date| sent == date, *date),
+        SearchKey::SentSince(date) => on_day(|sent, date| sent >= date, *date),
         SearchKey::Larger(size) => Some(placement.size > *size),
         SearchKey::Smaller(size) => Some(placement.size < *size),
         SearchKey::Header { name, text } => {
@@ -112,7 +128,13 @@ fn judge(key: &SearchKey, candidate: &Candidate) -> Option<bool> {
 }
 
 fn body_contains(candidate: &Candidate, text: &str) -> Option<bool> {
-    Some(candidate.body.as_ref()?.iter().any(|body| body.contains(text)))
+    Some(
+        candidate
+            .body
+            .as_ref()?
+            .iter()
+            .any(|body| body.contains(text)),
+    )
 }
 
 /// Three-valued "and": one `false` decides.
@@ -143,7 +165,10 @@ fn folded(key: SearchKey) -> SearchKey {
             SearchKey::Or(Box::new(folded(*left)), Box::new(folded(*right)))
         }
         SearchKey::Not(key) => SearchKey::Not(Box::new(folded(*key))),
-        SearchKey::Header { name, text } => SearchKey::Header { name, text: text.to_lowercase() },
+        SearchKey::Header { name, text } => SearchKey::Header {
+            name,
+            text: text.to_lowercase(),
+        },
         SearchKey::Body(text) => SearchKey::Body(text.to_lowercase()),
         SearchKey::Text(text) => SearchKey::Text(text.to_lowercase()),
         key => key,
@@ -156,7 +181,10 @@ mod tests {
 
     #[test]
     fn one_false_decides_and_nothing_else_does() {
-        assert_eq!(all([Some(true), None, Some(false)].into_iter()), Some(false));
+        assert_eq!(
+            all([Some(true), None, Some(false)].into_iter()),
+            Some(false)
+        );
         assert_eq!(all([Some(true), None].into_iter()), None);
         assert_eq!(all([Some(true)].into_iter()), Some(true));
     }

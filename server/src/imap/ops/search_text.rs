@@ -1,10 +1,8 @@
 //! What of a message SEARCH compares texts with: decoded, in lower case (RFC 3501 6.4.4).
 
-use letterlock_core::replica::Replica;
 use letterlock_core::mime::header::{fields, find};
-use letterlock_core::mime::{
-    Content, Part, Span, decode_charset, decode_header, decode_transfer,
-};
+use letterlock_core::mime::{Content, Part, Span, decode_charset, decode_header, decode_transfer};
+use letterlock_core::replica::Replica;
 use letterlock_core::replica::{Message, ReplicaError};
 use letterlock_core::store::Store;
 
@@ -28,18 +26,28 @@ impl Header {
             (name, decode_header(field.value).to_lowercase())
         };
         let sent = find(octets, "Date").and_then(|field| sent_date(&decode_header(field.value)));
-        Self { fields: fields(octets).map(decoded).collect(), sent }
+        Self {
+            fields: fields(octets).map(decoded).collect(),
+            sent,
+        }
     }
 
     /// Whether a field of this name has the text in it; any field of the name has the empty text.
     pub(super) fn field_contains(&self, name: &str, text: &str) -> bool {
-        let named = self.fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value).any(|value| value.contains(text))
+        let named = self
+            .fields
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        named
+            .map(|(_, value)| value)
+            .any(|value| value.contains(text))
     }
 
     /// Whether the text is anywhere in the header.
     pub(super) fn contains(&self, text: &str) -> bool {
-        self.fields.iter().any(|(name, value)| format!("{name}: {value}").contains(text))
+        self.fields
+            .iter()
+            .any(|(name, value)| format!("{name}: {value}").contains(text))
     }
 }
 
@@ -67,14 +75,16 @@ pub(super) async fn body_texts<S: Store>(
             Err(ReplicaError::NotHere(_)) => continue,
             Err(error) => return Err(error.into()),
         };
-        texts.push(match piece.part {
-            Some(part) => part_text(part, &octets),
-            None => {
-                let header = Header::of(&octets);
-                let lines = header.fields.iter().map(|(name, value)| format!("{name}: {value}\n"));
-                lines.collect()
-            }
-        });
+        if let Some(part) = piece.part {
+            texts.push(part_text(part, &octets));
+        } else {
+            let header = Header::of(&octets);
+            let lines = header
+                .fields
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\n"));
+            texts.push(lines.collect());
+        }
     }
     Ok(texts)
 }
@@ -89,11 +99,17 @@ fn collect<'a>(part: &'a Part, pieces: &mut Vec<SearchedPiece<'a>>) {
     match &part.content {
         Content::Multipart(parts) => parts.iter().for_each(|part| collect(part, pieces)),
         Content::Message { part: inner, .. } => {
-            pieces.push(SearchedPiece { span: inner.header, part: None });
+            pieces.push(SearchedPiece {
+                span: inner.header,
+                part: None,
+            });
             collect(inner, pieces);
         }
         Content::Leaf(_) if part.media_type == "text" && part.body.len() <= MAX_SEARCHED_PART => {
-            pieces.push(SearchedPiece { span: part.body, part: Some(part) });
+            pieces.push(SearchedPiece {
+                span: part.body,
+                part: Some(part),
+            });
         }
         Content::Leaf(_) => {}
     }
@@ -108,8 +124,10 @@ fn part_text(part: &Part, octets: &[u8]) -> String {
 /// The day of a `Date:` field, "disregarding time and timezone" (RFC 3501 6.4.4): the day that
 /// stands there, not that of the same instant elsewhere.
 fn sent_date(value: &str) -> Option<Date> {
-    let words: Vec<&str> =
-        value.split(|c: char| c.is_whitespace() || c == ',' || c == '-').filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> = value
+        .split(|c: char| c.is_whitespace() || c == ',' || c == '-')
+        .filter(|w| !w.is_empty())
+        .collect();
     let at = words.iter().position(|word| month(word).is_some())?;
     let day = words.get(at.checked_sub(1)?)?.parse().ok()?;
     let written = words.get(at.checked_add(1)?)?;
@@ -130,7 +148,10 @@ mod tests {
     #[test]
     fn the_day_is_that_of_the_author() {
         for (value, expected) in [
-            ("Wed, 17 Jul 1996 23:59:25 -0700 (PDT)", Date::new(1996, 7, 17)),
+            (
+                "Wed, 17 Jul 1996 23:59:25 -0700 (PDT)",
+                Date::new(1996, 7, 17),
+            ),
             ("1 Jan 05 00:00 GMT", Date::new(2005, 1, 1)),
             ("01-Feb-99 10:00:00 +0000", Date::new(1999, 2, 1)),
             ("yesterday", None),

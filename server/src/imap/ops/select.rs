@@ -15,17 +15,25 @@ pub(super) fn run<S: Store>(
     name: &MailboxName,
     access: Access,
 ) -> Result<Outcome, OpError> {
-    let status = context.account.mailbox(name).ok_or(OpError::NoSuchMailbox)?;
+    let status = context
+        .account
+        .mailbox(name)
+        .ok_or(OpError::NoSuchMailbox)?;
     let placements = context.account.placements(status.id);
     let next = next_uid(&placements).max(status.uid_next);
     let flags = placements.iter().flat_map(|placement| &placement.flags);
-    let unseen = placements.iter().find(|placement| !placement.flags.contains(&Flag::Seen));
+    let unseen = placements
+        .iter()
+        .find(|placement| !placement.flags.contains(&Flag::Seen));
     Ok(Outcome::Selected(Box::new(SelectedMailbox {
         id: status.id,
         uid_validity: status.uid_validity,
         uid_next: next,
         unseen: unseen.map(|placement| placement.uid),
-        keywords: flags.filter(|flag| matches!(flag, Flag::Keyword(_))).cloned().collect(),
+        keywords: flags
+            .filter(|flag| matches!(flag, Flag::Keyword(_)))
+            .cloned()
+            .collect(),
         snapshot: Snapshot {
             highest: status.highest_mod_seq,
             present: placements.iter().map(present).collect(),
@@ -42,5 +50,8 @@ pub(super) fn next_uid(placements: &[Placement]) -> Uid {
 }
 
 pub(super) fn present(placement: &Placement) -> Present {
-    Present { uid: placement.uid, mod_seq: placement.mod_seq }
+    Present {
+        uid: placement.uid,
+        mod_seq: placement.mod_seq,
+    }
 }

@@ -14,7 +14,10 @@ pub(super) fn run<S: Store>(
     name: &MailboxName,
     items: &[StatusItem],
 ) -> Result<Outcome, OpError> {
-    let status = context.account.mailbox(name).ok_or(OpError::NoSuchMailbox)?;
+    let status = context
+        .account
+        .mailbox(name)
+        .ok_or(OpError::NoSuchMailbox)?;
     Ok(Outcome::Status(data(context, &status, items)))
 }
 
@@ -31,15 +34,23 @@ pub(super) fn data<S: Store>(
         StatusItem::UidValidity => ("UIDVALIDITY", u64::from(status.uid_validity.get())),
         StatusItem::Unseen => ("UNSEEN", u64::from(status.unseen)),
     };
-    StatusData { name: status.name.clone(), values: items.iter().map(value).collect() }
+    StatusData {
+        name: status.name.clone(),
+        values: items.iter().map(value).collect(),
+    }
 }
 
 /// Messages that the next SELECT would show as `\Recent`; asking takes it from nobody.
 fn recent<S: Store>(context: &Context<'_, S>, status: &MailboxStatus) -> u64 {
-    let from = context.recents.claim(status.id, status.uid_next, Access::ReadOnly);
+    let from = context
+        .recents
+        .claim(status.id, status.uid_next, Access::ReadOnly);
     if from >= status.uid_next {
         return 0;
     }
     let placements = context.account.placements(status.id);
-    placements.iter().filter(|placement| placement.uid >= from).count() as u64
+    placements
+        .iter()
+        .filter(|placement| placement.uid >= from)
+        .count() as u64
 }

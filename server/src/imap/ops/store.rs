@@ -27,13 +27,22 @@ pub(super) async fn run<S: Store>(
         }
     }
     let uids: Vec<Uid> = op.slots.iter().map(|slot| slot.uid).collect();
-    context.account.store_flags(op.mailbox, &uids, op.change, &op.flags, context.now).await?;
+    context
+        .account
+        .store_flags(op.mailbox, &uids, op.change, &op.flags, context.now)
+        .await?;
     for uid in uids {
-        let Some(after) = context.account.placement(op.mailbox, uid) else { continue };
+        let Some(after) = context.account.placement(op.mailbox, uid) else {
+            continue;
+        };
         if op.echo == Echo::Silent && known.contains_key(&uid) {
             stored.silent.push((uid, after.mod_seq));
         } else {
-            stored.told.push(Changed { uid, mod_seq: after.mod_seq, flags: after.flags });
+            stored.told.push(Changed {
+                uid,
+                mod_seq: after.mod_seq,
+                flags: after.flags,
+            });
         }
     }
     Ok(stored)

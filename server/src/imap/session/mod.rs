@@ -14,17 +14,13 @@
 //! Invariant: each command gets exactly one tagged response, its untagged ones before it.
 //! Rejected: async functions per command; a session that can be stepped can be tested by lines.
 
+mod login;
 mod outcomes;
 mod selected;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use super::accounts::LoginRefused;
 use super::command::{Access, Command, MailboxArgument, Secret, Tag};
 use super::decoder::{Admits, Frame, Refusal, Syntax};
 use super::ops::{Op, OpError, Subscription};
@@ -38,9 +34,9 @@ pub const MAX_LOGIN_FAILURES: u32 = 3;
 /// Commands in a row that are not understood before the connection is closed.
 pub const MAX_BAD_COMMANDS: u32 = 50;
 /// Silence after which a session ends (RFC 3501 5.4 asks for 30 minutes at least).
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(31 * 60);
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(31);
 /// The same before login.
-pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+pub const LOGIN_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// What is announced before login; programs that never ask again see the rest here too.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN ID ENABLE IDLE NAMESPACE \
@@ -253,8 +249,12 @@ impl Session {
                 }
             }
             Command::Rename { from, to } => {
-                let Some(from) = self.existing(&tag, from) else { return };
-                let Some(to) = self.possible(&tag, to) else { return };
+                let Some(from) = self.existing(&tag, from) else {
+                    return;
+                };
+                let Some(to) = self.possible(&tag, to) else {
+                    return;
+                };
                 self.run(Op::Rename(from, to), Running::Simple(tag, "RENAME done"));
             }
             Command::Subscribe(mailbox) => {
@@ -310,71 +310,6 @@ impl Session {
             Syntax::BadCharset => Reply::no("The charset is not known").with(Code::BadCharset),
         };
         self.bad(tag, reply);
-    }
-
-    /// RFC 3501 6.2.2, RFC 4616.
-    fn begin_sasl(&mut self, tag: Tag, mechanism: &str, initial: Option<Secret>) {
-        if mechanism != "PLAIN" {
-            return self.tagged(tag, Reply::no("Only PLAIN is known").with(Code::Cannot));
-        }
-        match initial {
-            Some(initial) => self.handle_sasl(tag, &initial),
-            None => {
-                self.send(Response::Continue(""));
-                self.running = Running::Sasl(tag);
-            }
-        }
-    }
-
-    fn handle_sasl(&mut self, tag: Tag, line: &Secret) {
-        if line.as_bytes() == b"*" {
-            return self.tagged(tag, Reply::bad("AUTHENTICATE was cancelled"));
-        }
-        let decoded = STANDARD.decode(line.as_bytes()).map(Secret::new);
-        let message = decoded.as_ref().map_or(&b""[..], Secret::as_bytes);
-        // message = [authzid] UTF8NUL authcid UTF8NUL passwd (RFC 4616 2)
-        let mut fields = message.splitn(3, |octet| *octet == 0);
-        let (Some(authorize), Some(user), Some(password)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            return self.bad(Some(tag), Reply::bad("That is no PLAIN message in base64"));
-        };
-        if !authorize.is_empty() && authorize != user {
-            let reply = Reply::no("Nobody acts for somebody else here");
-            return self.tagged(tag, reply.with(Code::AuthenticationFailed));
-        }
-        let (user, password) = (Secret::new(user.to_vec()), Secret::new(password.to_vec()));
-        self.authenticate(tag, user, password);
-    }
-
-    fn authenticate(&mut self, tag: Tag, user: Secret, password: Secret) {
-        self.running = Running::Login(tag);
-        self.actions.push_back(Action::Authenticate { user, password });
-    }
-
-    /// The bridge's answer to [`Action::Authenticate`].
-    pub fn handle_login(&mut self, answer: Result<(), LoginRefused>) {
-        let Running::Login(tag) = std::mem::take(&mut self.running) else { return };
-        let reply = match answer {
-            Ok(()) => {
-                self.state = State::Authenticated;
-                Reply::ok("Logged in").with(Code::Capability(CAPABILITIES_OF_USERS))
-            }
-            Err(LoginRefused::Wrong) => {
-                self.login_failures = self.login_failures.saturating_add(1);
-                Reply::no("User name or password is wrong").with(Code::AuthenticationFailed)
-            }
-            Err(LoginRefused::Locked { how }) => {
-                Reply { text: Cow::Owned(how), ..Reply::no("") }.with(Code::Unavailable)
-            }
-            Err(LoginRefused::Busy) => {
-                Reply::no("Too many log-ins, try again in a moment").with(Code::Unavailable)
-            }
-        };
-        self.tagged(tag, reply);
-        if self.login_failures >= MAX_LOGIN_FAILURES {
-            self.close("Too many wrong passwords");
-        }
     }
 
     fn capabilities(&self) -> &'static str {

@@ -51,7 +51,9 @@ impl Session {
                 self.finish(tag, reply, Release::All);
             }
             (Running::Fetch(tag, mut fetching), Outcome::Fetched(fetched)) => {
-                fetching.queue.drain(..fetched.taken.clamp(1, fetching.queue.len().max(1)));
+                fetching
+                    .queue
+                    .drain(..fetched.taken.clamp(1, fetching.queue.len().max(1)));
                 fetching.gone |= fetched.gone;
                 self.fetched(fetched);
                 self.fetch_step(tag, fetching);
@@ -118,7 +120,9 @@ impl Session {
     /// Tells what is new; `false` if the mailbox is gone and the connection with it
     /// (RFC 2180 3.3: there is no response that takes a mailbox away from a client).
     fn take_news(&mut self, refreshed: Refreshed, release: Release) -> bool {
-        let State::Selected(selected) = &mut self.state else { return true };
+        let State::Selected(selected) = &mut self.state else {
+            return true;
+        };
         let mut notices = match refreshed {
             Refreshed::Same => Vec::new(),
             Refreshed::Snapshot(snapshot) => selected.view.merge(&snapshot),
@@ -155,7 +159,9 @@ impl Session {
         let next = Code::UidNext(mailbox.uid_next);
         self.send(Response::Untagged(Reply::ok("Next UID").with(next)));
         let validity = Code::UidValidity(mailbox.uid_validity);
-        self.send(Response::Untagged(Reply::ok("UIDs are valid").with(validity)));
+        self.send(Response::Untagged(
+            Reply::ok("UIDs are valid").with(validity),
+        ));
         self.state = State::Selected(Box::new(Selected {
             mailbox: mailbox.id,
             access,
@@ -193,30 +199,48 @@ impl Session {
                     }
                 }
             }
-            let data = FetchData { number: message.slot.number, values: message.values };
+            let data = FetchData {
+                number: message.slot.number,
+                values: message.values,
+            };
             self.send(Response::Fetch(data));
         }
     }
 
     fn stored(&mut self, tag: Tag, by: Numbering, stored: Stored) {
-        let State::Selected(selected) = &mut self.state else { return };
+        let State::Selected(selected) = &mut self.state else {
+            return;
+        };
         for (uid, mod_seq) in stored.silent {
             selected.view.tell(uid, mod_seq);
         }
         let mut told = Vec::new();
         for changed in stored.told {
             selected.view.tell(changed.uid, changed.mod_seq);
-            told.extend(selected.view.find(changed.uid).map(|slot| (slot, changed.flags)));
+            told.extend(
+                selected
+                    .view
+                    .find(changed.uid)
+                    .map(|slot| (slot, changed.flags)),
+            );
         }
         for (slot, flags) in told {
             self.tell_flags(slot, flags, by);
         }
-        let reply = if stored.gone { gone(by) } else { Reply::ok("STORE done") };
+        let reply = if stored.gone {
+            gone(by)
+        } else {
+            Reply::ok("STORE done")
+        };
         self.finish(tag, reply, release_after(by));
     }
 }
 
 /// COPYUID, unless nothing was copied: its sets cannot be empty (RFC 4315 3).
 fn copied(reply: Reply, validity: UidValidity, pairs: Vec<(Uid, Uid)>) -> Reply {
-    if pairs.is_empty() { reply } else { reply.with(Code::CopyUid(validity, pairs)) }
+    if pairs.is_empty() {
+        reply
+    } else {
+        reply.with(Code::CopyUid(validity, pairs))
+    }
 }

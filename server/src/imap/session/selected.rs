@@ -58,7 +58,9 @@ fn numbering_of(messages: &MessageSet) -> Numbering {
 impl Session {
     /// Commands about messages.
     pub(super) fn start_on_messages(&mut self, tag: Tag, command: Command) {
-        let State::Selected(selected) = &self.state else { return };
+        let State::Selected(selected) = &self.state else {
+            return;
+        };
         let (mailbox, access) = (selected.mailbox, selected.access);
         match command {
             Command::Unselect => {
@@ -81,40 +83,61 @@ impl Session {
             Command::Move { messages, to } => self.move_messages(tag, &messages, to),
             Command::Expunge(set) => {
                 let uids = set.and_then(|set| self.uids(&MessageSet::Uid(set)));
-                self.run(Op::Expunge(mailbox, uids), Running::Simple(tag, "EXPUNGE done"));
+                self.run(
+                    Op::Expunge(mailbox, uids),
+                    Running::Simple(tag, "EXPUNGE done"),
+                );
             }
             _ => self.bad(Some(tag), Reply::bad("command is not known")),
         }
     }
 
     fn uids(&self, messages: &MessageSet) -> Option<BTreeSet<Uid>> {
-        let State::Selected(selected) = &self.state else { return None };
+        let State::Selected(selected) = &self.state else {
+            return None;
+        };
         let slots = selected.view.resolve(messages).ok()?;
         Some(slots.iter().map(|slot| slot.uid).collect())
     }
 
     /// The mailbox and the messages that a command names, or `None` after a refusal.
-    fn resolve(&mut self, tag: &Tag, messages: &MessageSet) -> Option<(MailboxId, Access, Vec<Slot>)> {
-        let State::Selected(selected) = &self.state else { return None };
-        match selected.view.resolve(messages) {
-            Ok(slots) => Some((selected.mailbox, selected.access, slots)),
-            Err(_) => {
-                self.bad(Some(tag.clone()), Reply::bad("A sequence number is not in use"));
-                None
-            }
+    fn resolve(
+        &mut self,
+        tag: &Tag,
+        messages: &MessageSet,
+    ) -> Option<(MailboxId, Access, Vec<Slot>)> {
+        let State::Selected(selected) = &self.state else {
+            return None;
+        };
+        if let Ok(slots) = selected.view.resolve(messages) {
+            return Some((selected.mailbox, selected.access, slots));
         }
+        self.bad(
+            Some(tag.clone()),
+            Reply::bad("A sequence number is not in use"),
+        );
+        None
     }
 
     fn fetch(&mut self, tag: Tag, messages: &MessageSet, items: Vec<FetchItem>) {
-        let Some((_, _, slots)) = self.resolve(&tag, messages) else { return };
+        let Some((_, _, slots)) = self.resolve(&tag, messages) else {
+            return;
+        };
         let by = numbering_of(messages);
-        let fetching = Fetching { queue: slots.into(), items: items.into(), by, gone: false };
+        let fetching = Fetching {
+            queue: slots.into(),
+            items: items.into(),
+            by,
+            gone: false,
+        };
         self.fetch_step(tag, fetching);
     }
 
     /// Asks for the next messages, or ends the command.
     pub(super) fn fetch_step(&mut self, tag: Tag, fetching: Fetching) {
-        let State::Selected(selected) = &self.state else { return };
+        let State::Selected(selected) = &self.state else {
+            return;
+        };
         if fetching.queue.is_empty() {
             let reply = match (fetching.gone, fetching.by) {
                 (false, _) => Reply::ok("FETCH done"),
@@ -132,7 +155,9 @@ impl Session {
     }
 
     fn search(&mut self, tag: Tag, command: SearchCommand) {
-        let State::Selected(selected) = &self.state else { return };
+        let State::Selected(selected) = &self.state else {
+            return;
+        };
         let op = Op::Search {
             mailbox: selected.mailbox,
             slots: selected.view.slots().collect(),
@@ -143,9 +168,25 @@ impl Session {
 
     fn store(&mut self, tag: Tag, command: StoreCommand) {
         let by = numbering_of(&command.messages);
-        let Some((mailbox, _, slots)) = self.resolve(&tag, &command.messages) else { return };
-        let StoreCommand { change, echo, flags, .. } = command;
-        self.run(Op::Store(StoreOp { mailbox, slots, change, echo, flags }), Running::Store(tag, by));
+        let Some((mailbox, _, slots)) = self.resolve(&tag, &command.messages) else {
+            return;
+        };
+        let StoreCommand {
+            change,
+            echo,
+            flags,
+            ..
+        } = command;
+        self.run(
+            Op::Store(StoreOp {
+                mailbox,
+                slots,
+                change,
+                echo,
+                flags,
+            }),
+            Running::Store(tag, by),
+        );
     }
 
     fn copy(&mut self, tag: Tag, messages: &MessageSet, to: MailboxArgument) {
@@ -182,7 +223,9 @@ impl Session {
     }
 
     fn refresh_op(&self) -> Option<Op> {
-        let State::Selected(selected) = &self.state else { return None };
+        let State::Selected(selected) = &self.state else {
+            return None;
+        };
         Some(Op::Refresh {
             mailbox: selected.mailbox,
             since: selected.view.mod_seq(),
@@ -211,12 +254,17 @@ impl Session {
             values.push(FetchValue::Uid(slot.uid));
         }
         values.push(FetchValue::Flags(flags, Recency::of(slot.recent)));
-        self.send(Response::Fetch(FetchData { number: slot.number, values }));
+        self.send(Response::Fetch(FetchData {
+            number: slot.number,
+            values,
+        }));
     }
 
     /// A keyword that no FLAGS response has named is named before it is used (RFC 3501 7.2.6).
     pub(super) fn tell_keywords(&mut self, flags: &FlagSet) {
-        let State::Selected(selected) = &mut self.state else { return };
+        let State::Selected(selected) = &mut self.state else {
+            return;
+        };
         let keywords = flags.iter().filter(|flag| matches!(flag, Flag::Keyword(_)));
         let before = selected.keywords.len();
         selected.keywords.extend(keywords.cloned());
