@@ -68,10 +68,7 @@ impl<'a> FieldWriter<'a> {
                 continue;
             }
             // The space between two encoded words must be inside one (RFC 2047 6.2).
-            let run = rest
-                .iter()
-                .take_while(|word| needs_encoding(**word))
-                .count();
+            let run = rest.iter().take_while(|word| needs_encoding(word)).count();
             let (run, after) = rest.split_at_checked(run).unwrap_or((rest, &[]));
             self.encoded_words(&run.join(" "));
             rest = after;
