@@ -27,3 +27,13 @@ impl<T: Sync + ?Sized> MaybeSync for T {}
 pub trait MaybeSync {}
 #[cfg(target_arch = "wasm32")]
 impl<T: ?Sized> MaybeSync for T {}
+
+/// Largest AEAD chunk that OCB can open, in octets; `None` where it opens all that RFC 9580
+/// allows. On 32-bit targets the OCB crate's table has room for chunks below 1 MiB only, and a
+/// larger one would end the whole WebAssembly instance.
+#[cfg(target_arch = "wasm32")]
+pub const OCB_CHUNK_LIMIT: Option<u64> = Some(512 * 1024);
+/// Largest AEAD chunk that OCB can open, in octets; `None` where it opens all that RFC 9580
+/// allows.
+#[cfg(not(target_arch = "wasm32"))]
+pub const OCB_CHUNK_LIMIT: Option<u64> = None;

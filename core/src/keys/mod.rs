@@ -1,1 +1,15 @@
-//! (being written)
+//! The key manager: whose certificate is whose, how well we know it, and when a new one may take
+//! its place.
+//!
+//! Pure: contacts and offers come in, decisions go out; who stores and who asks the network is
+//! elsewhere. Reading order: [`level`] (how well a certificate is known), [`keyring`] (contacts and
+//! the rules of replacement), [`autocrypt`] (certificates in mail headers).
+//!
+//! Invariant: no sequence of weaker events replaces a key that is in use.
+
+pub mod autocrypt;
+pub mod keyring;
+pub mod level;
+
+pub use keyring::{Contact, Decision, Offer};
+pub use level::Level;

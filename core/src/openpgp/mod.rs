@@ -1,1 +1,32 @@
-//! (being written)
+//! OpenPGP (RFC 9580) and PGP/MIME (RFC 3156) over rPGP.
+//!
+//! Reading order: what a message's protection is ([`protection`]), the one judge ([`policy`]),
+//! keys ([`certificate`], [`secret_certificate`]), operations on octets ([`encrypt`], [`decrypt`],
+//! [`sign`], [`pending`]), and mail ([`pgp_mime`]).
+//!
+//! Invariants: nobody outside this folder names the `pgp` crate; nothing inside it calls rPGP's
+//! verification but [`policy`], because rPGP checks mathematics and not meaning; no clock and no
+//! global randomness, both come in as arguments; every limit is a constant of [`policy::limits`].
+//! Rejected: leaving the checks to each caller; one forgotten check is a forged signature.
+
+mod armor;
+pub mod certificate;
+pub mod decrypt;
+pub mod encrypt;
+mod fingerprint;
+pub mod pending;
+pub mod pgp_mime;
+mod plaintext;
+pub mod policy;
+pub mod protection;
+pub mod secret_certificate;
+pub mod sign;
+#[cfg(test)]
+pub(crate) mod test_support;
+
+pub use certificate::Certificate;
+pub use fingerprint::{Fingerprint, Issuer};
+pub use pending::PendingSignatures;
+pub use plaintext::Plaintext;
+pub use protection::{Encryption, Protection, SignatureStatus};
+pub use secret_certificate::SecretCertificate;

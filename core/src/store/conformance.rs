@@ -1,10 +1,6 @@
 //! What every backend must do. A backend is done when [`run`] passes on an empty store of it.
 
-#![expect(
-    clippy::panic,
-    clippy::missing_panics_doc,
-    reason = "a test suite fails by panicking"
-)]
+#![expect(clippy::panic, reason = "a test suite fails by panicking")]
 
 use super::{Batch, KeyRange, Store, StoreError, Table};
 

@@ -4,7 +4,7 @@
 //! and counters. A value is bound to its table and key, so that values cannot be swapped.
 //! Expectations compare values, and a sealed value is never the same twice; so the value of a
 //! row that is expected is kept deterministic: its nonce is a keyed hash of table, key and value
-//! (synthetic, as in RFC 8452's design; XChaCha20's nonce is long enough for it).
+//! (a synthetic IV, as RFC 8452 has it; 24 octets are long enough for that).
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};

@@ -1,0 +1,130 @@
+//! Signatures found on a message and not judged yet: the certificate may have to be looked up.
+//!
+//! Holds digests, not the document, so that the mail can be stored and forgotten meanwhile.
+
+use core::fmt;
+
+use pgp::packet::Signature;
+
+use super::Certificate;
+use super::fingerprint::{Fingerprint, Issuer};
+use super::policy;
+use super::policy::signature::{self, Circumstances};
+use super::protection::{BadSignature, SignatureStatus};
+use crate::id::{Address, Timestamp};
+
+/// One signature and the digest of what it claims to sign.
+#[derive(Clone)]
+pub(super) struct PendingSignature {
+    signature: Signature,
+    digest: Option<Vec<u8>>,
+}
+
+impl PendingSignature {
+    pub(super) fn new(signature: Signature, document: &[u8]) -> Self {
+        let digest = signature::digest(&signature, document);
+        Self { signature, digest }
+    }
+}
+
+/// All signatures of one message.
+#[derive(Clone, Default)]
+pub struct PendingSignatures {
+    signatures: Vec<PendingSignature>,
+    /// Our certificate that opened the encryption around them.
+    opened_with: Option<Fingerprint>,
+    /// There was a signature block that could not be read.
+    malformed: bool,
+}
+
+impl PendingSignatures {
+    pub(super) fn new(signatures: Vec<PendingSignature>, opened_with: Option<Fingerprint>) -> Self {
+        Self {
+            signatures,
+            opened_with,
+            malformed: false,
+        }
+    }
+
+    pub(super) fn malformed() -> Self {
+        Self {
+            malformed: true,
+            ..Self::default()
+        }
+    }
+
+    /// The same signatures, found inside encryption that this certificate of ours opened.
+    pub(super) fn opened_with(mut self, fingerprint: Option<Fingerprint>) -> Self {
+        self.opened_with = fingerprint;
+        self
+    }
+
+    /// Whether there is nothing to judge.
+    pub fn is_empty(&self) -> bool {
+        self.signatures.is_empty() && !self.malformed
+    }
+
+    /// Whom the signatures name: what to look up, beside the sender's address.
+    pub fn issuers(&self) -> Vec<Issuer> {
+        let mut issuers: Vec<Issuer> = self
+            .signatures
+            .iter()
+            .filter_map(|pending| signature::issuer(&pending.signature))
+            .collect();
+        issuers.sort_unstable();
+        issuers.dedup();
+        issuers
+    }
+
+    /// The verdict: the best of the signatures', given the certificates that may be the signer's.
+    ///
+    /// `from` is the message's one From address, or `None` if it has none or several: then no
+    /// signature can be the sender's.
+    pub fn judge(
+        &self,
+        certificates: &[Certificate],
+        from: Option<&Address>,
+        now: Timestamp,
+    ) -> SignatureStatus {
+        let circumstances = Circumstances {
+            certificates,
+            from,
+            opened_with: self.opened_with,
+            now: policy::seconds(now),
+        };
+        let unreadable = self.malformed.then_some(SignatureStatus::Bad {
+            reason: BadSignature::Malformed,
+        });
+        self.signatures
+            .iter()
+            .map(|pending| {
+                signature::judge(
+                    &pending.signature,
+                    pending.digest.as_deref(),
+                    &circumstances,
+                )
+            })
+            .chain(unreadable)
+            .min_by_key(rank)
+            .unwrap_or(SignatureStatus::None)
+    }
+}
+
+impl fmt::Debug for PendingSignatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PendingSignatures({})", self.signatures.len())
+    }
+}
+
+/// The better, the lower.
+fn rank(status: &SignatureStatus) -> u8 {
+    match status {
+        SignatureStatus::Valid { .. } => 0,
+        SignatureStatus::WrongSender { .. } => 1,
+        SignatureStatus::Expired { .. } => 2,
+        SignatureStatus::Weak { .. } => 3,
+        SignatureStatus::UnknownKey { .. } => 4,
+        SignatureStatus::Bad { .. } => 5,
+        SignatureStatus::None => 6,
+    }
+}

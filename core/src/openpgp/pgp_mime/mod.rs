@@ -1,0 +1,91 @@
+//! OpenPGP in mail: PGP/MIME (RFC 3156), header protection (RFC 9788), and reading inline PGP.
+//!
+//! Outgoing: [`sign_and_encrypt`], [`sign`]. Incoming: [`open`] gives a [`Pending`] message, whose
+//! signatures are judged when the sender's certificate has been looked up.
+//!
+//! Invariants: only the cryptographic envelope at the root counts (RFC 9787 4); a decrypted part
+//! is a document of its own and is never put beside what was not encrypted (EFAIL); a
+//! `multipart/signed` body stays as it is, to the octet. Inline PGP is read and never written.
+//! Rejected: repairing mangled PGP/MIME here; what was repaired is not the envelope any more.
+
+mod compose;
+mod open;
+mod render;
+mod seven_bit;
+#[cfg(test)]
+mod tests;
+
+pub use compose::{ComposeError, Sender, autocrypt_field, sign, sign_and_encrypt};
+pub use open::{Opened, Pending, open};
+
+use crate::id::Address;
+use crate::mime::EnvelopeAddress;
+use crate::mime::address::parse_addresses;
+use crate::mime::header::{self, Field};
+
+/// Fields that only we may write: they are removed from whatever comes in or goes out.
+fn is_status(field: &Field<'_>) -> bool {
+    let name = field.name.to_ascii_lowercase();
+    name.starts_with(b"letterlock-") || name.starts_with(b"x-leap-")
+}
+
+/// Fields that say what the body is, not what the letter is (RFC 9788 1.1.1).
+fn is_structural(field: &Field<'_>) -> bool {
+    let name = field.name.to_ascii_lowercase();
+    name.starts_with(b"content-") || name == b"mime-version"
+}
+
+/// Fields that transport adds, which nobody can promise inside.
+fn is_transport(field: &Field<'_>) -> bool {
+    const NAMES: [&str; 8] = [
+        "Received",
+        "Return-Path",
+        "Delivered-To",
+        "Authentication-Results",
+        "DKIM-Signature",
+        "X-Original-To",
+        "Autocrypt",
+        "HP-Outer",
+    ];
+    NAMES.iter().any(|name| field.is(name))
+        || field.name.to_ascii_lowercase().starts_with(b"arc-")
+        || field.name.is_empty()
+}
+
+/// The one author: `None` if there are several From fields or addresses, or none.
+fn single_from(header: &[u8]) -> Option<Address> {
+    let mut fields = header::fields(header).filter(|field| field.is("From"));
+    let field = fields.next()?;
+    if fields.next().is_some() {
+        return None;
+    }
+    // A group, even of one, is no author: programs differ in what they show of it.
+    let addresses = parse_addresses(field.value, 4).addresses;
+    let [only] = addresses.as_slice() else {
+        return None;
+    };
+    Address::new(&EnvelopeAddress::to_mailbox(only)?.address).ok()
+}
+
+/// CRLF line ends throughout.
+fn with_crlf(octets: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    let mut previous = 0;
+    let bare = octets.iter().any(|octet| {
+        let bare = *octet == b'\n' && previous != b'\r';
+        previous = *octet;
+        bare
+    });
+    if !bare {
+        return octets.into();
+    }
+    let mut out = Vec::with_capacity(octets.len() + octets.len() / 32);
+    let mut previous = 0;
+    for octet in octets {
+        if *octet == b'\n' && previous != b'\r' {
+            out.push(b'\r');
+        }
+        out.push(*octet);
+        previous = *octet;
+    }
+    out.into()
+}

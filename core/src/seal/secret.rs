@@ -1,0 +1,272 @@
+//! The account's root key and what is derived from it.
+//!
+//! One random 32-octet root key per account and epoch; every other key is HKDF-SHA256 of it with
+//! a label of its own. `derive_*` is deterministic, `generate_*` is random. Nothing here is
+//! printed, serialised or logged, and all of it is erased on drop.
+
+use core::fmt;
+
+use hkdf::Hkdf;
+use rand::{CryptoRng, RngCore};
+use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::id::IncomingId;
+use crate::id::{AccountId, CollectionId, ContentHash, DocId, MailboxId, MessageHash, PlacementId};
+
+const LABEL: &str = "letterlock/seal/1/";
+
+/// The account root key: whoever has it reads everything. 32 random octets.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct RootKey([u8; 32]);
+
+impl RootKey {
+    /// A new one.
+    pub fn generate(rng: &mut (impl CryptoRng + RngCore)) -> Self {
+        let mut octets = [0; 32];
+        rng.fill_bytes(&mut octets);
+        Self(octets)
+    }
+
+    /// From octets that were unwrapped.
+    pub const fn from_octets(octets: [u8; 32]) -> Self {
+        Self(octets)
+    }
+
+    /// The octets, to be wrapped.
+    pub const fn octets(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        Hkdf::<Sha256>::new(None, &self.0)
+            .expand_multi_info(&[LABEL.as_bytes(), label.as_bytes()], &mut *key)
+            .expect("32 octets are a valid length for HKDF-SHA256");
+        key
+    }
+}
+
+impl fmt::Debug for RootKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RootKey(…)")
+    }
+}
+
+/// What a document is part of. Its blinded id is all that the provider sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Collection {
+    /// The account's own secret keys.
+    Keys,
+    /// Mailboxes and placements: small, mutable, wanted first.
+    Mail,
+    /// Structure of messages: immutable.
+    Messages,
+    /// Content of leaves: immutable, the bulk.
+    Contents,
+    /// Certificates of correspondents.
+    Contacts,
+}
+
+impl Collection {
+    /// All collections.
+    pub const ALL: [Self; 5] = [
+        Self::Keys,
+        Self::Mail,
+        Self::Messages,
+        Self::Contents,
+        Self::Contacts,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::Mail => "mail",
+            Self::Messages => "messages",
+            Self::Contents => "contents",
+            Self::Contacts => "contacts",
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Keys => 0,
+            Self::Mail => 1,
+            Self::Messages => 2,
+            Self::Contents => 3,
+            Self::Contacts => 4,
+        }
+    }
+}
+
+/// The keys of one account, ready for use.
+pub struct AccountKeys {
+    account: AccountId,
+    epoch: u32,
+    blinding: Zeroizing<[u8; 32]>,
+    hashing: Zeroizing<[u8; 32]>,
+    store: Zeroizing<[u8; 32]>,
+    collections: [(CollectionId, Zeroizing<[u8; 32]>); 5],
+}
+
+impl AccountKeys {
+    /// Derives all keys of the account from its root key.
+    pub fn derive(account: AccountId, epoch: u32, root: &RootKey) -> Self {
+        let blinding = root.derive("blinding");
+        let collections = Collection::ALL.map(|collection| {
+            let name = collection.name();
+            let id = blake3::keyed_hash(&blinding, format!("collection {name}").as_bytes());
+            (
+                CollectionId::new(first_16(&id)),
+                root.derive(&format!("collection/{name}")),
+            )
+        });
+        Self {
+            account,
+            epoch,
+            blinding,
+            hashing: root.derive("hashing"),
+            store: root.derive("store"),
+            collections,
+        }
+    }
+
+    /// Whose keys these are.
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The key epoch.
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The key under which a device keeps its own store: SQLCipher's raw key, or
+    /// [`crate::store::SealedStore`]'s.
+    pub fn store_key(&self) -> &[u8; 32] {
+        &self.store
+    }
+
+    /// The blinded id of a collection.
+    pub fn collection_id(&self, collection: Collection) -> CollectionId {
+        self.entry(collection).0
+    }
+
+    /// The collection with this blinded id; `None` for a foreign one.
+    pub fn collection(&self, id: CollectionId) -> Option<Collection> {
+        Collection::ALL
+            .into_iter()
+            .find(|collection| self.collection_id(*collection) == id)
+    }
+
+    /// The key that seals one document.
+    pub(super) fn document_key(&self, collection: Collection, id: DocId) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(*blake3::keyed_hash(&self.entry(collection).1, id.as_bytes()).as_bytes())
+    }
+
+    /// The blinded id of the document about `logical` in `collection`.
+    pub fn doc_id(&self, collection: Collection, logical: &[u8]) -> DocId {
+        let mut hasher = blake3::Hasher::new_keyed(&self.blinding);
+        hasher
+            .update(b"document ")
+            .update(collection.name().as_bytes())
+            .update(&[0]);
+        DocId::new(first_16(&hasher.update(logical).finalize()))
+    }
+
+    /// Keyed hash of a whole message.
+    pub fn message_hash(&self, raw: &[u8]) -> MessageHash {
+        MessageHash::new(self.keyed(b"message\0", raw))
+    }
+
+    /// Keyed hash of one leaf.
+    pub fn content_hash(&self, leaf: &[u8]) -> ContentHash {
+        ContentHash::new(self.keyed(b"content\0", leaf))
+    }
+
+    /// The id that a mailbox of this name gets when it is first created, the same on every
+    /// device, so that two devices that create it apart have created one mailbox.
+    pub fn mailbox_id(&self, name: &str) -> MailboxId {
+        MailboxId::new(self.keyed_16(b"mailbox\0", name.as_bytes()))
+    }
+
+    /// The id of the placement that an incoming message becomes, the same on every device, so
+    /// that two devices that take it in apart have placed it once.
+    pub fn incoming_placement(&self, id: IncomingId) -> PlacementId {
+        PlacementId::new(self.keyed_16(b"incoming\0", id.as_bytes()))
+    }
+
+    fn entry(&self, collection: Collection) -> &(CollectionId, Zeroizing<[u8; 32]>) {
+        self.collections
+            .get(collection.index())
+            .expect("there is an entry for every collection")
+    }
+
+    fn keyed(&self, domain: &[u8], octets: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.hashing);
+        *hasher.update(domain).update(octets).finalize().as_bytes()
+    }
+
+    fn keyed_16(&self, domain: &[u8], octets: &[u8]) -> [u8; 16] {
+        let mut short = [0; 16];
+        short.copy_from_slice(
+            self.keyed(domain, octets)
+                .first_chunk::<16>()
+                .expect("32 > 16"),
+        );
+        short
+    }
+}
+
+impl fmt::Debug for AccountKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountKeys({}, epoch {})", self.account, self.epoch)
+    }
+}
+
+fn first_16(hash: &blake3::Hash) -> [u8; 16] {
+    *hash
+        .as_bytes()
+        .first_chunk::<16>()
+        .expect("a hash has 32 octets")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_apart_and_stable() {
+        let root = RootKey::from_octets([9; 32]);
+        let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
+        let again = AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
+        assert_eq!(keys.store_key(), again.store_key());
+        let mut ids = Collection::ALL.map(|c| keys.collection_id(c)).to_vec();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), Collection::ALL.len());
+        let id = DocId::new([1; 16]);
+        assert_ne!(
+            keys.document_key(Collection::Mail, id),
+            keys.document_key(Collection::Messages, id)
+        );
+        assert_ne!(
+            keys.doc_id(Collection::Mail, b"x"),
+            keys.doc_id(Collection::Messages, b"x")
+        );
+        assert_eq!(format!("{root:?}"), "RootKey(…)");
+    }
+
+    #[test]
+    fn another_root_key_gives_other_ids() {
+        let keys = |octet| {
+            AccountKeys::derive(
+                AccountId::new([1; 16]),
+                1,
+                &RootKey::from_octets([octet; 32]),
+            )
+        };
+        assert_ne!(keys(1).content_hash(b"x"), keys(2).content_hash(b"x"));
+        assert_ne!(keys(1).mailbox_id("a"), keys(2).mailbox_id("a"));
+    }
+}
