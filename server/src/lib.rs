@@ -1,1 +1,14 @@
-//! Letterlock server.
+//! Letterlock's server: the provider that cannot read mail, the bridge for mail programs, and
+//! both together as a demo.
+//!
+//! Invariant: provider and bridge never share a code path to secrets; `demo` alone names both.
+//!
+//! Suggested reading order is the order of the modules below.
+
+pub mod clock;
+pub mod shutdown;
+pub mod config;
+pub mod smtp;
+pub mod provider;
+pub mod imap;
+pub mod bridge;

@@ -52,6 +52,48 @@ impl Contact {
         Certificate::parse(&self.certificate).ok()
     }
 
+    /// Takes in what another device knows of the same address; whoever merges comes to the same.
+    ///
+    /// Two devices that chose different certificates agree on the one in use, then on the one
+    /// better known, then on the one seen first.
+    pub fn merge(&mut self, other: &Self) {
+        let fingerprint = |contact: &Self| {
+            contact
+                .parse_certificate()
+                .map(|certificate| certificate.fingerprint())
+        };
+        let rank = |contact: &Self| {
+            let first = core::cmp::Reverse(contact.first_seen);
+            (
+                contact.is_in_use(),
+                contact.level,
+                first,
+                contact.certificate.clone(),
+            )
+        };
+        let same = fingerprint(self) == fingerprint(other);
+        let (mut merged, rest) = if rank(other) > rank(self) {
+            (other.clone(), &*self)
+        } else {
+            (self.clone(), other)
+        };
+        if same {
+            // The longer form has all that the shorter has: certificates only grow.
+            let form = |contact: &Self| (contact.certificate.len(), contact.certificate.clone());
+            merged.certificate = form(self).max(form(other)).1;
+            merged.level = merged.level.max(rest.level);
+            merged.first_seen = merged.first_seen.min(rest.first_seen);
+            merged.last_seen = merged.last_seen.max(rest.last_seen);
+            merged.encrypted_to |= rest.encrypted_to;
+            merged.verified_from |= rest.verified_from;
+            merged.prefers_encryption |= rest.prefers_encryption;
+        }
+        merged.former.extend(rest.former.iter().copied());
+        merged.former.sort_unstable();
+        merged.former.dedup();
+        *self = merged;
+    }
+
     /// Used both ways: to give it up takes more than a louder claim.
     pub fn is_in_use(&self) -> bool {
         self.encrypted_to && self.verified_from

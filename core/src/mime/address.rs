@@ -357,7 +357,11 @@ impl<'a> Parser<'a> {
         } else {
             Some(phrase(name))
         };
-        let host = joined(&collected.words);
+        let host = collected
+            .words
+            .get(..domain_end(&collected.words))
+            .unwrap_or_default();
+        let host = joined(host);
         let host = if host.is_empty() {
             MISSING_DOMAIN.to_vec()
         } else {
@@ -398,6 +402,15 @@ fn local_part_start(words: &[Word]) -> usize {
         start = start.saturating_sub(1);
     }
     start
+}
+
+/// Where the domain ends in `x . test junk`.
+fn domain_end(words: &[Word]) -> usize {
+    let pairs = words.iter().zip(words.iter().skip(1));
+    let within = pairs.take_while(|(before, word)| {
+        !word.spaced || word.text.starts_with(b".") || before.text.ends_with(b".")
+    });
+    within.count().saturating_add(1).min(words.len())
 }
 
 /// Words with one space where white space stood.

@@ -119,17 +119,28 @@ impl Defect {
     }
 }
 
-/// A set of defects while it grows: each kind once, in the order of the enum.
+/// A set of defects while it grows: each kind once. Adding is cheap: a hostile message has the same
+/// defect on millions of lines.
 #[derive(Debug, Default)]
-pub(super) struct Defects(std::collections::BTreeSet<Defect>);
+pub(super) struct Defects {
+    /// Bit `n` for the defect with discriminant `n`.
+    seen: u64,
+    list: Vec<Defect>,
+}
 
 impl Defects {
     pub(super) fn add(&mut self, defect: Defect) {
-        self.0.insert(defect);
+        let bit = 1_u64.checked_shl(defect as u32).unwrap_or(0);
+        if self.seen & bit == 0 {
+            self.seen |= bit;
+            self.list.push(defect);
+        }
     }
 
-    pub(super) fn into_vec(self) -> Vec<Defect> {
-        self.0.into_iter().collect()
+    /// In the order of the enum.
+    pub(super) fn into_vec(mut self) -> Vec<Defect> {
+        self.list.sort_unstable();
+        self.list
     }
 }
 

@@ -40,15 +40,15 @@ impl Default for Context {
 impl Context {
     /// A value without folding and outer white space, cut to its limit.
     pub(super) fn value(&mut self, field: &Field<'_>) -> Vec<u8> {
-        let unfolded = unfold(field.value);
+        // Folding takes at most half of a sensible value.
+        let start = field.value.get(..MAX_VALUE_OCTETS.saturating_mul(2));
+        let unfolded = unfold(start.unwrap_or(field.value));
         let trimmed = unfolded.trim_ascii();
-        match trimmed.get(..MAX_VALUE_OCTETS) {
-            Some(cut) if trimmed.len() > MAX_VALUE_OCTETS => {
-                self.defects.add(Defect::LongValue);
-                cut.to_vec()
-            }
-            _ => trimmed.to_vec(),
+        let cut = trimmed.get(..MAX_VALUE_OCTETS).unwrap_or(trimmed);
+        if cut.len() < trimmed.len() || start.is_some_and(|start| start.len() < field.value.len()) {
+            self.defects.add(Defect::LongValue);
         }
+        cut.to_vec()
     }
 
     fn text(&mut self, field: &Field<'_>) -> String {

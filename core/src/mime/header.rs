@@ -7,6 +7,8 @@
 use core::ops::Range;
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 /// One field with its continuation lines.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -89,10 +91,7 @@ impl<'a> Iterator for Fields<'a> {
 
 /// Length of the first line with its line break.
 pub(super) fn line_length(octets: &[u8]) -> usize {
-    octets
-        .iter()
-        .position(|&o| o == b'\n')
-        .map_or(octets.len(), |at| at.saturating_add(1))
+    memchr(b'\n', octets).map_or(octets.len(), |at| at.saturating_add(1))
 }
 
 /// Whether a line is empty but for its line break; so is no line at all.
@@ -109,7 +108,7 @@ fn without_break(line: &[u8]) -> &[u8] {
 fn name_and_value(raw: &[u8]) -> (&[u8], &[u8]) {
     let whole = without_break(raw);
     let first_line = whole.get(..line_length(whole)).unwrap_or_default();
-    let Some(colon) = first_line.iter().position(|&o| o == b':') else {
+    let Some(colon) = memchr(b':', first_line) else {
         return (&[], whole);
     };
     let name = whole.get(..colon).unwrap_or_default().trim_ascii_end();
@@ -127,7 +126,7 @@ pub fn find<'a>(header: &'a [u8], name: &str) -> Option<Field<'a>> {
 
 /// Takes line breaks out; the white space that follows them stays (RFC 5322 2.2.3).
 pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
-    if !value.iter().any(|o| matches!(o, b'\r' | b'\n')) {
+    if memchr2(b'\r', b'\n', value).is_none() {
         return Cow::Borrowed(value);
     }
     Cow::Owned(

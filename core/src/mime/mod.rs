@@ -26,6 +26,7 @@ mod charset;
 mod encoded_word;
 pub mod text;
 mod html;
+mod status_fields;
 
 pub use address::{EnvelopeAddress, Mailbox};
 pub use body_structure::{Content, Part, Span, Structure};
@@ -39,6 +40,7 @@ pub use join::{JoinError, join};
 pub use parameters::{Parameterised, decode_extended, parse_parameterised};
 pub use section::{Piece, SectionKind};
 pub use split::{Split, split};
+pub use status_fields::{STATUS_FIELD_PREFIXES, strip_fields_everywhere, strip_status_fields};
 pub use summary::Summary;
 pub use transfer::decode_transfer;
 

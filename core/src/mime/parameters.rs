@@ -12,9 +12,9 @@ use super::charset::decode_charset;
 use super::header::unfold;
 
 /// Most parameters of one value that are looked at.
-pub const MAX_PARAMETERS: usize = 100;
+pub(super) const MAX_PARAMETERS: usize = 100;
 /// Longest parameter value kept, in octets.
-pub const MAX_PARAMETER_OCTETS: usize = 16 * 1024;
+pub(super) const MAX_PARAMETER_OCTETS: usize = 16 * 1024;
 
 /// A value and its parameters.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -135,9 +135,6 @@ impl Parser<'_> {
                 self.delimit(&delimiter, at, end);
                 self.count(line);
                 in_header = self.in_header();
-                if let Some(frame) = self.frames.last_mut() {
-                    frame.line_feeds = self.line_feeds;
-                }
             } else {
                 self.count(line);
                 if in_header && is_blank(line) {
@@ -234,6 +231,8 @@ impl Parser<'_> {
         self.boundaries.clear();
         let mut rest = Frame::new(start, false);
         rest.opening = Opening::Leaf;
+        // The delimiter line is not counted yet.
+        rest.line_feeds = self.line_feeds.saturating_add(1);
         close_as(&mut rest.part, "application", "octet-stream");
         self.frames.push(rest);
     }

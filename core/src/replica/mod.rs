@@ -1,1 +1,284 @@
-//! (being written)
+//! One account's truth on one device: typed operations over a [`Store`].
+//!
+//! A replica gives out UIDs and mod-sequences (local, never synced), seals every document before
+//! it writes, and remembers what waits to be pushed. Counters, mailboxes and placements are held
+//! in memory and change only after a commit; structure and content are read from the store when
+//! asked for.
+//!
+//! ```text
+//! append, flags, move, expunge, ... ─┐                      ┌─► Store: one Batch, all or nothing
+//! documents pulled from the provider ─┴─► Change (read, merge, seal) ─┴─► View, then subscribers
+//! ```
+//!
+//! Invariant: every write is one [`crate::store::Batch`] that expects the counters row unchanged, so two writers on
+//! one store cannot both win; the loser gets [`ReplicaError::Busy`], sees the winner's state and
+//! may try again. Rejected: a write-behind cache; a `250` or `OK` is given only for what is
+//! durable.
+
+mod change;
+pub mod document;
+mod append;
+mod expunge;
+mod fetch;
+mod flags;
+mod incoming;
+mod mailboxes;
+mod outbox;
+mod remote;
+mod view;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use futures::channel::mpsc;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::id::{DocId, Generation, MailboxId, MailboxName, ModSeq, ReplicaId, Timestamp, Uid};
+use crate::seal::{AccountKeys, OpenError, SealError};
+use crate::store::{Store, StoreError, Table};
+
+pub use append::{Appended, Copied};
+pub use fetch::Message;
+pub(crate) use incoming::Arrived;
+pub use incoming::IncomingMessage;
+pub use outbox::{OutboxEntry, OutboxProblem};
+pub use remote::PendingPush;
+pub use view::{MailboxStatus, Placement};
+
+use change::Change;
+use view::{Counters, View};
+
+const COUNTERS: &[u8] = b"counters";
+const REPLICA: &[u8] = b"replica";
+
+/// Why an operation was not done. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(StoreError),
+    /// Another program wrote to the same store at the same moment; trying again helps.
+    #[error("another window or program wrote at the same moment")]
+    Busy,
+    /// A sealed document does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A document's payload is not what it should be.
+    #[error("document {id} {cause}")]
+    Document {
+        /// Which.
+        id: DocId,
+        /// Why.
+        cause: document::DocumentError,
+    },
+    /// Something too large to seal.
+    #[error("the document {0}")]
+    Seal(#[from] SealError),
+    /// No such mailbox.
+    #[error("there is no such mailbox")]
+    NoSuchMailbox,
+    /// A mailbox of this name exists.
+    #[error("a mailbox of this name exists")]
+    MailboxExists,
+    /// INBOX cannot be deleted, and nothing can be renamed to it.
+    #[error("this cannot be done with INBOX")]
+    Inbox,
+    /// The message is longer than [`crate::sync::wire::MAX_MESSAGE_OCTETS`].
+    #[error(
+        "the message is longer than {} octets",
+        crate::sync::wire::MAX_MESSAGE_OCTETS
+    )]
+    MessageTooLarge,
+    /// A message would carry more flags than [`crate::model::MAX_FLAGS_PER_MESSAGE`].
+    #[error(
+        "a message carries at most {} flags",
+        crate::model::MAX_FLAGS_PER_MESSAGE
+    )]
+    TooManyFlags,
+    /// The mailbox has given out all 2^32 UIDs, or there are no more mod-sequences.
+    #[error("the mailbox has no more numbers to give out")]
+    Exhausted,
+    /// A row of the store does not decode.
+    #[error("a row of table {0} is damaged")]
+    Row(&'static str),
+    /// A part of a message has not been synced to this device.
+    #[error("a part of this message is not on this device yet: document {0}")]
+    NotHere(DocId),
+}
+
+impl From<StoreError> for ReplicaError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::Busy,
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// One account's truth on one device.
+pub struct Replica<S> {
+    store: S,
+    keys: AccountKeys,
+    id: ReplicaId,
+    view: RwLock<View>,
+    /// Whoever holds it writes.
+    writer: futures::lock::Mutex<ChaCha20Rng>,
+    subscribers: Mutex<Vec<mpsc::Sender<()>>>,
+}
+
+/// Wakes when something in the replica has changed; several changes may be one wake-up.
+#[derive(Debug)]
+pub struct Subscription(mpsc::Receiver<()>);
+
+impl Subscription {
+    /// Waits for the next change. Cancel-safe.
+    pub async fn changed(&mut self) {
+        use futures::StreamExt;
+        let _: Option<()> = self.0.next().await;
+    }
+}
+
+impl<S: Store> Replica<S> {
+    /// Opens the replica that `store` holds, or makes a new, empty one in it.
+    ///
+    /// `seed` is fresh randomness: nonces and ids come from it.
+    pub async fn open(
+        store: S,
+        keys: AccountKeys,
+        seed: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Self, ReplicaError> {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let id = change::replica_id(&store, &mut rng).await?;
+        let view = View::load(&store, now).await?;
+        Ok(Self {
+            store,
+            keys,
+            id,
+            view: RwLock::new(view),
+            writer: futures::lock::Mutex::new(rng),
+            subscribers: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// This device's id.
+    pub fn id(&self) -> ReplicaId {
+        self.id
+    }
+
+    /// The account's keys.
+    pub fn keys(&self) -> &AccountKeys {
+        &self.keys
+    }
+
+    /// Wakes the returned subscription at every change from here on.
+    pub fn subscribe(&self) -> Subscription {
+        // A buffer of one and a lost `try_send` coalesce wake-ups.
+        let (sender, receiver) = mpsc::channel(0);
+        self.subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sender);
+        Subscription(receiver)
+    }
+
+    /// All mailboxes, by name.
+    pub fn mailboxes(&self) -> Vec<MailboxStatus> {
+        let mut all: Vec<MailboxStatus> = self.view().live().map(MailboxStatus::from).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// The mailbox of this name.
+    pub fn mailbox(&self, name: &MailboxName) -> Option<MailboxStatus> {
+        self.view().by_name(name).map(MailboxStatus::from)
+    }
+
+    /// The mailbox with this id.
+    pub fn mailbox_by_id(&self, id: MailboxId) -> Option<MailboxStatus> {
+        let view = self.view();
+        let state = view
+            .mailboxes
+            .get(&id)
+            .filter(|state| !state.row.document.deleted);
+        state.map(MailboxStatus::from)
+    }
+
+    /// The messages of a mailbox, by ascending UID; none if there is no such mailbox.
+    pub fn placements(&self, mailbox: MailboxId) -> Vec<Placement> {
+        let view = self.view();
+        let state = view.mailboxes.get(&mailbox);
+        state
+            .into_iter()
+            .flat_map(|s| s.placements.values())
+            .map(|row| (&**row).into())
+            .collect()
+    }
+
+    /// One message of a mailbox.
+    pub fn placement(&self, mailbox: MailboxId, uid: Uid) -> Option<Placement> {
+        let view = self.view();
+        view.mailboxes
+            .get(&mailbox)?
+            .placements
+            .get(&uid)
+            .map(|row| (&**row).into())
+    }
+
+    /// The last mod-sequence given out.
+    pub fn mod_seq(&self) -> ModSeq {
+        self.view().counters.mod_seq
+    }
+
+    /// Everything up to here has been pulled from the provider.
+    pub fn pulled(&self) -> Generation {
+        self.view().counters.pulled
+    }
+
+    fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn notify(&self) {
+        let mut subscribers = self
+            .subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        subscribers.retain_mut(|sender| match sender.try_send(()) {
+            Ok(()) => true,
+            Err(error) => error.is_full(),
+        });
+    }
+
+    async fn begin(&self, now: Timestamp) -> Change<'_, S> {
+        let rng = self.writer.lock().await;
+        Change::new(self, rng, now)
+    }
+}
+
+fn encode_row<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, Vec::new())
+        .expect("writing to memory does not fail, and every length is known")
+}
+
+fn decode_row<T: DeserializeOwned>(table: Table, octets: &[u8]) -> Result<T, ReplicaError> {
+    postcard::from_bytes(octets).map_err(|_| ReplicaError::Row(table.name()))
+}
+
+impl Counters {
+    fn new(now: Timestamp) -> Self {
+        // A replica that starts empty gives a later UIDVALIDITY than one of the past did
+        // (RFC 9051 2.3.1.1): seconds since the epoch, as most servers do.
+        let uid_validity = u32::try_from(now.as_secs()).unwrap_or(1).max(1);
+        Self {
+            mod_seq: ModSeq::ONE,
+            clock: 0,
+            uid_validity,
+            pulled: Generation::default(),
+        }
+    }
+}

@@ -80,6 +80,7 @@ fn what_is_no_address_is_shown_too() {
     check("Name <x", &["Name|~|x|MISSING_DOMAIN"]);
     check("a@b (Al)", &["Al|~|a|b"]);
     check("John Doe jd@x", &["John Doe|~|jd|x"]);
+    check("a@b junk, c @ d . e x", &["~|~|a|b", "~|~|c|d.e"]);
     check("a@b <c@d>", &["a@b|~|c|d"]);
     check(
         "Open group: a@b",

@@ -1,0 +1,137 @@
+//! Taking in what the MX sealed: open, judge, split, store.
+
+use super::{Account, Answers, KeyError};
+use crate::id::{Address, MessageHash, Timestamp};
+use crate::keys::{Contact, Decision, Level, Offer, autocrypt, keyring};
+use crate::mime::header;
+use crate::openpgp::decrypt::{self, Limits};
+use crate::openpgp::{Certificate, pgp_mime};
+use crate::replica::{Arrived, IncomingMessage, ReplicaError};
+use crate::store::Store;
+
+/// What became of an incoming message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakenIn {
+    /// It is in INBOX; `None` if another device had put it there before.
+    Done(Option<MessageHash>),
+    /// It is signed, and the signer's certificate may be in a directory: look this address up
+    /// and call again with the answer.
+    NeedsCertificate(Address),
+    /// It does not open. It is kept, here and at the provider, with the reason.
+    Kept(String),
+}
+
+impl<S: Store> Account<S> {
+    /// Opens an incoming message, judges its signatures, splits it into documents, stores them
+    /// sealed and forgets the incoming form: the last three in one atomic step.
+    pub async fn take_in(
+        &self,
+        incoming: &IncomingMessage,
+        answers: &Answers,
+        now: Timestamp,
+    ) -> Result<TakenIn, KeyError> {
+        let keys = self.own_keys().await?;
+        let limits = Limits::default();
+        let raw = match decrypt::message(&incoming.message, &keys, &limits) {
+            Ok(decrypted) => decrypted.plaintext,
+            Err(error) => {
+                let problem = error.to_string();
+                self.replica
+                    .note_problem(incoming.clone(), problem.clone(), now)
+                    .await?;
+                return Ok(TakenIn::Kept(problem));
+            }
+        };
+        let raw: &[u8] = raw.as_ref();
+        let pending = pgp_mime::open(raw, &keys, &limits);
+        let author = pending.from_address().cloned();
+        let signed = !pending.signatures().is_empty();
+        let mut contact = self.learn_from_header(raw, author.as_ref(), now).await?;
+        let mut certificates: Vec<Certificate> = contact
+            .iter()
+            .filter_map(Contact::parse_certificate)
+            .collect();
+        if let Some(author) = author.filter(|_| signed) {
+            match self.certificate_for(&author, answers).await? {
+                Some(known) => {
+                    if contact.is_none() {
+                        contact = self.learn_from_answer(&author, answers, now).await?;
+                    }
+                    certificates.extend(known);
+                }
+                None if certificates.is_empty() => return Ok(TakenIn::NeedsCertificate(author)),
+                None => {}
+            }
+        }
+        let opened = pending.judge(&certificates, now);
+        let arrived = Arrived {
+            rendered: &opened.rendered,
+            received: (opened.rendered != raw).then_some(raw),
+            protection: opened.protection,
+            contact,
+        };
+        let message = self.replica.take_in(incoming, arrived, now).await?;
+        Ok(TakenIn::Done(message))
+    }
+
+    /// What an `Autocrypt` field tells of the author's certificate, if it changes what is known.
+    async fn learn_from_header(
+        &self,
+        raw: &[u8],
+        author: Option<&Address>,
+        now: Timestamp,
+    ) -> Result<Option<Contact>, ReplicaError> {
+        let Some(author) = author else {
+            return Ok(None);
+        };
+        let header = raw.get(..header::header_end(raw)).unwrap_or(raw);
+        let Some(autocrypt) = autocrypt::read(header, author) else {
+            return Ok(None);
+        };
+        let offer = Offer {
+            address: author.canonical(),
+            prefers_encryption: autocrypt.prefers_encryption,
+            certificate: autocrypt.certificate,
+            level: Level::WeakChain,
+            seen_at: now,
+            signed_by_known: false,
+        };
+        self.consider(&offer, now).await
+    }
+
+    /// What a directory's answer tells, if it changes what is known.
+    pub(super) async fn learn_from_answer(
+        &self,
+        address: &Address,
+        answers: &Answers,
+        now: Timestamp,
+    ) -> Result<Option<Contact>, ReplicaError> {
+        let Some(Some(certificate)) = answers.get(&address.canonical()) else {
+            return Ok(None);
+        };
+        let offer = Offer {
+            address: address.canonical(),
+            prefers_encryption: false,
+            certificate: certificate.clone(),
+            level: Level::ProviderTrust,
+            seen_at: now,
+            signed_by_known: false,
+        };
+        self.consider(&offer, now).await
+    }
+
+    async fn consider(
+        &self,
+        offer: &Offer,
+        now: Timestamp,
+    ) -> Result<Option<Contact>, ReplicaError> {
+        if offer.address == self.address().canonical() {
+            return Ok(None);
+        }
+        let existing = self.contact(&offer.address).await?;
+        Ok(match keyring::consider(existing.as_ref(), offer, now) {
+            Decision::Store(contact) if existing.as_ref() != Some(&*contact) => Some(*contact),
+            Decision::Store(_) | Decision::Keep(_) => None,
+        })
+    }
+}

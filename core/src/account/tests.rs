@@ -1,0 +1,188 @@
+//! A letter's way through the account: sealed, taken in, judged; prepared, filed.
+
+use serde_bytes::ByteBuf;
+
+use super::*;
+use crate::id::{AccountId, Generation, IncomingId, MailboxName};
+use crate::openpgp::{Encryption, Protection, SignatureStatus, encrypt};
+use crate::replica::{IncomingMessage, Placement};
+use crate::seal::RootKey;
+use crate::store::MemoryStore;
+use crate::sync::wire::{Entry, PullResponse};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const LETTER: &[u8] = b"From: Alice <alice@letterlock.example>\r\n\
+    To: bob@letterlock.example\r\nSubject: A secret plan\r\n\r\nMeet me.\r\n";
+
+fn address(text: &str) -> Address {
+    Address::new(text).unwrap()
+}
+
+async fn account(name: &str, seed: u8) -> (Account<MemoryStore>, Certificate) {
+    let root = RootKey::from_octets([seed; 32]);
+    let keys = AccountKeys::derive(AccountId::new([seed; 16]), 1, &root);
+    let address = address(&format!("{name}@letterlock.example"));
+    let store = MemoryStore::new();
+    let account = Account::open(store, address, keys, [seed; 32], NOW)
+        .await
+        .unwrap();
+    let certificate = account.create_key(NOW).await.unwrap();
+    (account, certificate)
+}
+
+/// What the MX does, and the sync after it.
+async fn deliver(to: &Account<MemoryStore>, certificate: &Certificate, raw: &[u8], n: u8) {
+    let mut rng = ChaCha20Rng::from_seed([n; 32]);
+    let sealed = encrypt::to_recipient(certificate, raw, NOW, &mut rng).unwrap();
+    let generation = Generation(u64::from(n));
+    let (id, message) = (IncomingId::new([n; 16]), ByteBuf::from(sealed));
+    let entries = vec![Entry::Incoming {
+        id,
+        generation,
+        received_at: NOW,
+        message,
+    }];
+    let response = PullResponse {
+        entries,
+        until: generation,
+        more: false,
+    };
+    to.pulled_entries(response, NOW).await.unwrap();
+}
+
+async fn only_incoming(account: &Account<MemoryStore>) -> IncomingMessage {
+    let mut all = account.incoming(10).await.unwrap();
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+fn newest(account: &Account<MemoryStore>, mailbox: &str) -> Placement {
+    let mailbox = account
+        .mailbox(&MailboxName::new(mailbox).unwrap())
+        .unwrap();
+    account.placements(mailbox.id).pop().unwrap()
+}
+
+async fn shown(account: &Account<MemoryStore>, placement: &Placement) -> (Protection, Vec<u8>) {
+    let message = account.message(placement.message).await.unwrap().unwrap();
+    (
+        message.protection.clone(),
+        account.raw(&message).await.unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn plain_mail_is_served_byte_for_byte() {
+    let (bob, certificate) = account("bob", 2).await;
+    deliver(&bob, &certificate, LETTER, 1).await;
+    let incoming = only_incoming(&bob).await;
+    let taken = bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    assert!(matches!(taken, TakenIn::Done(Some(_))));
+    let (protection, raw) = shown(&bob, &newest(&bob, "INBOX")).await;
+    assert_eq!(protection, Protection::NONE);
+    assert_eq!(raw, LETTER);
+    assert_eq!(bob.incoming(10).await.unwrap(), []);
+    // Taking in the same message again changes nothing.
+    bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    assert_eq!(bob.mailbox(&MailboxName::inbox()).unwrap().messages, 1);
+}
+
+#[tokio::test]
+async fn a_letter_goes_encrypted_and_signed_from_alice_to_bob() {
+    let (alice, _) = account("alice", 1).await;
+    let (bob, to_bob) = account("bob", 2).await;
+    let paths = vec![address("bob@letterlock.example")];
+    alice
+        .submit(alice.address(), paths.clone(), LETTER, NOW)
+        .await
+        .unwrap();
+    let entry = alice.outbox().await.unwrap().remove(0);
+    let Prepared::NeedsCertificates(wanted) =
+        alice.prepare(&entry, &Answers::new(), NOW).await.unwrap()
+    else {
+        panic!("nobody has been asked for a certificate yet");
+    };
+    assert_eq!(wanted, paths);
+    let answers = Answers::from([(wanted[0].canonical(), Some(to_bob.clone()))]);
+    let Prepared::Ready(ready) = alice.prepare(&entry, &answers, NOW).await.unwrap() else {
+        panic!("everything is known");
+    };
+    let [submission] = &ready.submissions[..] else {
+        panic!("one group")
+    };
+    let sent = submission.message.as_ref();
+    let contains = |needle: &[u8]| sent.windows(needle.len()).any(|w| w == needle);
+    assert!(!contains(b"secret plan") && !contains(b"Meet me"));
+    // Preparing again gives the same id, so handing it over twice is harmless.
+    let Prepared::Ready(again) = alice.prepare(&entry, &answers, NOW).await.unwrap() else {
+        panic!("everything is known");
+    };
+    assert_eq!(again.submissions[0].id, submission.id);
+    alice
+        .file_sent(&entry, ready.protection, NOW)
+        .await
+        .unwrap();
+    assert_eq!(alice.outbox().await.unwrap(), []);
+    assert!(
+        shown(&alice, &newest(&alice, "Sent"))
+            .await
+            .1
+            .ends_with(b"Meet me.\r\n")
+    );
+
+    deliver(&bob, &to_bob, sent, 1).await;
+    let incoming = only_incoming(&bob).await;
+    let taken = bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    assert!(matches!(taken, TakenIn::Done(Some(_))), "{taken:?}");
+    let (protection, raw) = shown(&bob, &newest(&bob, "INBOX")).await;
+    assert!(matches!(protection.encryption, Encryption::ToUs { .. }));
+    let SignatureStatus::Valid { address, .. } = protection.signature else {
+        panic!("{:?}", protection.signature);
+    };
+    assert_eq!(address, *alice.address());
+    let text = String::from_utf8(raw).unwrap();
+    assert!(
+        text.contains("Subject: A secret plan") && text.contains("Meet me."),
+        "{text}"
+    );
+    assert!(bob.contact(alice.address()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn mail_to_someone_without_a_key_is_signed_or_refused() {
+    let (alice, _) = account("alice", 1).await;
+    let stranger = address("carol@elsewhere.example");
+    alice
+        .submit(alice.address(), vec![stranger.clone()], LETTER, NOW)
+        .await
+        .unwrap();
+    let entry = alice.outbox().await.unwrap().remove(0);
+    let answers = Answers::from([(stranger.clone(), None)]);
+    let Prepared::Ready(ready) = alice.prepare(&entry, &answers, NOW).await.unwrap() else {
+        panic!("signed only");
+    };
+    let sent = String::from_utf8(ready.submissions[0].message.to_vec()).unwrap();
+    assert!(sent.contains("multipart/signed") && sent.contains("Meet me."));
+    alice.set_sending_policy(SendingPolicy::RequireEncryption);
+    let refused = alice.prepare(&entry, &answers, NOW).await.unwrap();
+    assert!(matches!(refused, Prepared::Refused { missing } if missing == [stranger]));
+}
+
+#[tokio::test]
+async fn what_does_not_open_is_kept() {
+    let (bob, _) = account("bob", 2).await;
+    let (_, other) = account("eve", 3).await;
+    deliver(&bob, &other, LETTER, 1).await;
+    let incoming = only_incoming(&bob).await;
+    let taken = bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    assert!(matches!(taken, TakenIn::Kept(_)));
+    assert!(only_incoming(&bob).await.problem.is_some());
+}
+
+#[tokio::test]
+async fn another_senders_name_is_refused() {
+    let (alice, _) = account("alice", 1).await;
+    let bob = address("bob@letterlock.example");
+    let outcome = alice.submit(&bob, vec![bob.clone()], LETTER, NOW).await;
+    assert!(matches!(outcome, Err(SubmitError::WrongSender)));
+}

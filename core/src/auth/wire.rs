@@ -1,0 +1,205 @@
+//! The account calls, as values: JSON, octets in unpadded base64url, ids in hexadecimal.
+//!
+//! | call | request | response |
+//! |---|---|---|
+//! | `POST /api/v1/accounts/start` | [`SignUpStart`] | 200 [`SignUpStarted`] |
+//! | `POST /api/v1/accounts/finish` | [`SignUpFinish`] | 201 [`SignUpFinished`] |
+//! | `POST /api/v1/sessions/start` | [`LogInStart`] | 200 [`LogInStarted`] |
+//! | `POST /api/v1/sessions/finish` | [`LogInFinish`] | 200 [`LogInFinished`] |
+//! | `DELETE /api/v1/sessions` (with the token) | | 204 |
+//!
+//! Errors are [`crate::sync::wire::ErrorBody`] in JSON: 400 `malformed`, `foreign_domain`,
+//! `bad_certificate`; 401 `wrong_password`, `unauthorized`; 403 `sign_up_closed`; 409
+//! `address_taken`; 413 `too_large`; 429 `too_many_attempts` with `Retry-After` in seconds.
+
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::id::{AccountId, Address, ReplicaId};
+
+/// Largest body of an account call, in octets; sign-up carries the first sealed documents.
+pub const MAX_ACCOUNT_REQUEST_OCTETS: usize = 1024 * 1024;
+/// Most documents at sign-up.
+pub const MAX_SIGN_UP_DOCUMENTS: usize = 64;
+/// Longest name of a device, in octets of UTF-8.
+pub const MAX_DEVICE_NAME_OCTETS: usize = 200;
+
+/// Octets that travel in JSON as unpadded base64url (RFC 4648 5).
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Octets(pub Vec<u8>);
+
+impl From<Vec<u8>> for Octets {
+    fn from(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+}
+
+/// Shows the length alone: octets may be secret.
+impl fmt::Debug for Octets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Octets({})", self.0.len())
+    }
+}
+
+impl Serialize for Octets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        URL_SAFE_NO_PAD
+            .decode(text.as_bytes())
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom("not base64url"))
+    }
+}
+
+/// A bearer token: proves a log-in. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(String);
+
+impl Token {
+    /// Takes the text as it came.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text for `Authorization: Bearer`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// The device that signs up or logs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its replica.
+    #[serde(with = "text")]
+    pub id: ReplicaId,
+    /// For the user's list of devices; at most [`MAX_DEVICE_NAME_OCTETS`].
+    pub name: String,
+}
+
+/// Begins a sign-up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignUpStart {
+    /// The wanted address.
+    pub address: Address,
+    /// From [`super::ClientSignUp::start`].
+    pub request: Octets,
+}
+
+/// The provider's half.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignUpStarted {
+    /// For [`super::ClientSignUp::finish`].
+    pub response: Octets,
+}
+
+/// Creates the account with all that it needs, all or nothing: a certificate whose key is not
+/// stored beside it would receive mail that nobody can open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignUpFinish {
+    /// The same address as at the start.
+    pub address: Address,
+    /// Drawn by the device; sealed documents are bound to it.
+    #[serde(with = "text")]
+    pub account_id: AccountId,
+    /// From [`super::ClientSignUp::finish`].
+    pub record: Octets,
+    /// A [`super::RootKeyWrap`] of kind [`super::WrapKind::Password`].
+    pub root_key_wrap: Octets,
+    /// The OpenPGP certificate, binary, for incoming mail and the key directory.
+    pub certificate: Octets,
+    /// Sealed envelopes of revision 1, the secret key's among them; at most
+    /// [`MAX_SIGN_UP_DOCUMENTS`].
+    pub documents: Vec<Octets>,
+    /// The first device.
+    pub device: Device,
+}
+
+/// The account exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignUpFinished {
+    /// Of the first device.
+    pub token: Token,
+}
+
+/// Begins a log-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogInStart {
+    /// The account's address.
+    pub address: Address,
+    /// From [`super::ClientLogIn::start`].
+    pub request: Octets,
+}
+
+/// The provider's half.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogInStarted {
+    /// Names this log-in in the next call; valid for two minutes, once.
+    pub session: Octets,
+    /// For [`super::ClientLogIn::finish`].
+    pub response: Octets,
+}
+
+/// Proves the password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogInFinish {
+    /// From [`LogInStarted`].
+    pub session: Octets,
+    /// From [`super::ClientLogIn::finish`].
+    pub finalization: Octets,
+    /// The device that logs in.
+    pub device: Device,
+}
+
+/// The log-in succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogInFinished {
+    /// For this device's calls.
+    pub token: Token,
+    /// The account.
+    #[serde(with = "text")]
+    pub account_id: AccountId,
+    /// Opens with the export key.
+    pub root_key_wrap: Octets,
+}
+
+/// An id as its text form.
+mod text {
+    use core::fmt::Display;
+    use core::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr,
+        T::Err: Display,
+        D: Deserializer<'de>,
+    {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

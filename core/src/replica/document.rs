@@ -1,0 +1,438 @@
+//! What is inside the sealed documents, and how two versions of one merge.
+//!
+//! A payload is an octet for the kind, an octet for the version of that kind, and the value
+//! (postcard; a content is its octets as they are). A later version is refused with a clear
+//! error. Merging is commutative, associative and idempotent: fields that change carry a
+//! [`Stamp`] and the later one wins, flags do so one by one, deletion wins over everything, and
+//! what never changes needs no merge. So any number of devices, in any order, end equal.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::id::{
+    ContentHash, DocId, MailboxId, MailboxName, MessageHash, PlacementId, ReplicaId, Timestamp,
+};
+use crate::keys::Contact;
+use crate::mime::Structure;
+use crate::model::{Flag, FlagSet, Role};
+use crate::openpgp::Protection;
+use crate::seal::{AccountKeys, Collection};
+
+/// The version of every kind that this program writes, and the highest that it reads.
+pub const DOCUMENT_VERSION: u8 = 1;
+
+/// When a field was written: hybrid logical time, then the replica as the tie-breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Milliseconds since the epoch, but never less than a stamp seen before.
+    pub millis: i64,
+    /// The replica that wrote it.
+    pub replica: ReplicaId,
+}
+
+impl Stamp {
+    /// Loses against every other.
+    pub const OLDEST: Self = Self {
+        millis: 0,
+        replica: ReplicaId::new([0; 16]),
+    };
+}
+
+/// A field whose last writer wins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lww<T> {
+    /// The value.
+    pub value: T,
+    /// When it was written.
+    pub stamp: Stamp,
+}
+
+impl<T> Lww<T> {
+    /// A field written now.
+    pub const fn new(value: T, stamp: Stamp) -> Self {
+        Self { value, stamp }
+    }
+
+    fn merge(&mut self, other: Self) {
+        if other.stamp > self.stamp {
+            *self = other;
+        }
+    }
+}
+
+/// A mailbox, mergeable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxDocument {
+    /// Its id.
+    pub id: MailboxId,
+    /// Its name.
+    pub name: Lww<MailboxName>,
+    /// What it is for.
+    pub role: Option<Role>,
+    /// Whether the user subscribed to it.
+    pub subscribed: Lww<bool>,
+    /// Deleted for good.
+    pub deleted: bool,
+}
+
+impl MailboxDocument {
+    fn merge(&mut self, other: Self) {
+        self.name.merge(other.name);
+        self.subscribed.merge(other.subscribed);
+        self.role = self.role.or(other.role);
+        self.deleted |= other.deleted;
+    }
+}
+
+/// A message in a mailbox, mergeable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementDocument {
+    /// Its id.
+    pub id: PlacementId,
+    /// The message.
+    pub message: MessageHash,
+    /// Where it is; a move writes this field alone.
+    pub mailbox: Lww<MailboxId>,
+    /// Flags ever set or cleared, each with its last change.
+    pub flags: BTreeMap<Flag, Lww<bool>>,
+    /// INTERNALDATE (RFC 9051 2.3.3).
+    pub internal_date: Timestamp,
+    /// SAVEDATE (RFC 8514): when it came into this mailbox.
+    pub save_date: Lww<Timestamp>,
+    /// RFC822.SIZE, octets.
+    pub size: u64,
+    /// Expunged for good.
+    pub deleted: bool,
+}
+
+impl PlacementDocument {
+    /// The flags that are set.
+    pub fn flag_set(&self) -> FlagSet {
+        let set = self.flags.iter().filter(|(_, state)| state.value);
+        set.map(|(flag, _)| flag.clone()).collect()
+    }
+
+    /// Makes the set flags be `flags`; only what changes gets the stamp.
+    pub fn set_flags(&mut self, flags: &FlagSet, stamp: Stamp) {
+        for flag in self.flag_set().difference(flags) {
+            self.flags.insert(flag.clone(), Lww::new(false, stamp));
+        }
+        for flag in flags.difference(&self.flag_set()) {
+            self.flags.insert(flag.clone(), Lww::new(true, stamp));
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        // Two devices that took in one message apart may have rendered it differently (one knew
+        // the signer's key); they agree on one of the two.
+        if other.message > self.message {
+            self.message = other.message;
+            self.size = other.size;
+            self.internal_date = other.internal_date;
+        }
+        self.mailbox.merge(other.mailbox);
+        self.save_date.merge(other.save_date);
+        for (flag, theirs) in other.flags {
+            match self.flags.get_mut(&flag) {
+                Some(ours) => ours.merge(theirs),
+                None => {
+                    self.flags.insert(flag, theirs);
+                }
+            }
+        }
+        self.deleted |= other.deleted;
+    }
+}
+
+/// A message, immutable: everything but the octets of its leaves.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageDocument {
+    /// Keyed hash of the message as it is served.
+    pub hash: MessageHash,
+    /// Its parts, where they stand, and what IMAP and the webmail show of it.
+    pub structure: Structure,
+    /// The octets between the leaves.
+    #[serde(with = "serde_bytes")]
+    pub skeleton: Vec<u8>,
+    /// The leaves, in order.
+    pub leaves: Vec<ContentHash>,
+    /// Whether it was encrypted and who signed it, as judged when it came.
+    pub protection: Protection,
+    /// The message as received, if what is served is another one.
+    pub received_as: Option<MessageHash>,
+}
+
+impl core::fmt::Debug for MessageDocument {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(
+            f,
+            "MessageDocument({:?}, {} leaves)",
+            self.hash,
+            self.leaves.len()
+        )
+    }
+}
+
+/// An OpenPGP secret key of the account.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub struct KeyDocument {
+    /// Transferable secret key (RFC 9580 10.2), binary.
+    #[serde(with = "serde_bytes")]
+    pub secret: Vec<u8>,
+}
+
+/// What a sealed document may be.
+#[derive(Clone, PartialEq)]
+pub enum Document {
+    /// A secret key.
+    Key(KeyDocument),
+    /// A mailbox.
+    Mailbox(MailboxDocument),
+    /// A message in a mailbox.
+    Placement(PlacementDocument),
+    /// A message.
+    Message(Box<MessageDocument>),
+    /// A leaf's octets.
+    Content(Vec<u8>),
+    /// A correspondent's certificate.
+    Contact(Box<Contact>),
+}
+
+/// Documents are content: `Debug` shows the kind alone.
+impl core::fmt::Debug for Document {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key(…)",
+            Self::Mailbox(_) => "Mailbox(…)",
+            Self::Placement(_) => "Placement(…)",
+            Self::Message(_) => "Message(…)",
+            Self::Content(_) => "Content(…)",
+            Self::Contact(_) => "Contact(…)",
+        })
+    }
+}
+
+/// Why a payload is no document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// A kind or version that this program does not know.
+    #[error("was written by a newer version of Letterlock: update this device")]
+    Newer,
+    /// Does not decode, or does not belong where it stands.
+    #[error("is damaged")]
+    Damaged,
+}
+
+impl Document {
+    /// The collection that it is part of.
+    pub const fn collection(&self) -> Collection {
+        match self {
+            Self::Key(_) => Collection::Keys,
+            Self::Mailbox(_) | Self::Placement(_) => Collection::Mail,
+            Self::Message(_) => Collection::Messages,
+            Self::Content(_) => Collection::Contents,
+            Self::Contact(_) => Collection::Contacts,
+        }
+    }
+
+    /// Its blinded id.
+    pub fn doc_id(&self, keys: &AccountKeys) -> DocId {
+        match self {
+            Self::Key(key) => key_doc_id(keys, &key.secret),
+            Self::Mailbox(mailbox) => mailbox_doc_id(keys, mailbox.id),
+            Self::Placement(placement) => placement_doc_id(keys, placement.id),
+            Self::Message(message) => message_doc_id(keys, message.hash),
+            Self::Content(octets) => content_doc_id(keys, keys.content_hash(octets)),
+            Self::Contact(contact) => contact_doc_id(keys, contact),
+        }
+    }
+
+    /// The payload to seal.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Key(value) => encode(b'k', value),
+            Self::Mailbox(value) => encode(b'b', value),
+            Self::Placement(value) => encode(b'p', value),
+            Self::Message(value) => encode(b'm', value),
+            Self::Contact(value) => encode(b'c', value),
+            Self::Content(octets) => [&[b'l', DOCUMENT_VERSION], &octets[..]].concat(),
+        }
+    }
+
+    /// Reads a payload.
+    pub fn decode(payload: &[u8]) -> Result<Self, DocumentError> {
+        let (&[kind, version], rest) = payload
+            .split_first_chunk::<2>()
+            .ok_or(DocumentError::Damaged)?;
+        if version != DOCUMENT_VERSION {
+            return Err(DocumentError::Newer);
+        }
+        match kind {
+            b'k' => decode(rest).map(Self::Key),
+            b'b' => decode(rest).map(Self::Mailbox),
+            b'p' => decode(rest).map(Self::Placement),
+            b'm' => decode(rest).map(|message| Self::Message(Box::new(message))),
+            b'c' => decode(rest).map(|contact| Self::Contact(Box::new(contact))),
+            b'l' => Ok(Self::Content(rest.to_vec())),
+            _ => Err(DocumentError::Newer),
+        }
+    }
+
+    /// The latest stamp in it.
+    pub fn latest_stamp(&self) -> Stamp {
+        let stamps = match self {
+            Self::Mailbox(mailbox) => vec![mailbox.name.stamp, mailbox.subscribed.stamp],
+            Self::Placement(placement) => {
+                let flags = placement.flags.values().map(|state| state.stamp);
+                flags
+                    .chain([placement.mailbox.stamp, placement.save_date.stamp])
+                    .collect()
+            }
+            Self::Key(_) | Self::Message(_) | Self::Content(_) | Self::Contact(_) => Vec::new(),
+        };
+        stamps.into_iter().max().unwrap_or(Stamp::OLDEST)
+    }
+
+    /// Takes in another version of the same document.
+    pub fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Mailbox(ours), Self::Mailbox(theirs)) => ours.merge(theirs),
+            (Self::Placement(ours), Self::Placement(theirs)) => ours.merge(theirs),
+            (Self::Contact(ours), Self::Contact(theirs)) => ours.merge(&theirs),
+            // The others never change, and ids of two kinds never meet.
+            _ => {}
+        }
+    }
+}
+
+fn key_doc_id(keys: &AccountKeys, secret: &[u8]) -> DocId {
+    keys.doc_id(Collection::Keys, keys.content_hash(secret).as_bytes())
+}
+
+fn mailbox_doc_id(keys: &AccountKeys, id: MailboxId) -> DocId {
+    keys.doc_id(Collection::Mail, &[b"mailbox", &id.as_bytes()[..]].concat())
+}
+
+fn placement_doc_id(keys: &AccountKeys, id: PlacementId) -> DocId {
+    keys.doc_id(
+        Collection::Mail,
+        &[b"placement", &id.as_bytes()[..]].concat(),
+    )
+}
+
+/// Where a message's document is.
+pub fn message_doc_id(keys: &AccountKeys, hash: MessageHash) -> DocId {
+    keys.doc_id(Collection::Messages, hash.as_bytes())
+}
+
+/// Where a leaf's document is.
+pub fn content_doc_id(keys: &AccountKeys, hash: ContentHash) -> DocId {
+    keys.doc_id(Collection::Contents, hash.as_bytes())
+}
+
+fn contact_doc_id(keys: &AccountKeys, contact: &Contact) -> DocId {
+    keys.doc_id(
+        Collection::Contacts,
+        contact.address.canonical().as_str().as_bytes(),
+    )
+}
+
+fn encode<T: Serialize>(kind: u8, value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![kind, DOCUMENT_VERSION])
+        .expect("writing to memory does not fail, and every length is known")
+}
+
+fn decode<T: DeserializeOwned>(octets: &[u8]) -> Result<T, DocumentError> {
+    postcard::from_bytes(octets).map_err(|_| DocumentError::Damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stamp(millis: i64, replica: u8) -> Stamp {
+        Stamp {
+            millis,
+            replica: ReplicaId::new([replica; 16]),
+        }
+    }
+
+    fn placement(moves: &[(i64, u8)], flags: &[(bool, i64, u8)], deleted: bool) -> Document {
+        let mut placement = PlacementDocument {
+            id: PlacementId::new([1; 16]),
+            message: MessageHash::new([2; 32]),
+            mailbox: Lww::new(MailboxId::new([0; 16]), stamp(0, 0)),
+            flags: BTreeMap::new(),
+            internal_date: Timestamp::from_secs(5),
+            save_date: Lww::new(Timestamp::from_secs(5), stamp(0, 0)),
+            size: 10,
+            deleted,
+        };
+        for (millis, replica) in moves {
+            // A stamp names one write, so its value follows from it.
+            let to = MailboxId::new([millis.to_le_bytes()[0] ^ replica; 16]);
+            placement
+                .mailbox
+                .merge(Lww::new(to, stamp(*millis, *replica)));
+        }
+        for (index, (_, millis, replica)) in flags.iter().enumerate() {
+            let flag = if index % 2 == 0 {
+                Flag::Seen
+            } else {
+                Flag::Flagged
+            };
+            let state = Lww::new(
+                (millis + i64::from(*replica)) % 2 == 0,
+                stamp(*millis, *replica),
+            );
+            placement
+                .flags
+                .entry(flag)
+                .and_modify(|s| s.merge(state.clone()))
+                .or_insert(state);
+        }
+        Document::Placement(placement)
+    }
+
+    fn any_placement() -> impl Strategy<Value = Document> {
+        let moves = proptest::collection::vec((1..9_i64, 1..4_u8), 0..3);
+        let flags = proptest::collection::vec((any::<bool>(), 1..9_i64, 1..4_u8), 0..4);
+        (moves, flags, any::<bool>()).prop_map(|(m, f, d)| placement(&m, &f, d))
+    }
+
+    fn merged(mut a: Document, b: &Document) -> Document {
+        a.merge(b.clone());
+        a
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_a_semilattice(a in any_placement(), b in any_placement(), c in any_placement()) {
+            prop_assert!(merged(a.clone(), &b) == merged(b.clone(), &a));
+            prop_assert!(merged(a.clone(), &a) == a);
+            let left = merged(merged(a.clone(), &b), &c);
+            prop_assert!(left == merged(a, &merged(b, &c)));
+        }
+
+        #[test]
+        fn documents_go_both_ways(document in any_placement()) {
+            prop_assert!(Document::decode(&document.encode()).unwrap() == document);
+        }
+    }
+
+    #[test]
+    fn newer_and_damaged_payloads_are_told_apart() {
+        assert_eq!(Document::decode(b"p\x02").err(), Some(DocumentError::Newer));
+        assert_eq!(Document::decode(b"?\x01").err(), Some(DocumentError::Newer));
+        assert_eq!(Document::decode(b"p").err(), Some(DocumentError::Damaged));
+        assert_eq!(
+            Document::decode(b"p\x01\xff").err(),
+            Some(DocumentError::Damaged)
+        );
+    }
+}

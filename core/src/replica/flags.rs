@@ -1,0 +1,46 @@
+//! Flags and keywords: STORE (RFC 9051 6.4.6).
+
+use super::document::Document;
+use super::{Placement, Replica, ReplicaError};
+use crate::id::{MailboxId, Timestamp, Uid};
+use crate::model::{FlagChange, FlagSet, MAX_FLAGS_PER_MESSAGE};
+use crate::store::Store;
+
+impl<S: Store> Replica<S> {
+    /// Changes flags; returns the messages that are different afterwards. UIDs that are not
+    /// there are passed over.
+    pub async fn store_flags(
+        &self,
+        mailbox: MailboxId,
+        uids: &[Uid],
+        how: FlagChange,
+        flags: &FlagSet,
+        now: Timestamp,
+    ) -> Result<Vec<Placement>, ReplicaError> {
+        let mut change = self.begin(now).await;
+        let mut changed = Vec::new();
+        for uid in uids {
+            let Some(row) = change.placement(mailbox, *uid) else {
+                continue;
+            };
+            let current = row.document.flag_set();
+            let wanted = how.apply(&current, flags);
+            if wanted == current {
+                continue;
+            }
+            if wanted.len() > MAX_FLAGS_PER_MESSAGE {
+                return Err(ReplicaError::TooManyFlags);
+            }
+            let mut document = row.document.clone();
+            document.set_flags(&wanted, change.stamp());
+            change.write(&Document::Placement(document.clone())).await?;
+            change.update(*uid, document)?;
+            changed.push(*uid);
+        }
+        change.commit().await?;
+        Ok(changed
+            .into_iter()
+            .filter_map(|uid| self.placement(mailbox, uid))
+            .collect())
+    }
+}

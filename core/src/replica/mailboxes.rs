@@ -1,0 +1,275 @@
+//! Making, renaming, deleting and subscribing mailboxes (RFC 9051 6.3.4 to 6.3.8).
+
+use std::collections::BTreeMap;
+
+use super::change::Change;
+use super::document::{Document, Lww, MailboxDocument, Stamp};
+use super::view::{MailboxRow, Whereabouts};
+use super::{MailboxStatus, Replica, ReplicaError};
+use crate::id::{HIERARCHY_SEPARATOR, MailboxId, MailboxName, Timestamp};
+use crate::model::Role;
+use crate::store::Store;
+
+impl<S: Store> Replica<S> {
+    /// Makes the mailboxes that every account has, if they were never made: INBOX and one for
+    /// each role. Their ids are the same on every device, so devices that do so apart agree.
+    pub async fn create_default_mailboxes(&self, now: Timestamp) -> Result<(), ReplicaError> {
+        let mut change = self.begin(now).await;
+        let inbox = (MailboxName::inbox(), None);
+        let roles = Role::ALL.into_iter().filter_map(|role| {
+            MailboxName::new(role.default_name())
+                .ok()
+                .map(|name| (name, Some(role)))
+        });
+        for (name, role) in [inbox].into_iter().chain(roles) {
+            let id = self.keys.mailbox_id(name.as_str());
+            if change.mailbox(id).is_none() {
+                // The oldest of all stamps: what any device did to the mailbox stands.
+                change.create(id, name, role, Stamp::OLDEST).await?;
+            }
+        }
+        change.commit().await
+    }
+
+    /// Makes a mailbox, and those above it that are missing.
+    pub async fn create_mailbox(
+        &self,
+        name: &MailboxName,
+        now: Timestamp,
+    ) -> Result<MailboxId, ReplicaError> {
+        let mut change = self.begin(now).await;
+        if change.id_of(name).is_some() {
+            return Err(ReplicaError::MailboxExists);
+        }
+        let id = change.create_with_parents(name).await?;
+        change.commit().await?;
+        Ok(id)
+    }
+
+    /// Renames a mailbox and those below it. Renaming INBOX moves its messages into a new
+    /// mailbox and leaves INBOX empty (RFC 9051 6.3.6).
+    pub async fn rename_mailbox(
+        &self,
+        from: &MailboxName,
+        to: &MailboxName,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        let mut change = self.begin(now).await;
+        let id = change.id_of(from).ok_or(ReplicaError::NoSuchMailbox)?;
+        if change.id_of(to).is_some() {
+            return Err(ReplicaError::MailboxExists);
+        }
+        if let Some(parent) = to.parent()
+            && change.id_of(&parent).is_none()
+        {
+            change.create_with_parents(&parent).await?;
+        }
+        if from.is_inbox() {
+            let target = change.create_fresh(to.clone()).await?;
+            change.move_all(id, target).await?;
+        } else {
+            change.rename_tree(from, to).await?;
+        }
+        change.commit().await
+    }
+
+    /// Deletes a mailbox and all messages in it; those below it stay.
+    pub async fn delete_mailbox(
+        &self,
+        name: &MailboxName,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        if name.is_inbox() {
+            return Err(ReplicaError::Inbox);
+        }
+        let mut change = self.begin(now).await;
+        let id = change.id_of(name).ok_or(ReplicaError::NoSuchMailbox)?;
+        for uid in self.uids(id) {
+            change.delete_placement(id, uid).await?;
+        }
+        let mut row = change.live_mailbox(id)?;
+        row.document.deleted = true;
+        change
+            .write(&Document::Mailbox(row.document.clone()))
+            .await?;
+        change.put_mailbox(row);
+        change.commit().await
+    }
+
+    /// Subscribes to a mailbox or ends it.
+    pub async fn set_subscribed(
+        &self,
+        name: &MailboxName,
+        subscribed: bool,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        let mut change = self.begin(now).await;
+        let id = change.id_of(name).ok_or(ReplicaError::NoSuchMailbox)?;
+        let mut row = change.live_mailbox(id)?;
+        if row.document.subscribed.value != subscribed {
+            row.document.subscribed = Lww::new(subscribed, change.stamp());
+            change
+                .write(&Document::Mailbox(row.document.clone()))
+                .await?;
+            change.put_mailbox(row);
+        }
+        change.commit().await
+    }
+
+    /// The mailbox of a role; INBOX if there is none.
+    pub fn mailbox_for(&self, role: Role) -> Option<MailboxStatus> {
+        let view = self.view();
+        let by_role = view
+            .live()
+            .find(|state| state.row.document.role == Some(role));
+        let found = by_role.or_else(|| view.by_name(&MailboxName::inbox()));
+        found.map(MailboxStatus::from)
+    }
+
+    pub(super) fn uids(&self, mailbox: MailboxId) -> Vec<crate::id::Uid> {
+        let view = self.view();
+        let state = view.mailboxes.get(&mailbox);
+        state
+            .into_iter()
+            .flat_map(|state| state.placements.keys().copied())
+            .collect()
+    }
+}
+
+impl<S: Store> Change<'_, S> {
+    /// The live mailbox of this name, with this change's edits.
+    pub(super) fn id_of(&self, name: &MailboxName) -> Option<MailboxId> {
+        let rows = self.all_mailboxes();
+        let found = rows
+            .values()
+            .find(|row| !row.document.deleted && row.name == *name);
+        found.map(|row| row.document.id)
+    }
+
+    /// Gives every live mailbox a name of its own: where several have one, the one with the
+    /// lowest id keeps it and the others get a number. Every device comes to the same.
+    pub(super) fn settle_names(&mut self) {
+        let rows = self.all_mailboxes();
+        let mut by_name: BTreeMap<MailboxName, Vec<MailboxRow>> = BTreeMap::new();
+        for row in rows.into_values().filter(|row| !row.document.deleted) {
+            by_name
+                .entry(row.document.name.value.clone())
+                .or_default()
+                .push(row);
+        }
+        let taken: Vec<MailboxName> = by_name.keys().cloned().collect();
+        for (name, rows) in by_name {
+            for (index, mut row) in rows.into_iter().enumerate() {
+                let shown = match index {
+                    0 => Some(name.clone()),
+                    n => (n.saturating_add(1)..)
+                        .map_while(|n| MailboxName::new(&format!("{name} ({n})")).ok())
+                        .find(|candidate| !taken.contains(candidate)),
+                };
+                let shown = shown.unwrap_or_else(|| name.clone());
+                if row.name != shown {
+                    row.name = shown;
+                    self.put_mailbox(row);
+                }
+            }
+        }
+    }
+
+    async fn create_with_parents(&mut self, name: &MailboxName) -> Result<MailboxId, ReplicaError> {
+        let mut levels = Vec::new();
+        let mut level = name.parent();
+        while let Some(parent) = level {
+            level = parent.parent();
+            levels.push(parent);
+        }
+        for parent in levels.into_iter().rev() {
+            if self.id_of(&parent).is_none() {
+                self.create_fresh(parent).await?;
+            }
+        }
+        self.create_fresh(name.clone()).await
+    }
+
+    /// Makes a mailbox under the id that its name gives, or a random one if that was ever used.
+    async fn create_fresh(&mut self, name: MailboxName) -> Result<MailboxId, ReplicaError> {
+        let derived = self.replica.keys.mailbox_id(name.as_str());
+        let id = match self.mailbox(derived) {
+            None => derived,
+            Some(_) => MailboxId::new(self.random()),
+        };
+        let stamp = self.stamp();
+        self.create(id, name, None, stamp).await?;
+        Ok(id)
+    }
+
+    async fn create(
+        &mut self,
+        id: MailboxId,
+        name: MailboxName,
+        role: Option<Role>,
+        stamp: Stamp,
+    ) -> Result<(), ReplicaError> {
+        let document = MailboxDocument {
+            id,
+            name: Lww::new(name, stamp),
+            role,
+            subscribed: Lww::new(true, stamp),
+            deleted: false,
+        };
+        self.write(&Document::Mailbox(document.clone())).await?;
+        let row = self.new_mailbox(document)?;
+        self.put_mailbox(row);
+        Ok(())
+    }
+
+    async fn rename_tree(
+        &mut self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), ReplicaError> {
+        let below = format!("{from}{HIERARCHY_SEPARATOR}");
+        let stamp = self.stamp();
+        for mut row in self.all_mailboxes().into_values() {
+            let name = row.name.as_str();
+            let rest = match name.strip_prefix(&below) {
+                _ if row.document.deleted => continue,
+                Some(rest) => format!("{HIERARCHY_SEPARATOR}{rest}"),
+                None if row.name == *from => String::new(),
+                None => continue,
+            };
+            let renamed = MailboxName::new(&format!("{to}{rest}"));
+            // A name below that grows too long keeps its old one rather than being lost.
+            let Ok(renamed) = renamed else { continue };
+            row.document.name = Lww::new(renamed.clone(), stamp);
+            row.name = renamed;
+            self.write(&Document::Mailbox(row.document.clone())).await?;
+            self.put_mailbox(row);
+        }
+        Ok(())
+    }
+
+    async fn move_all(&mut self, from: MailboxId, to: MailboxId) -> Result<(), ReplicaError> {
+        for uid in self.replica.uids(from) {
+            self.move_placement(from, uid, to).await?;
+        }
+        Ok(())
+    }
+
+    /// Expunges one message for good.
+    pub(super) async fn delete_placement(
+        &mut self,
+        mailbox: MailboxId,
+        uid: crate::id::Uid,
+    ) -> Result<bool, ReplicaError> {
+        let Some(row) = self.placement(mailbox, uid) else {
+            return Ok(false);
+        };
+        let mut document = row.document.clone();
+        document.deleted = true;
+        let id = document.id;
+        self.write(&Document::Placement(document)).await?;
+        self.unplace(mailbox, uid)?;
+        self.put_whereabouts(id, Whereabouts::Deleted);
+        Ok(true)
+    }
+}

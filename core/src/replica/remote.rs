@@ -1,0 +1,409 @@
+//! Taking in what the provider has, and giving it what waits here.
+//!
+//! Every document has a revision at the provider, and a write must follow it. When two devices
+//! have written, the second is told what the first wrote, merges, and writes the revision after
+//! that. Replaying any answer changes nothing.
+
+use serde_bytes::ByteBuf;
+
+use super::change::{Base, Change, PENDING_REMOVAL};
+use super::document::{Document, MailboxDocument, PlacementDocument};
+use super::incoming::incoming_key;
+use super::view::Whereabouts;
+use super::{IncomingMessage, Replica, ReplicaError, decode_row, encode_row};
+use crate::id::{Address, CollectionId, DocId, IncomingId, MailboxName, Revision, Timestamp};
+use crate::keys::Contact;
+use crate::seal::{self, EnvelopeHash, Header};
+use crate::store::{KeyRange, Store, Table};
+use crate::sync::wire::{
+    BATCH_OCTETS, Entry, MAX_BATCH_DOCUMENTS, PullRequest, PullResponse, PushRequest,
+};
+
+/// A batch on its way to the provider.
+#[derive(Debug, Clone)]
+pub struct PendingPush {
+    /// What to send.
+    pub request: PushRequest,
+    sent: Vec<Sent>,
+}
+
+#[derive(Debug, Clone)]
+struct Sent {
+    key: Vec<u8>,
+    document: Option<(DocId, Revision, EnvelopeHash)>,
+}
+
+impl<S: Store> Replica<S> {
+    /// The next pull: what changed since the last one in these collections (empty: in all).
+    pub fn pull_request(&self, collections: Vec<CollectionId>, wait_ms: u32) -> PullRequest {
+        PullRequest {
+            since: self.pulled(),
+            collections,
+            wait_ms,
+        }
+    }
+
+    /// Takes in an answer to a pull: one atomic step.
+    pub async fn pulled_entries(
+        &self,
+        response: PullResponse,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        let mut change = self.begin(now).await;
+        for entry in response.entries {
+            match entry {
+                Entry::Document { envelope } => change.take_envelope(envelope.into_vec()).await?,
+                Entry::Incoming {
+                    id,
+                    generation,
+                    received_at,
+                    message,
+                } => {
+                    let message = message.into_vec();
+                    let incoming = IncomingMessage {
+                        id,
+                        generation,
+                        received_at,
+                        problem: None,
+                        message,
+                    };
+                    change.queue_incoming(&incoming);
+                }
+                Entry::IncomingRemoved { id } => change.forget_incoming(id).await?,
+            }
+        }
+        change.delta.counters.pulled = change.delta.counters.pulled.max(response.until);
+        change.settle_names();
+        change.commit().await
+    }
+
+    /// Takes in documents that were fetched by id, or that a conflict brought.
+    pub async fn take_documents(
+        &self,
+        envelopes: Vec<ByteBuf>,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        let mut change = self.begin(now).await;
+        for envelope in envelopes {
+            change.take_envelope(envelope.into_vec()).await?;
+        }
+        change.settle_names();
+        change.commit().await
+    }
+
+    /// What waits to be pushed, cut near [`BATCH_OCTETS`]; `None` if nothing waits.
+    pub async fn pending_push(&self) -> Result<Option<PendingPush>, ReplicaError> {
+        let rows = KeyRange::all().limit(MAX_BATCH_DOCUMENTS);
+        let rows = self.store.scan(Table::Pending, rows).await?;
+        let mut push = PendingPush {
+            request: PushRequest::default(),
+            sent: Vec::new(),
+        };
+        let mut octets = 0_usize;
+        for (key, _) in rows {
+            let (&class, id) = key.split_first().ok_or(ReplicaError::Row("pending"))?;
+            if class == PENDING_REMOVAL {
+                let id = IncomingId::try_from(id).map_err(|_| ReplicaError::Row("pending"))?;
+                push.request.remove_incoming.push(id);
+                push.sent.push(Sent {
+                    key,
+                    document: None,
+                });
+                continue;
+            }
+            let id = DocId::try_from(id).map_err(|_| ReplicaError::Row("pending"))?;
+            let envelope = self.store.get(Table::Documents, id.as_bytes()).await?;
+            let envelope = envelope.ok_or(ReplicaError::NotHere(id))?;
+            octets = octets.saturating_add(envelope.len());
+            if octets > BATCH_OCTETS && !push.sent.is_empty() {
+                break;
+            }
+            let revision = Header::parse(&envelope)
+                .map_err(seal::OpenError::from)?
+                .revision;
+            let document = Some((id, revision, seal::hash(&envelope)));
+            push.sent.push(Sent { key, document });
+            push.request.documents.push(ByteBuf::from(envelope));
+        }
+        Ok((!push.sent.is_empty()).then_some(push))
+    }
+
+    /// Whether anything waits to be pushed.
+    pub async fn has_pending(&self) -> Result<bool, ReplicaError> {
+        let rows = self
+            .store
+            .scan(Table::Pending, KeyRange::all().limit(1))
+            .await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// The provider has stored the batch.
+    pub async fn pushed(&self, push: &PendingPush, now: Timestamp) -> Result<(), ReplicaError> {
+        let mut change = self.begin(now).await;
+        for Sent { key, document } in &push.sent {
+            let Some((id, revision, hash)) = document else {
+                change.batch.delete(Table::Pending, key.clone());
+                continue;
+            };
+            let current = change
+                .envelope(*id)
+                .await?
+                .ok_or(ReplicaError::NotHere(*id))?;
+            if seal::hash(&current) == *hash {
+                change.batch.delete(Table::Pending, key.clone());
+                continue;
+            }
+            // Changed here while the batch was on its way, unless a pull has settled it.
+            let document = self.open_document(*id, &current)?;
+            if let Some(Base(base)) = change.pending(&document, *id).await?
+                && base.is_none_or(|(known, _)| known < *revision)
+            {
+                change.write_over(*id, &document, Base(Some((*revision, *hash))))?;
+            }
+        }
+        change.commit().await
+    }
+
+    /// The certificate of a correspondent, as the account knows it.
+    pub async fn contact(&self, address: &Address) -> Result<Option<Contact>, ReplicaError> {
+        let row = self
+            .store
+            .get(Table::Contacts, &contact_key(address))
+            .await?;
+        row.map(|row| decode_row(Table::Contacts, &row)).transpose()
+    }
+
+    /// Stores what was learnt about a correspondent.
+    pub async fn store_contact(
+        &self,
+        contact: Contact,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        let mut change = self.begin(now).await;
+        change.put_contact(&contact);
+        change.write(&Document::Contact(Box::new(contact))).await?;
+        change.commit().await
+    }
+
+    /// Stores a new secret key of the account.
+    pub async fn store_key(&self, secret: &[u8], now: Timestamp) -> Result<(), ReplicaError> {
+        let mut change = self.begin(now).await;
+        let key = super::document::KeyDocument {
+            secret: secret.to_vec(),
+        };
+        let id = change.write(&Document::Key(key)).await?;
+        change.note_key(id).await?;
+        change.commit().await
+    }
+
+    /// The account's secret keys that have come to this device.
+    pub async fn secret_keys(&self) -> Result<Vec<super::document::KeyDocument>, ReplicaError> {
+        let mut keys = Vec::new();
+        for (key, _) in self
+            .store
+            .scan(Table::Meta, KeyRange::prefix(KEY_PREFIX))
+            .await?
+        {
+            let id = key
+                .get(KEY_PREFIX.len()..)
+                .and_then(|id| DocId::try_from(id).ok());
+            let id = id.ok_or(ReplicaError::Row("meta"))?;
+            if let Some(Document::Key(key)) = self.document(id).await? {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// Rows of the Meta table that name the documents of secret keys.
+const KEY_PREFIX: &[u8] = b"key ";
+
+impl<S: Store> Change<'_, S> {
+    pub(super) fn put_contact(&mut self, contact: &Contact) {
+        self.batch.put(
+            Table::Contacts,
+            contact_key(&contact.address),
+            encode_row(contact),
+        );
+    }
+
+    #[expect(
+        clippy::unused_async,
+        reason = "writes like every other step of a change"
+    )]
+    async fn note_key(&mut self, id: DocId) -> Result<(), ReplicaError> {
+        self.batch.put(
+            Table::Meta,
+            [KEY_PREFIX, id.as_bytes()].concat(),
+            Vec::new(),
+        );
+        Ok(())
+    }
+
+    /// Takes in one envelope of the provider's.
+    async fn take_envelope(&mut self, envelope: Vec<u8>) -> Result<(), ReplicaError> {
+        let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
+        let id = header.document;
+        let document = self.replica.open_document(id, &envelope)?;
+        self.saw(document.latest_stamp());
+        let Some(stored) = self.envelope(id).await? else {
+            self.settle(&document, id, envelope);
+            return self.adopt(document).await;
+        };
+        if stored == envelope {
+            self.settle(&document, id, envelope);
+            return Ok(());
+        }
+        let Some(Base(base)) = self.pending(&document, id).await? else {
+            let ours = Header::parse(&stored).map_err(seal::OpenError::from)?;
+            // An older or equal revision is a replay of what was seen before.
+            if header.revision > ours.revision {
+                self.settle(&document, id, envelope);
+                self.adopt(document).await?;
+            }
+            return Ok(());
+        };
+        if base.is_some_and(|(known, _)| known >= header.revision) {
+            return Ok(());
+        }
+        let mut merged = self.replica.open_document(id, &stored)?;
+        merged.merge(document.clone());
+        if merged == document || !is_mergeable(&document) {
+            self.settle(&document, id, envelope);
+            return self.adopt(document).await;
+        }
+        let base = Base(Some((header.revision, seal::hash(&envelope))));
+        self.write_over(id, &merged, base)?;
+        self.adopt(merged).await
+    }
+
+    /// Makes the rows say what the document says.
+    async fn adopt(&mut self, document: Document) -> Result<(), ReplicaError> {
+        match document {
+            Document::Mailbox(mailbox) => self.adopt_mailbox(mailbox).await,
+            Document::Placement(placement) => self.adopt_placement(placement).await,
+            Document::Contact(contact) => {
+                self.put_contact(&contact);
+                Ok(())
+            }
+            Document::Key(_) => {
+                let id = document.doc_id(&self.replica.keys);
+                self.note_key(id).await
+            }
+            Document::Message(_) | Document::Content(_) => Ok(()),
+        }
+    }
+
+    async fn adopt_mailbox(&mut self, document: MailboxDocument) -> Result<(), ReplicaError> {
+        let id = document.id;
+        let gone = document.deleted;
+        match self.mailbox(id) {
+            None => {
+                let row = self.new_mailbox(document)?;
+                self.put_mailbox(row);
+            }
+            Some(mut row) => {
+                row.document = document;
+                self.put_mailbox(row);
+            }
+        }
+        if gone && id != self.inbox() {
+            // What others put there while it was being deleted is not lost.
+            for uid in self.replica.uids(id) {
+                if self.placement(id, uid).is_some() {
+                    self.move_placement(id, uid, self.inbox()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn adopt_placement(&mut self, document: PlacementDocument) -> Result<(), ReplicaError> {
+        let id = document.id;
+        let target = document.mailbox.value;
+        match self.whereabouts(id) {
+            Some(Whereabouts::Deleted) => Ok(()),
+            Some(Whereabouts::Live(mailbox, uid)) => {
+                let current = self.placement(mailbox, uid);
+                if document.deleted {
+                    self.unplace(mailbox, uid)?;
+                    self.put_whereabouts(id, Whereabouts::Deleted);
+                    Ok(())
+                } else if target != mailbox {
+                    self.unplace(mailbox, uid)?;
+                    self.place_or_rescue(document).await
+                } else if current.is_none_or(|row| row.document != document) {
+                    self.update(uid, document)
+                } else {
+                    Ok(())
+                }
+            }
+            None if document.deleted => {
+                self.put_whereabouts(id, Whereabouts::Deleted);
+                Ok(())
+            }
+            None => self.place_or_rescue(document).await,
+        }
+    }
+
+    /// Places a message where its document says, or in INBOX if that mailbox is no more.
+    async fn place_or_rescue(
+        &mut self,
+        mut document: PlacementDocument,
+    ) -> Result<(), ReplicaError> {
+        if self.live_mailbox(document.mailbox.value).is_err() {
+            let stamp = self.stamp();
+            document.mailbox = super::document::Lww::new(self.inbox(), stamp);
+            self.write(&Document::Placement(document.clone())).await?;
+        }
+        self.place(document).map(drop)
+    }
+
+    fn inbox(&self) -> crate::id::MailboxId {
+        self.replica.keys.mailbox_id(MailboxName::inbox().as_str())
+    }
+
+    fn queue_incoming(&mut self, incoming: &IncomingMessage) {
+        let placement = self.replica.keys.incoming_placement(incoming.id);
+        if self.whereabouts(placement).is_none() {
+            let key = incoming_key(incoming.generation);
+            self.batch.put(Table::Incoming, key, encode_row(incoming));
+        }
+    }
+
+    async fn forget_incoming(&mut self, id: IncomingId) -> Result<(), ReplicaError> {
+        for (key, row) in self
+            .replica
+            .store
+            .scan(Table::Incoming, KeyRange::all())
+            .await?
+        {
+            let incoming: IncomingMessage = decode_row(Table::Incoming, &row)?;
+            if incoming.id == id {
+                self.batch.delete(Table::Incoming, key);
+            }
+        }
+        // It may have come earlier in this same answer.
+        self.batch.ops.retain(|op| !is_incoming(op, id));
+        Ok(())
+    }
+}
+
+fn is_incoming(op: &crate::store::Op, id: IncomingId) -> bool {
+    let crate::store::Op::Put(Table::Incoming, _, row) = op else {
+        return false;
+    };
+    decode_row::<IncomingMessage>(Table::Incoming, row).is_ok_and(|incoming| incoming.id == id)
+}
+
+const fn is_mergeable(document: &Document) -> bool {
+    match document {
+        Document::Mailbox(_) | Document::Placement(_) | Document::Contact(_) => true,
+        Document::Key(_) | Document::Message(_) | Document::Content(_) => false,
+    }
+}
+
+fn contact_key(address: &Address) -> Vec<u8> {
+    address.canonical().as_str().as_bytes().to_vec()
+}

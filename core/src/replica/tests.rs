@@ -1,0 +1,463 @@
+//! The replica against a simulated provider: merging, replays, convergence.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use serde_bytes::ByteBuf;
+
+use super::*;
+use crate::id::{AccountId, IncomingId};
+use crate::model::{Flag, FlagChange, FlagSet};
+use crate::openpgp::Protection;
+use crate::seal::{Header, RootKey};
+use crate::store::MemoryStore;
+use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
+
+const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+const LETTER: &[u8] = b"From: a@x.example\r\nSubject: hello\r\n\r\nDear B,\r\nbye\r\n";
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(1_700_000_000 + secs)
+}
+
+async fn device(seed: u8) -> Replica<MemoryStore> {
+    let root = RootKey::from_octets([1; 32]);
+    let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
+    let replica = Replica::open(MemoryStore::new(), keys, [seed; 32], NOW)
+        .await
+        .unwrap();
+    replica.create_default_mailboxes(NOW).await.unwrap();
+    replica
+}
+
+fn inbox(replica: &Replica<MemoryStore>) -> MailboxStatus {
+    replica.mailbox(&MailboxName::inbox()).unwrap()
+}
+
+fn flags(list: &[Flag]) -> FlagSet {
+    list.iter().cloned().collect()
+}
+
+/// The rules of the provider, in memory: revisions follow each other, a push is all or nothing.
+#[derive(Default)]
+struct Provider {
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    generation: u64,
+    documents: BTreeMap<DocId, (u64, Vec<u8>)>,
+    incoming: BTreeMap<u64, IncomingId>,
+    removed: BTreeMap<u64, IncomingId>,
+}
+
+impl Provider {
+    fn push(&self, request: &PushRequest) -> PushResponse {
+        let mut log = self.log.lock().unwrap();
+        let mut current = Vec::new();
+        for envelope in &request.documents {
+            let header = Header::parse(envelope).unwrap();
+            let stored = log.documents.get(&header.document);
+            let expected = stored.map_or(1, |(_, s)| Header::parse(s).unwrap().revision.get() + 1);
+            if let Some((_, stored)) = stored {
+                if stored == envelope.as_ref() {
+                    continue;
+                }
+                if header.revision.get() != expected {
+                    current.push(ByteBuf::from(stored.clone()));
+                }
+            } else {
+                assert_eq!(header.revision.get(), 1, "a first revision is 1");
+            }
+        }
+        if !current.is_empty() {
+            return PushResponse::Conflict { current };
+        }
+        for envelope in &request.documents {
+            let id = Header::parse(envelope).unwrap().document;
+            if log
+                .documents
+                .get(&id)
+                .is_none_or(|(_, stored)| stored != envelope.as_ref())
+            {
+                log.generation += 1;
+                let entry = (log.generation, envelope.to_vec());
+                log.documents.insert(id, entry);
+            }
+        }
+        for id in &request.remove_incoming {
+            let found = log.incoming.iter().find(|(_, i)| *i == id).map(|(g, _)| *g);
+            if let Some(generation) = found {
+                log.incoming.remove(&generation);
+                log.generation += 1;
+                let generation = log.generation;
+                log.removed.insert(generation, *id);
+            }
+        }
+        PushResponse::Accepted {
+            generation: Generation(log.generation),
+        }
+    }
+
+    fn pull(&self, request: &PullRequest) -> PullResponse {
+        let log = self.log.lock().unwrap();
+        let mut entries: Vec<(u64, Entry)> = Vec::new();
+        for (generation, envelope) in log.documents.values() {
+            let envelope = ByteBuf::from(envelope.clone());
+            entries.push((*generation, Entry::Document { envelope }));
+        }
+        for (generation, id) in &log.incoming {
+            let message = ByteBuf::from(LETTER.to_vec());
+            let (id, received_at) = (*id, NOW);
+            let entry = Entry::Incoming {
+                id,
+                generation: Generation(*generation),
+                received_at,
+                message,
+            };
+            entries.push((*generation, entry));
+        }
+        for (generation, id) in &log.removed {
+            entries.push((*generation, Entry::IncomingRemoved { id: *id }));
+        }
+        entries.retain(|(generation, _)| *generation > request.since.0);
+        entries.sort_by_key(|(generation, _)| *generation);
+        // Small answers, so that several are needed.
+        let more = entries.len() > 7;
+        entries.truncate(7);
+        let until = entries
+            .last()
+            .map_or(request.since.0, |(generation, _)| *generation);
+        let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+        PullResponse {
+            entries,
+            until: Generation(until),
+            more,
+        }
+    }
+
+    fn receive(&self, id: u8) {
+        let mut log = self.log.lock().unwrap();
+        log.generation += 1;
+        let generation = log.generation;
+        log.incoming.insert(generation, IncomingId::new([id; 16]));
+    }
+}
+
+/// One exchange of a device; `lossy` may lose an answer or give one twice.
+async fn exchange(
+    device: &Replica<MemoryStore>,
+    provider: &Provider,
+    lossy: &mut Option<ChaCha20Rng>,
+) {
+    let mut lose = || lossy.as_mut().is_some_and(|rng| rng.gen_ratio(1, 4));
+    loop {
+        let response = provider.pull(&device.pull_request(Vec::new(), 0));
+        if lose() {
+            return;
+        }
+        let more = response.more;
+        device.pulled_entries(response.clone(), NOW).await.unwrap();
+        if lose() {
+            device.pulled_entries(response, NOW).await.unwrap();
+        }
+        if !more {
+            break;
+        }
+    }
+    for incoming in device.incoming(100).await.unwrap() {
+        let taken = incoming::Arrived {
+            rendered: &incoming.message,
+            received: None,
+            protection: Protection::NONE,
+            contact: None,
+        };
+        device.take_in(&incoming, taken, NOW).await.unwrap();
+    }
+    while let Some(push) = device.pending_push().await.unwrap() {
+        let response = provider.push(&push.request);
+        if lose() {
+            return;
+        }
+        match response {
+            PushResponse::Accepted { .. } => device.pushed(&push, NOW).await.unwrap(),
+            PushResponse::Conflict { current } => {
+                device.take_documents(current, NOW).await.unwrap();
+            }
+        }
+    }
+}
+
+/// Where every message is and with which flags, without what is local.
+fn truth(device: &Replica<MemoryStore>) -> Vec<(String, Vec<(crate::id::PlacementId, FlagSet)>)> {
+    let content = |mailbox: &MailboxStatus| {
+        let mut all: Vec<_> = device
+            .placements(mailbox.id)
+            .into_iter()
+            .map(|p| (p.id, p.flags))
+            .collect();
+        all.sort();
+        all
+    };
+    device
+        .mailboxes()
+        .iter()
+        .map(|m| (m.name.to_string(), content(m)))
+        .collect()
+}
+
+#[tokio::test]
+async fn appended_messages_come_back_as_they_were() {
+    let replica = device(1).await;
+    let inbox = inbox(&replica);
+    let seen = flags(&[Flag::Seen]);
+    let appended = replica
+        .append(inbox.id, LETTER, seen.clone(), at(-5), NOW)
+        .await
+        .unwrap();
+    assert_eq!(
+        (appended.uid, appended.uid_validity),
+        (Uid::ONE, inbox.uid_validity)
+    );
+    let placement = replica.placement(inbox.id, appended.uid).unwrap();
+    assert_eq!((&placement.flags, placement.internal_date), (&seen, at(-5)));
+    let message = replica.message(placement.message).await.unwrap().unwrap();
+    assert_eq!(replica.raw(&message).await.unwrap(), LETTER);
+    // The same message again is a second message in the mailbox, and no second copy of content.
+    let before = replica
+        .store
+        .scan(Table::Documents, KeyRange::all())
+        .await
+        .unwrap()
+        .len();
+    let again = replica
+        .append(inbox.id, LETTER, seen, at(-5), NOW)
+        .await
+        .unwrap();
+    assert_eq!(again.uid.get(), 2);
+    let after = replica
+        .store
+        .scan(Table::Documents, KeyRange::all())
+        .await
+        .unwrap()
+        .len();
+    assert_eq!(after, before + 1);
+}
+
+use crate::store::KeyRange;
+
+#[tokio::test]
+async fn what_a_replica_holds_survives_reopening() {
+    let root = RootKey::from_octets([1; 32]);
+    let keys = || AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
+    let replica = device(1).await;
+    let id = inbox(&replica).id;
+    let uid = replica
+        .append(id, LETTER, FlagSet::new(), NOW, NOW)
+        .await
+        .unwrap()
+        .uid;
+    let set = flags(&[Flag::Flagged]);
+    replica
+        .store_flags(id, &[uid], FlagChange::Add, &set, at(1))
+        .await
+        .unwrap();
+    let (before, mod_seq) = (truth(&replica), replica.mod_seq());
+    let reopened = Replica::open(replica.store, keys(), [2; 32], at(9))
+        .await
+        .unwrap();
+    assert_eq!(truth(&reopened), before);
+    assert_eq!(reopened.mod_seq(), mod_seq);
+    assert_eq!(inbox(&reopened).uid_next.get(), 2);
+}
+
+#[tokio::test]
+async fn flags_moves_and_expunges_reach_other_devices() {
+    let provider = Provider::default();
+    let (a, b) = (device(1).await, device(2).await);
+    provider.receive(9);
+    exchange(&a, &provider, &mut None).await;
+    exchange(&b, &provider, &mut None).await;
+    assert_eq!(inbox(&b).messages, 1);
+    let id = inbox(&a).id;
+    let (seen, flagged) = (flags(&[Flag::Seen]), flags(&[Flag::Flagged]));
+    a.store_flags(id, &[Uid::ONE], FlagChange::Add, &seen, at(1))
+        .await
+        .unwrap();
+    b.store_flags(id, &[Uid::ONE], FlagChange::Add, &flagged, at(2))
+        .await
+        .unwrap();
+    let archive = a.mailbox(&MailboxName::new("Archive").unwrap()).unwrap().id;
+    a.move_messages(id, &[Uid::ONE], archive, at(3))
+        .await
+        .unwrap();
+    for device in [&a, &b, &a] {
+        exchange(device, &provider, &mut None).await;
+    }
+    assert_eq!(truth(&a), truth(&b));
+    let moved = b.placements(archive);
+    assert_eq!(
+        moved.first().unwrap().flags,
+        flags(&[Flag::Seen, Flag::Flagged])
+    );
+    b.expunge(archive, &[moved[0].uid], at(4)).await.unwrap();
+    a.store_flags(archive, &[Uid::ONE], FlagChange::Remove, &seen, at(5))
+        .await
+        .unwrap();
+    for device in [&b, &a, &b] {
+        exchange(device, &provider, &mut None).await;
+    }
+    assert_eq!(truth(&a), truth(&b));
+    assert_eq!(a.placements(archive), []);
+}
+
+#[tokio::test]
+async fn a_message_in_a_deleted_mailbox_is_rescued() {
+    let provider = Provider::default();
+    let (a, b) = (device(1).await, device(2).await);
+    let name = MailboxName::new("Work/2026").unwrap();
+    a.create_mailbox(&name, at(1)).await.unwrap();
+    exchange(&a, &provider, &mut None).await;
+    exchange(&b, &provider, &mut None).await;
+    let work = b.mailbox(&name).unwrap().id;
+    a.delete_mailbox(&name, at(2)).await.unwrap();
+    b.append(work, LETTER, FlagSet::new(), NOW, at(2))
+        .await
+        .unwrap();
+    for device in [&a, &b, &a, &b] {
+        exchange(device, &provider, &mut None).await;
+    }
+    assert_eq!(truth(&a), truth(&b));
+    assert_eq!(inbox(&a).messages, 1);
+}
+
+#[tokio::test]
+async fn two_writers_on_one_store_do_not_both_win() {
+    let root = RootKey::from_octets([1; 32]);
+    let keys = || AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
+    let store = std::sync::Arc::new(MemoryStore::new());
+    let a = Replica::open(Shared(store.clone()), keys(), [1; 32], NOW)
+        .await
+        .unwrap();
+    let b = Replica::open(Shared(store), keys(), [2; 32], NOW)
+        .await
+        .unwrap();
+    a.create_default_mailboxes(NOW).await.unwrap();
+    let error = b.create_default_mailboxes(NOW).await.unwrap_err();
+    assert!(matches!(error, ReplicaError::Busy));
+    assert_eq!(b.mailboxes().len(), a.mailboxes().len());
+}
+
+struct Shared(std::sync::Arc<MemoryStore>);
+
+impl Store for Shared {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(table, key).await
+    }
+    async fn scan(
+        &self,
+        table: Table,
+        range: KeyRange,
+    ) -> Result<Vec<(crate::store::Key, Vec<u8>)>, StoreError> {
+        self.0.scan(table, range).await
+    }
+    async fn commit(&self, batch: crate::store::Batch) -> Result<(), StoreError> {
+        self.0.commit(batch).await
+    }
+}
+
+/// Three devices, an unreliable link, random edits: all end equal and nothing is lost.
+async fn converge(seed: u64) {
+    let provider = Provider::default();
+    let devices = [device(1).await, device(2).await, device(3).await];
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let mut lossy = Some(ChaCha20Rng::seed_from_u64(seed ^ 0xff));
+    let mut received = 0;
+    for step in 0..60 {
+        let device = &devices[rng.gen_range(0..devices.len())];
+        let now = at(rng.gen_range(0..50));
+        edit(device, &mut rng, step, now).await;
+        if rng.gen_ratio(1, 6) {
+            received += 1;
+            provider.receive(received);
+        }
+        if rng.gen_ratio(1, 3) {
+            exchange(device, &provider, &mut lossy).await;
+        }
+    }
+    for _ in 0..4 {
+        for device in &devices {
+            exchange(device, &provider, &mut None).await;
+        }
+    }
+    let [a, b, c] = &devices;
+    assert_eq!(truth(a), truth(b), "seed {seed}");
+    assert_eq!(truth(b), truth(c), "seed {seed}");
+    let known = (1..=received).filter(|id| {
+        let placement = a.keys.incoming_placement(IncomingId::new([*id; 16]));
+        a.view().index.contains_key(&placement)
+    });
+    assert_eq!(known.count(), usize::from(received), "seed {seed}");
+    let before = truth(a);
+    exchange(a, &provider, &mut None).await;
+    assert!(!a.has_pending().await.unwrap(), "seed {seed}");
+    assert_eq!(truth(a), before);
+}
+
+async fn edit(device: &Replica<MemoryStore>, rng: &mut ChaCha20Rng, step: u32, now: Timestamp) {
+    let mailboxes = device.mailboxes();
+    let pick = |rng: &mut ChaCha20Rng| mailboxes[rng.gen_range(0..mailboxes.len())].clone();
+    let (from, to) = (pick(rng), pick(rng));
+    let uids: Vec<Uid> = device.placements(from.id).iter().map(|p| p.uid).collect();
+    let uid = (!uids.is_empty()).then(|| uids[rng.gen_range(0..uids.len())]);
+    let uid = uid.unwrap_or(Uid::ONE);
+    let name = MailboxName::new(&format!("Box {}", rng.gen_range(0..3))).unwrap();
+    match rng.gen_range(0..9) {
+        0 | 1 => {
+            let raw = format!("Subject: {step}\r\n\r\nbody {step}\r\n");
+            device
+                .append(from.id, raw.as_bytes(), FlagSet::new(), now, now)
+                .await
+                .unwrap();
+        }
+        2 | 3 => {
+            let flag = flags(&[if rng.r#gen() {
+                Flag::Seen
+            } else {
+                Flag::Flagged
+            }]);
+            let how = if rng.r#gen() {
+                FlagChange::Add
+            } else {
+                FlagChange::Remove
+            };
+            device
+                .store_flags(from.id, &[uid], how, &flag, now)
+                .await
+                .unwrap();
+        }
+        4 | 5 => drop(
+            device
+                .move_messages(from.id, &[uid], to.id, now)
+                .await
+                .unwrap(),
+        ),
+        6 => drop(device.expunge(from.id, &[uid], now).await.unwrap()),
+        7 => drop(device.create_mailbox(&name, now).await),
+        _ if rng.gen_ratio(1, 2) => drop(device.rename_mailbox(&name, &from.name, now).await),
+        _ => drop(device.delete_mailbox(&name, now).await),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn devices_converge(seed in any::<u64>()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(converge(seed));
+    }
+}

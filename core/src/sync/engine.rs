@@ -1,0 +1,83 @@
+//! Which exchange comes next, and what an answer does.
+//!
+//! Two conversations run side by side, and the replica's writer lock keeps them apart: one pulls
+//! (and may wait for news), one pushes whenever something waits. Neither needs the other's state,
+//! so a shell may drop an exchange at any moment and start it again.
+//!
+//! ```text
+//! loop: pull_request -> provider -> handle_pull      (then the account takes incoming mail in)
+//! loop: next_push    -> provider -> handle_push      (until nothing waits)
+//! ```
+
+use crate::id::{CollectionId, Timestamp};
+use crate::replica::{PendingPush, Replica, ReplicaError};
+use crate::seal::Collection;
+use crate::store::Store;
+use crate::sync::wire::{PullRequest, PullResponse, PushResponse};
+
+/// How much of an account a device keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything, as a bridge does.
+    Everything,
+    /// All but the content of messages, which is fetched when opened, as a browser does.
+    WithoutContents,
+}
+
+/// Whether a conversation has more to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Ask again at once.
+    Again,
+    /// Nothing is left to do.
+    Idle,
+}
+
+/// The next pull.
+pub fn pull_request<S: Store>(replica: &Replica<S>, extent: Extent, wait_ms: u32) -> PullRequest {
+    let wanted = |collection: &Collection| *collection != Collection::Contents;
+    let collections: Vec<CollectionId> = match extent {
+        Extent::Everything => Vec::new(),
+        Extent::WithoutContents => {
+            let all = Collection::ALL.into_iter().filter(wanted);
+            all.map(|collection| replica.keys().collection_id(collection))
+                .collect()
+        }
+    };
+    replica.pull_request(collections, wait_ms)
+}
+
+/// Takes in the answer to a pull.
+pub async fn handle_pull<S: Store>(
+    replica: &Replica<S>,
+    response: PullResponse,
+    now: Timestamp,
+) -> Result<Next, ReplicaError> {
+    let next = if response.more {
+        Next::Again
+    } else {
+        Next::Idle
+    };
+    replica.pulled_entries(response, now).await?;
+    Ok(next)
+}
+
+/// The next push; `None` if nothing waits.
+pub async fn next_push<S: Store>(
+    replica: &Replica<S>,
+) -> Result<Option<PendingPush>, ReplicaError> {
+    replica.pending_push().await
+}
+
+/// Takes in the answer to a push. After a conflict the documents are merged and wait again.
+pub async fn handle_push<S: Store>(
+    replica: &Replica<S>,
+    push: &PendingPush,
+    response: PushResponse,
+    now: Timestamp,
+) -> Result<(), ReplicaError> {
+    match response {
+        PushResponse::Accepted { .. } => replica.pushed(push, now).await,
+        PushResponse::Conflict { current } => replica.take_documents(current, now).await,
+    }
+}

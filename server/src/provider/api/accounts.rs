@@ -1,0 +1,154 @@
+//! Sign-up, in two calls; the account appears with the second, all or nothing.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use letterlock_core::auth::wire::{
+    MAX_SIGN_UP_DOCUMENTS, SignUpFinish, SignUpFinished, SignUpStart, SignUpStarted,
+};
+use letterlock_core::auth::{RootKeyWrap, sign_up};
+use letterlock_core::id::{AccountId, Address, Timestamp};
+use letterlock_core::openpgp::Certificate;
+
+use super::auth::{check_device, new_token};
+use super::body::Body;
+use super::error::ApiError;
+use super::sync;
+use crate::provider::db::accounts::{self, NewAccount};
+use crate::provider::db::documents::{self, Document, Put};
+use crate::provider::db::{Decision, keys, sessions};
+use crate::provider::{Provider, SignUp};
+
+/// Local parts that speak for the domain (RFC 2142, and what certificate authorities write to):
+/// nobody gets them by signing up.
+const RESERVED: [&str; 12] = [
+    "abuse",
+    "admin",
+    "administrator",
+    "hostmaster",
+    "mailer-daemon",
+    "noc",
+    "noreply",
+    "postmaster",
+    "root",
+    "security",
+    "support",
+    "webmaster",
+];
+
+pub(super) async fn start(
+    State(provider): State<Arc<Provider>>,
+    body: Body,
+) -> Result<Json<SignUpStarted>, ApiError> {
+    let request: SignUpStart = body.json()?;
+    check_address(&provider, &request.address)?;
+    let address = request.address.clone();
+    let taken = provider
+        .db
+        .read(move |transaction, _| accounts::find(transaction, &address))
+        .await?;
+    if taken.is_some() {
+        return Err(ApiError::address_taken());
+    }
+    let response = sign_up::respond(&provider.secret, &request.address, &request.request.0)
+        .map_err(|error| ApiError::malformed(&error.to_string()))?;
+    Ok(Json(SignUpStarted {
+        response: response.into(),
+    }))
+}
+
+pub(super) async fn finish(
+    State(provider): State<Arc<Provider>>,
+    body: Body,
+) -> Result<(StatusCode, Json<SignUpFinished>), ApiError> {
+    let request: SignUpFinish = body.json()?;
+    let now = provider.clock.now();
+    check(&provider, &request, now)?;
+    let documents = read_documents(&provider, request.account_id, request.documents).await?;
+    let new = NewAccount {
+        account: request.account_id,
+        address: request.address,
+        record: request.record.0,
+        root_key_wrap: request.root_key_wrap.0,
+    };
+    let certificate = request.certificate.0;
+    let device = request.device;
+    let (token, hash) = new_token();
+    let blobs = provider.db.blobs().clone();
+    let done = provider
+        .db
+        .write(move |transaction, effects| {
+            let account = new.account;
+            if !accounts::insert(transaction, &new, now)? {
+                return Ok(Decision::Rollback(Err(ApiError::address_taken())));
+            }
+            keys::put(transaction, account, &certificate, now)?;
+            for document in documents {
+                let put = documents::put(transaction, &blobs, effects, account, document)?;
+                if !matches!(put, Put::Stored(_)) {
+                    let message = "the first documents must each be revision 1";
+                    return Ok(Decision::Rollback(Err(ApiError::malformed(message))));
+                }
+            }
+            let device = (device.id, device.name.as_str());
+            sessions::insert(transaction, account, &hash, device, now)?;
+            Ok(Decision::Commit(Ok(())))
+        })
+        .await?;
+    done?;
+    Ok((StatusCode::CREATED, Json(SignUpFinished { token })))
+}
+
+fn check_address(provider: &Provider, address: &Address) -> Result<(), ApiError> {
+    if provider.config.sign_up == SignUp::Closed {
+        let message = "this provider takes no new accounts";
+        return Err(ApiError::forbidden("sign_up_closed", message));
+    }
+    if !provider.is_local(address.domain()) {
+        let message = "this provider does not serve the address's domain";
+        return Err(ApiError::bad_request("foreign_domain", message));
+    }
+    // `+` begins a detail that is cut off when mail comes in, quotes would have to be undone.
+    let local = address.canonical();
+    let local = local.local_part();
+    if local.contains(['+', '"']) {
+        let message = "an account's address has no + and no quotes";
+        return Err(ApiError::bad_request("bad_address", message));
+    }
+    if RESERVED.contains(&local) {
+        let message = "this address is kept for the provider";
+        return Err(ApiError::forbidden("reserved_address", message));
+    }
+    Ok(())
+}
+
+fn check(provider: &Provider, request: &SignUpFinish, now: Timestamp) -> Result<(), ApiError> {
+    check_address(provider, &request.address)?;
+    check_device(&request.device)?;
+    sign_up::check_record(&request.record.0)
+        .map_err(|error| ApiError::malformed(&error.to_string()))?;
+    RootKeyWrap::from_octets(&request.root_key_wrap.0)
+        .map_err(|error| ApiError::malformed(&error.to_string()))?;
+    let usable = Certificate::parse(&request.certificate.0).is_ok_and(|certificate| {
+        certificate.names(&request.address, now) && certificate.usable_for_encryption(now).is_ok()
+    });
+    if !usable {
+        let message = "the certificate must name the address and have a key to encrypt to";
+        return Err(ApiError::bad_request("bad_certificate", message));
+    }
+    Ok(())
+}
+
+async fn read_documents(
+    provider: &Provider,
+    account: AccountId,
+    envelopes: Vec<letterlock_core::auth::wire::Octets>,
+) -> Result<Vec<Document>, ApiError> {
+    if envelopes.len() > MAX_SIGN_UP_DOCUMENTS {
+        return Err(ApiError::malformed("too many documents"));
+    }
+    let envelopes = envelopes.into_iter().map(|envelope| envelope.0).collect();
+    sync::read_documents(provider, account, envelopes).await
+}

@@ -1,0 +1,93 @@
+//! Bearer tokens (RFC 6750 2.1): 32 random octets, of which the database has the hash.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header;
+use axum::http::request::Parts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use letterlock_core::auth::wire::{Device, MAX_DEVICE_NAME_OCTETS, Token};
+use letterlock_core::id::AccountId;
+use rand::RngCore;
+use rand::rngs::OsRng;
+use sha2::{Digest, Sha256};
+
+use super::error::ApiError;
+use crate::provider::Provider;
+use crate::provider::db::sessions::{self, TokenHash};
+
+/// A request that carries a valid token.
+pub(super) struct Authorized {
+    pub(super) account: AccountId,
+    pub(super) token_hash: TokenHash,
+}
+
+impl FromRequestParts<Arc<Provider>> for Authorized {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        provider: &Arc<Provider>,
+    ) -> Result<Self, ApiError> {
+        let token = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+            .map(|(_, token)| token.trim());
+        let token_hash = hash(token.ok_or_else(ApiError::unauthorized)?);
+        let account = provider
+            .db
+            .read(move |transaction, _| sessions::find(transaction, &token_hash))
+            .await?
+            .ok_or_else(ApiError::unauthorized)?;
+        Ok(Self {
+            account,
+            token_hash,
+        })
+    }
+}
+
+/// Where a request comes from, as far as attempts are counted; `None` if the listener does not
+/// tell. An IPv6 site is counted as one: it has 2^64 addresses.
+pub(super) struct From(pub(super) Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for From {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(peer.map(|ConnectInfo(peer)| site(peer.ip()))))
+    }
+}
+
+fn site(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// Draws a token.
+pub(super) fn new_token() -> (Token, TokenHash) {
+    let mut octets = [0; 32];
+    OsRng.fill_bytes(&mut octets);
+    let token = Token::new(URL_SAFE_NO_PAD.encode(octets));
+    let hash = hash(token.as_str());
+    (token, hash)
+}
+
+/// Refuses names that are too long to be listed.
+pub(super) fn check_device(device: &Device) -> Result<(), ApiError> {
+    if device.name.len() > MAX_DEVICE_NAME_OCTETS {
+        return Err(ApiError::malformed("the device's name is too long"));
+    }
+    Ok(())
+}
+
+fn hash(token: &str) -> TokenHash {
+    Sha256::digest(token.as_bytes()).into()
+}

@@ -1,0 +1,30 @@
+//! The key directory: an address's certificate, for everybody who writes to it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use letterlock_core::id::Address;
+
+use super::error::ApiError;
+use crate::provider::Provider;
+
+pub(super) async fn certificate(
+    State(provider): State<Arc<Provider>>,
+    Path(address): Path<String>,
+) -> Result<Response, ApiError> {
+    let address = Address::new(&address)
+        .map_err(|error| ApiError::malformed(&format!("the address {error}")))?;
+    let found = provider.resolve(vec![address]).await?;
+    let certificate = found
+        .into_iter()
+        .flatten()
+        .find_map(|recipient| recipient.certificate);
+    let Some(certificate) = certificate else {
+        let message = "no certificate is known for this address";
+        return Err(ApiError::not_found("no_certificate", message));
+    };
+    let content_type = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((content_type, certificate).into_response())
+}

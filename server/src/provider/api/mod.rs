@@ -1,0 +1,85 @@
+//! What devices call: one file per resource, each a handler and its mapping to the storage.
+//!
+//! Types, limits and status codes are `letterlock_core::sync::wire` and
+//! `letterlock_core::auth::wire`. Errors are JSON with a stable code (`error`).
+//! Invariant: a handler speaks about the token's account alone; no address, token or content
+//! gets into a log. There is no CORS: a page of another origin has no business here.
+
+mod error;
+mod body;
+mod auth;
+mod attempts;
+mod accounts;
+mod sessions;
+mod sync;
+mod keys;
+mod outbox;
+mod health;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::routing::{get, post};
+use letterlock_core::auth::wire::MAX_ACCOUNT_REQUEST_OCTETS;
+use letterlock_core::sync::wire::MAX_REQUEST_OCTETS;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::trace::TraceLayer;
+
+use super::Provider;
+use error::ApiError;
+
+pub(super) use attempts::Attempts;
+pub(super) use sessions::LogIns;
+
+/// The provider's API, everything under `/api/`.
+///
+/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without a peer's address
+/// the limit of log-in attempts counts by mail address alone.
+pub fn router(provider: Arc<Provider>) -> Router {
+    let account_calls = Router::new()
+        .route("/api/v1/accounts/start", post(accounts::start))
+        .route("/api/v1/accounts/finish", post(accounts::finish))
+        .route("/api/v1/sessions/start", post(sessions::start))
+        .route("/api/v1/sessions/finish", post(sessions::finish))
+        .route("/api/v1/sessions", axum::routing::delete(sessions::delete))
+        .layer(DefaultBodyLimit::max(MAX_ACCOUNT_REQUEST_OCTETS));
+    let sync_calls = Router::new()
+        .route("/api/v1/sync/pull", post(sync::pull))
+        .route("/api/v1/sync/push", post(sync::push))
+        .route("/api/v1/sync/documents", post(sync::documents))
+        .route("/api/v1/outbox", post(outbox::submit))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_OCTETS));
+    Router::new()
+        .merge(account_calls)
+        .merge(sync_calls)
+        .route("/api/v1/keys/{address}", get(keys::certificate))
+        .route("/api/v1/health", get(health::health))
+        .route("/api/{*rest}", axum::routing::any(unknown))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .with_state(provider)
+}
+
+/// A request's span: the route, never the path itself, which may hold an address.
+fn span(request: &Request) -> tracing::Span {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("", MatchedPath::as_str);
+    tracing::debug_span!("request", method = %request.method(), route)
+}
+
+async fn unknown() -> ApiError {
+    ApiError::not_found("unknown_call", "there is no such call")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::wrong_method()
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    tracing::error!("a request's handler panicked");
+    axum::response::IntoResponse::into_response(ApiError::internal())
+}

@@ -1,0 +1,216 @@
+//! Exchange of sealed documents: pull, push, documents by id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use letterlock_core::id::{AccountId, Generation};
+use letterlock_core::seal::Header;
+use letterlock_core::sync::wire::{
+    BATCH_OCTETS, DocumentsRequest, DocumentsResponse, MAX_BATCH_DOCUMENTS, MAX_WAIT_MS,
+    PullRequest, PullResponse, PushRequest, PushResponse,
+};
+use serde_bytes::ByteBuf;
+
+use super::auth::Authorized;
+use super::body::{Body, Cbor};
+use super::error::ApiError;
+use crate::provider::Provider;
+use crate::provider::db::documents::{self, Document, Put};
+use crate::provider::db::{Blobs, Changes, DbError, Decision, Effects, TxError};
+use crate::provider::db::{changed_since, incoming};
+
+/// Most incoming messages that one push removes.
+const MAX_REMOVALS: usize = 10_000;
+
+pub(super) async fn pull(
+    State(provider): State<Arc<Provider>>,
+    session: Authorized,
+    body: Body,
+) -> Result<Cbor<PullResponse>, ApiError> {
+    let request: PullRequest = body.cbor()?;
+    let wait = Duration::from_millis(u64::from(request.wait_ms.min(MAX_WAIT_MS)));
+    let changes = wait_for_changes(&provider, session.account, request, wait).await?;
+    let response = PullResponse {
+        entries: changes.entries,
+        until: changes.until,
+        more: changes.more,
+    };
+    Ok(Cbor(StatusCode::OK, response))
+}
+
+async fn wait_for_changes(
+    provider: &Provider,
+    account: AccountId,
+    request: PullRequest,
+    wait: Duration,
+) -> Result<Changes, DbError> {
+    // Subscribed before the first look, so that nothing falls between the two.
+    let mut news = provider.db.subscribe(account);
+    let deadline = tokio::time::sleep(wait);
+    tokio::pin!(deadline);
+    let mut since = request.since;
+    loop {
+        news.borrow_and_update();
+        let collections = request.collections.clone();
+        let changes = provider
+            .db
+            .read(move |transaction, blobs| {
+                changed_since(transaction, blobs, account, since, &collections)
+            })
+            .await?;
+        // A log that ends before `since` was set back: the device must hear of it now.
+        if !changes.entries.is_empty() || changes.until < since {
+            return Ok(changes);
+        }
+        since = changes.until;
+        let heard = tokio::select! {
+            heard = news.changed() => heard.is_ok(),
+            () = &mut deadline => false,
+            () = provider.closing.cancelled() => false,
+        };
+        if !heard {
+            return Ok(changes);
+        }
+    }
+}
+
+pub(super) async fn push(
+    State(provider): State<Arc<Provider>>,
+    session: Authorized,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let request: PushRequest = body.cbor()?;
+    drop(body);
+    let fits = request.documents.len() <= MAX_BATCH_DOCUMENTS
+        && request.remove_incoming.len() <= MAX_REMOVALS;
+    if !fits {
+        return Err(ApiError::malformed("too many documents or removals"));
+    }
+    let account = session.account;
+    let envelopes = request
+        .documents
+        .into_iter()
+        .map(ByteBuf::into_vec)
+        .collect();
+    let documents = read_documents(&provider, account, envelopes).await?;
+    let blobs = provider.db.blobs().clone();
+    let outcome = provider
+        .db
+        .write(move |transaction, effects| {
+            let mut outcome = put_all(transaction, &blobs, effects, account, documents)?;
+            if let Pushed::Stored(last) = &mut outcome {
+                for id in request.remove_incoming {
+                    let removed = incoming::remove(transaction, effects, account, id)?;
+                    *last = removed.unwrap_or_default().max(*last);
+                }
+                return Ok(Decision::Commit(outcome));
+            }
+            Ok(Decision::Rollback(outcome))
+        })
+        .await?;
+    Ok(match outcome {
+        Pushed::Stored(generation) => {
+            Cbor(StatusCode::OK, PushResponse::Accepted { generation }).into_response()
+        }
+        Pushed::Conflict(current) => {
+            Cbor(StatusCode::CONFLICT, PushResponse::Conflict { current }).into_response()
+        }
+        Pushed::Gap => {
+            let message = "a document that is not stored must begin with revision 1";
+            ApiError::bad_request("revision_gap", message).into_response()
+        }
+    })
+}
+
+enum Pushed {
+    Stored(Generation),
+    Conflict(Vec<ByteBuf>),
+    Gap,
+}
+
+fn put_all(
+    transaction: &rusqlite::Transaction<'_>,
+    blobs: &Blobs,
+    effects: &mut Effects,
+    account: AccountId,
+    documents: Vec<Document>,
+) -> Result<Pushed, TxError> {
+    let mut last = Generation::default();
+    let mut conflicts = Vec::new();
+    let mut gap = false;
+    for document in documents {
+        match documents::put(transaction, blobs, effects, account, document)? {
+            Put::Stored(generation) => last = last.max(generation),
+            Put::Conflict(current) => conflicts.push(ByteBuf::from(current)),
+            Put::Gap => gap = true,
+        }
+    }
+    Ok(match (conflicts.is_empty(), gap) {
+        (false, _) => Pushed::Conflict(conflicts),
+        (true, true) => Pushed::Gap,
+        (true, false) => Pushed::Stored(last),
+    })
+}
+
+/// Reads the clear headers, refuses other accounts' documents, makes the envelopes ready.
+pub(super) async fn read_documents(
+    provider: &Provider,
+    account: AccountId,
+    envelopes: Vec<Vec<u8>>,
+) -> Result<Vec<Document>, ApiError> {
+    let mut headers = Vec::with_capacity(envelopes.len());
+    for envelope in &envelopes {
+        let header = Header::parse(envelope)
+            .map_err(|error| ApiError::malformed(&format!("a document {error}")))?;
+        if header.account != account {
+            let message = "a document belongs to another account";
+            return Err(ApiError::forbidden("foreign_account", message));
+        }
+        headers.push(header);
+    }
+    let values = provider.db.stage(envelopes).await?;
+    let documents = headers
+        .into_iter()
+        .zip(values)
+        .map(|(header, envelope)| Document {
+            id: header.document,
+            collection: header.collection,
+            revision: header.revision.get(),
+            envelope,
+        });
+    Ok(documents.collect())
+}
+
+pub(super) async fn documents(
+    State(provider): State<Arc<Provider>>,
+    session: Authorized,
+    body: Body,
+) -> Result<Cbor<DocumentsResponse>, ApiError> {
+    let request: DocumentsRequest = body.cbor()?;
+    if request.ids.len() > MAX_BATCH_DOCUMENTS {
+        return Err(ApiError::malformed("too many documents"));
+    }
+    let envelopes = provider
+        .db
+        .read(move |transaction, blobs| {
+            let mut envelopes: Vec<ByteBuf> = Vec::new();
+            let mut octets: usize = 0;
+            for id in &request.ids {
+                let Some(envelope) = documents::get(transaction, blobs, session.account, *id)?
+                else {
+                    continue;
+                };
+                octets = octets.saturating_add(envelope.len());
+                if !envelopes.is_empty() && octets > BATCH_OCTETS {
+                    break;
+                }
+                envelopes.push(ByteBuf::from(envelope));
+            }
+            Ok(envelopes)
+        })
+        .await?;
+    Ok(Cbor(StatusCode::OK, DocumentsResponse { envelopes }))
+}

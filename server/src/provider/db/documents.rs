@@ -1,0 +1,134 @@
+//! Sealed documents: the newest revision of each.
+
+use letterlock_core::id::{AccountId, CollectionId, DocId, Generation};
+use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
+
+use super::{BlobId, Blobs, Effects, Stored, TxError, Value, columns, log, signed, unsigned};
+
+/// A document as the clear header of its envelope tells it.
+pub(crate) struct Document {
+    pub(crate) id: DocId,
+    pub(crate) collection: CollectionId,
+    pub(crate) revision: u64,
+    pub(crate) envelope: Value,
+}
+
+/// What became of a document that was to be stored.
+pub(crate) enum Put {
+    /// It is stored, under this generation; perhaps it was before.
+    Stored(Generation),
+    /// Another revision is stored: this one.
+    Conflict(Vec<u8>),
+    /// Nothing is stored under this id, and it is not revision 1.
+    Gap,
+}
+
+struct Current {
+    collection: CollectionId,
+    revision: u64,
+    generation: Generation,
+    file: Option<BlobId>,
+    stored: Stored,
+}
+
+/// Stores a document whose revision follows the stored one. The stored one itself, octet for
+/// octet, is accepted and changes nothing.
+pub(crate) fn put(
+    transaction: &Transaction<'_>,
+    blobs: &Blobs,
+    effects: &mut Effects,
+    account: AccountId,
+    new: Document,
+) -> Result<Put, TxError> {
+    let Some(current) = current(transaction, account, new.id)? else {
+        if new.revision != 1 {
+            return Ok(Put::Gap);
+        }
+        return upsert(transaction, effects, account, new).map(Put::Stored);
+    };
+    let follows = current.revision.checked_add(1) == Some(new.revision)
+        && current.collection == new.collection;
+    if follows {
+        effects.forget(current.file);
+        return upsert(transaction, effects, account, new).map(Put::Stored);
+    }
+    let envelope = blobs.load(current.stored)?;
+    if current.revision == new.revision && blobs.holds(&new.envelope, &envelope)? {
+        return Ok(Put::Stored(current.generation));
+    }
+    Ok(Put::Conflict(envelope))
+}
+
+/// A document's envelope.
+pub(crate) fn get(
+    transaction: &Transaction<'_>,
+    blobs: &Blobs,
+    account: AccountId,
+    document: DocId,
+) -> Result<Option<Vec<u8>>, TxError> {
+    current(transaction, account, document)?
+        .map(|current| blobs.load(current.stored))
+        .transpose()
+}
+
+fn current(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+    document: DocId,
+) -> Result<Option<Current>, TxError> {
+    transaction
+        .prepare_cached(
+            "SELECT collection, revision, generation, size, value, file
+             FROM documents WHERE account = ? AND document = ?",
+        )?
+        .query_row(params![account.as_bytes(), document.as_bytes()], |row| {
+            Ok(read_current(row))
+        })
+        .optional()?
+        .transpose()
+}
+
+fn read_current(row: &Row<'_>) -> Result<Current, TxError> {
+    let file = row.get("file")?;
+    Ok(Current {
+        collection: CollectionId::new(row.get("collection")?),
+        revision: unsigned(row.get("revision")?)?,
+        generation: Generation(unsigned(row.get("generation")?)?),
+        file,
+        stored: Stored {
+            size: unsigned(row.get("size")?)?,
+            value: row.get("value")?,
+            file,
+        },
+    })
+}
+
+fn upsert(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    account: AccountId,
+    new: Document,
+) -> Result<Generation, TxError> {
+    let generation = log::next_generation(transaction, effects, account)?;
+    let (size, value, file) = columns(new.envelope, effects)?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO documents
+                 (account, document, collection, revision, generation, size, value, file)
+             VALUES (:account, :document, :collection, :revision, :generation, :size, :value, :file)
+             ON CONFLICT (account, document) DO UPDATE SET
+                 revision = excluded.revision, generation = excluded.generation,
+                 size = excluded.size, value = excluded.value, file = excluded.file",
+        )?
+        .execute(named_params! {
+            ":account": account.as_bytes(),
+            ":document": new.id.as_bytes(),
+            ":collection": new.collection.as_bytes(),
+            ":revision": signed(new.revision)?,
+            ":generation": signed(generation.0)?,
+            ":size": size,
+            ":value": value,
+            ":file": file,
+        })?;
+    Ok(generation)
+}

@@ -1,0 +1,110 @@
+//! What can go wrong below the provider: errors that name the file and the cause.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why the provider's storage did not do what it was asked. Nothing was changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// No space left; goes away when there is some.
+    #[error("the disk is full: {}", path.display())]
+    Full {
+        /// The file that could not grow.
+        path: PathBuf,
+    },
+    /// A file does not hold what was written to it.
+    #[error("{} is damaged: {detail}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; no content.
+        detail: String,
+    },
+    /// A later version of this program has written the database.
+    #[error(
+        "{} has schema {found}, this version knows up to {known}: use a newer letterlock",
+        path.display()
+    )]
+    NewerSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest known here.
+        known: i64,
+    },
+    /// Another failure of the file system.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Another failure of the database.
+    #[error("{}: {source}", path.display())]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        source: rusqlite::Error,
+    },
+    /// The process is ending.
+    #[error("the provider is shutting down")]
+    Stopped,
+}
+
+impl DbError {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            _ => Self::Io { path, source },
+        }
+    }
+
+    pub(crate) fn database(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
+                path,
+                detail: source.to_string(),
+            },
+            _ => Self::Database { path, source },
+        }
+    }
+}
+
+/// What a function over a transaction fails with; [`super::Db`] adds the path.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TxError {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    File(#[from] DbError),
+    /// The row's file went away between reading the row and the file: read again.
+    #[error("the file {} is gone", .0.display())]
+    FileGone(PathBuf),
+    #[error("{0}")]
+    Damaged(&'static str),
+}
+
+impl TxError {
+    pub(crate) fn at(self, path: &Path) -> DbError {
+        match self {
+            Self::Sqlite(source) => DbError::database(path, source),
+            Self::File(error) => error,
+            Self::FileGone(path) => DbError::Damaged {
+                path,
+                detail: "the file is missing".to_owned(),
+            },
+            Self::Damaged(detail) => DbError::Damaged {
+                path: path.to_owned(),
+                detail: detail.to_owned(),
+            },
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! One log of changes per account: generations without gaps, each given to one change.
+//!
+//! The log is not a table: every document and every incoming message carries the generation of
+//! its last change, so that a device sees each once, at its newest.
+
+use letterlock_core::id::{AccountId, CollectionId, Generation, IncomingId, Timestamp};
+use letterlock_core::sync::wire::{BATCH_OCTETS, Entry};
+use rusqlite::{OptionalExtension, Row, Transaction, named_params};
+use serde_bytes::ByteBuf;
+
+use super::{Blobs, Effects, Stored, TxError, signed, unsigned};
+
+/// What an entry costs in a batch beside its value, in octets.
+const ENTRY_OVERHEAD: usize = 64;
+
+const CHANGED_SINCE: &str = "
+    SELECT generation, 0 AS kind, collection AS id, 0 AS received_at, size, value, file
+      FROM documents WHERE account = :account AND generation > :since
+    UNION ALL
+    SELECT generation, 1 + removed, incoming, received_at, size, value, file
+      FROM incoming WHERE account = :account AND generation > :since
+    ORDER BY generation";
+
+/// A piece of the log.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) until: Generation,
+    pub(crate) more: bool,
+}
+
+/// Takes the account's next generation, and tells waiting devices of it after the commit.
+pub(super) fn next_generation(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    account: AccountId,
+) -> Result<Generation, TxError> {
+    let generation = transaction
+        .prepare_cached(
+            "UPDATE accounts SET generation = generation + 1 WHERE account = ? RETURNING generation",
+        )?
+        .query_row([account.as_bytes()], |row| row.get(0))?;
+    let generation = Generation(unsigned(generation)?);
+    effects.news.insert(account, generation);
+    Ok(generation)
+}
+
+/// The account's last generation; 0 for none.
+fn current_generation(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+) -> Result<Generation, TxError> {
+    let generation = transaction
+        .prepare_cached("SELECT generation FROM accounts WHERE account = ?")?
+        .query_row([account.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(Generation(unsigned(generation.unwrap_or(0))?))
+}
+
+/// What changed after `since`, cut near [`BATCH_OCTETS`] but with at least one entry if there is
+/// any. Only documents of `collections`, unless it is empty.
+pub(crate) fn changed_since(
+    transaction: &Transaction<'_>,
+    blobs: &Blobs,
+    account: AccountId,
+    since: Generation,
+    collections: &[CollectionId],
+) -> Result<Changes, TxError> {
+    let mut changes = Changes {
+        entries: Vec::new(),
+        until: current_generation(transaction, account)?,
+        more: false,
+    };
+    let Ok(start) = signed(since.0) else {
+        return Ok(changes);
+    };
+    let mut statement = transaction.prepare_cached(CHANGED_SINCE)?;
+    let mut rows = statement.query(named_params! {
+        ":account": account.as_bytes(), ":since": start,
+    })?;
+    let mut octets: usize = 0;
+    let mut until = since;
+    while let Some(row) = rows.next()? {
+        let change = Change::read(row)?;
+        let wanted = change.is_wanted(since, collections);
+        let size = if wanted { change.cost() } else { 0 };
+        if !changes.entries.is_empty() && octets.saturating_add(size) > BATCH_OCTETS {
+            changes.until = until;
+            changes.more = true;
+            break;
+        }
+        until = change.generation;
+        if wanted {
+            octets = octets.saturating_add(size);
+            changes.entries.push(change.into_entry(blobs)?);
+        }
+    }
+    Ok(changes)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Document,
+    Incoming,
+    Removed,
+}
+
+struct Change {
+    generation: Generation,
+    kind: Kind,
+    id: [u8; 16],
+    received_at: Timestamp,
+    stored: Stored,
+}
+
+impl Change {
+    fn read(row: &Row<'_>) -> Result<Self, TxError> {
+        let kind = match row.get::<_, i64>("kind")? {
+            0 => Kind::Document,
+            1 => Kind::Incoming,
+            _ => Kind::Removed,
+        };
+        Ok(Self {
+            generation: Generation(unsigned(row.get("generation")?)?),
+            kind,
+            id: row.get("id")?,
+            received_at: Timestamp::from_millis(row.get("received_at")?),
+            stored: Stored {
+                size: unsigned(row.get("size")?)?,
+                value: row.get("value")?,
+                file: row.get("file")?,
+            },
+        })
+    }
+
+    /// A device that starts from nothing need not hear what is gone.
+    fn is_wanted(&self, since: Generation, collections: &[CollectionId]) -> bool {
+        match self.kind {
+            Kind::Document => {
+                collections.is_empty() || collections.contains(&CollectionId::new(self.id))
+            }
+            Kind::Incoming => true,
+            Kind::Removed => since.0 > 0,
+        }
+    }
+
+    fn cost(&self) -> usize {
+        let size = if self.kind == Kind::Removed {
+            0
+        } else {
+            self.stored.size
+        };
+        size.saturating_add(ENTRY_OVERHEAD)
+    }
+
+    fn into_entry(self, blobs: &Blobs) -> Result<Entry, TxError> {
+        let id = IncomingId::new(self.id);
+        Ok(match self.kind {
+            Kind::Document => Entry::Document {
+                envelope: ByteBuf::from(blobs.load(self.stored)?),
+            },
+            Kind::Incoming => Entry::Incoming {
+                id,
+                generation: self.generation,
+                received_at: self.received_at,
+                message: ByteBuf::from(blobs.load(self.stored)?),
+            },
+            Kind::Removed => Entry::IncomingRemoved { id },
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! The provider: accounts, the sync API, mail intake, the key directory and the relay.
+//!
+//! Invariant: **nothing here can read mail.** The provider holds certificates, sealed documents
+//! and OpenPGP messages, and no key that opens any of them; plaintext of incoming mail exists in
+//! memory only, between the end of `DATA` and the reply (`mx`). Devices prove themselves by
+//! OPAQUE and hold bearer tokens, of which only a hash is stored.
+//!
+//! Reading order: `db` (rows and files), `mx` (mail in and out), `api` (what devices call).
+
+mod db;
+mod mx;
+mod api;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use letterlock_core::auth::ServerSecret;
+use letterlock_core::id::Address;
+use rand::rngs::OsRng;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+
+pub use api::router;
+pub use db::DbError;
+pub use mx::{DeliverError, Peer, Protocol, Relay, SubmitError};
+
+use db::{Db, Decision};
+
+/// How long the relay waits before it tries again what it could not hand over.
+pub const RELAY_RETRY: Duration = Duration::from_mins(1);
+
+/// Name of the server's OPAQUE secret in the database.
+const SERVER_SECRET: &str = "opaque server secret";
+
+/// Who may sign up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUp {
+    /// Everybody.
+    Open,
+    /// Nobody.
+    Closed,
+}
+
+/// What a provider is told at its start.
+#[derive(Debug, Clone)]
+pub struct ProviderConfig {
+    /// Domains whose mail is taken in; the first one names the provider in trace fields.
+    pub domains: Vec<String>,
+    /// Where everything is kept; made if it is missing.
+    pub data_dir: PathBuf,
+    /// Where mail for other domains goes.
+    pub relay: Relay,
+    /// Who may sign up.
+    pub sign_up: SignUp,
+}
+
+/// Why a provider does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No domain is configured.
+    #[error("no domain is configured")]
+    NoDomain,
+    /// Another provider works on the same folder.
+    #[error("{} is in use by another provider: it holds the lock {}", data_dir.display(), lock.display())]
+    InUse {
+        /// The folder.
+        data_dir: PathBuf,
+        /// The file whose lock is held.
+        lock: PathBuf,
+    },
+    /// The storage does not open.
+    #[error(transparent)]
+    Storage(#[from] DbError),
+}
+
+/// A provider at work.
+pub struct Provider {
+    config: ProviderConfig,
+    clock: Clock,
+    db: Db,
+    secret: ServerSecret,
+    log_ins: Mutex<api::LogIns>,
+    attempts: Mutex<api::Attempts>,
+    relaying: tokio::sync::Mutex<()>,
+    closing: CancellationToken,
+    /// Held as long as the provider lives.
+    _lock: File,
+}
+
+impl Provider {
+    /// Opens or makes a provider's folder.
+    pub async fn open(mut config: ProviderConfig, clock: Clock) -> Result<Arc<Self>, OpenError> {
+        for domain in &mut config.domains {
+            *domain = domain.to_lowercase();
+        }
+        if config.domains.is_empty() {
+            return Err(OpenError::NoDomain);
+        }
+        let data_dir = config.data_dir.clone();
+        let relay = config.relay.clone();
+        let (lock, db) = db::blocking(move || {
+            let lock = lock_folder(&data_dir)?;
+            relay.prepare()?;
+            Ok::<_, OpenError>((lock, Db::open(&data_dir)?))
+        })
+        .await??;
+        let secret = server_secret(&db, &config.data_dir).await?;
+        Ok(Arc::new(Self {
+            config,
+            clock,
+            db,
+            secret,
+            log_ins: Mutex::default(),
+            attempts: Mutex::default(),
+            relaying: tokio::sync::Mutex::default(),
+            closing: CancellationToken::new(),
+            _lock: lock,
+        }))
+    }
+
+    /// Works in the background until the token is cancelled: tries again what the relay could
+    /// not take. Then ends as [`Provider::close`] does.
+    pub async fn run(self: Arc<Self>, token: CancellationToken) {
+        loop {
+            self.relay_pending().await;
+            tokio::select! {
+                () = token.cancelled() => return self.close(),
+                () = tokio::time::sleep(RELAY_RETRY) => {}
+            }
+        }
+    }
+
+    /// Answers every pull that waits, now and from now on, so that connections can end.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// How many messages were ever accepted for an account; `None` if there is no such account.
+    pub async fn incoming_count(&self, address: &Address) -> Result<Option<u64>, DbError> {
+        let address = address.clone();
+        self.db
+            .read(move |transaction, _| db::accounts::incoming_count(transaction, &address))
+            .await
+    }
+
+    /// Whether mail for this domain is taken in here.
+    pub fn is_local(&self, domain: &str) -> bool {
+        self.config
+            .domains
+            .iter()
+            .any(|local| local.eq_ignore_ascii_case(domain))
+    }
+
+    /// The name in trace fields and greetings.
+    pub fn name(&self) -> &str {
+        self.config.domains.first().map_or("", String::as_str)
+    }
+}
+
+/// Takes the folder for this process alone; the operating system frees it however we end.
+fn lock_folder(data_dir: &Path) -> Result<File, OpenError> {
+    let failed = |path: &Path, source| OpenError::Storage(DbError::io(path, source));
+    fs::create_dir_all(data_dir).map_err(|source| failed(data_dir, source))?;
+    let path = data_dir.join("provider.lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| failed(&path, source))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            data_dir: data_dir.to_owned(),
+            lock: path,
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(&path, source)),
+    }
+}
+
+async fn server_secret(db: &Db, data_dir: &Path) -> Result<ServerSecret, DbError> {
+    let octets = db
+        .write(|transaction, _| {
+            if let Some(octets) = db::accounts::provider_value(transaction, SERVER_SECRET)? {
+                return Ok(Decision::Rollback(octets));
+            }
+            let octets = ServerSecret::generate(&mut OsRng).to_octets();
+            db::accounts::set_provider_value(transaction, SERVER_SECRET, &octets)?;
+            Ok(Decision::Commit(octets.to_vec()))
+        })
+        .await?;
+    ServerSecret::from_octets(&octets).map_err(|_| DbError::Damaged {
+        path: data_dir.join("provider.sqlite"),
+        detail: "the log-in secret does not read".to_owned(),
+    })
+}

@@ -1,0 +1,248 @@
+//! Intake: a message is encrypted to its recipient in memory, stored, and only then accepted.
+//!
+//! Invariant: `Ok` means that the sealed message is durable; any failure before that leaves
+//! nothing behind, and the sender tries again. There is no plaintext fallback.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use letterlock_core::id::{Address, IncomingId, Timestamp};
+use letterlock_core::openpgp::{Certificate, encrypt};
+use letterlock_core::sync::wire::MAX_MESSAGE_OCTETS;
+use rand::RngCore;
+use rand::rngs::OsRng;
+use zeroize::Zeroizing;
+
+use super::recipient::Recipient;
+use super::trace::{self, Peer};
+use crate::provider::Provider;
+use crate::provider::db::incoming::{self, Incoming};
+use crate::provider::db::{Blobs, DbError, Decision, blocking};
+
+/// Why a message was not accepted for a recipient.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DeliverError {
+    /// The domain is ours, the mailbox does not exist (550 5.1.1).
+    #[error("there is no such mailbox here")]
+    UnknownRecipient,
+    /// The domain is not ours (550 5.7.1).
+    #[error("mail for this domain is not taken in here")]
+    NotLocal,
+    /// Larger than [`MAX_MESSAGE_OCTETS`] (552 5.3.4).
+    #[error("the message is larger than {MAX_MESSAGE_OCTETS} octets")]
+    TooLarge,
+    /// The recipient's certificate is missing or cannot be encrypted to now (451 4.7.5).
+    #[error("the recipient has no certificate that can be encrypted to")]
+    NoCertificate,
+    /// Encryption failed (451 4.3.0).
+    #[error("the message could not be encrypted")]
+    Encryption,
+    /// The message could not be stored (451 4.3.0, 452 4.3.1 for a full disk).
+    #[error("the message could not be stored: {0}")]
+    Storage(Arc<DbError>),
+}
+
+impl DeliverError {
+    /// Whether it is no use to try again. Only what the sender did wrong is permanent.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::UnknownRecipient | Self::NotLocal | Self::TooLarge => true,
+            Self::NoCertificate | Self::Encryption | Self::Storage(_) => false,
+        }
+    }
+}
+
+impl From<DbError> for DeliverError {
+    fn from(error: DbError) -> Self {
+        Self::Storage(Arc::new(error))
+    }
+}
+
+/// A message that is sealed and waits for its transaction.
+pub(crate) struct SealedMail {
+    pub(crate) recipient: Recipient,
+    pub(crate) incoming: Incoming,
+}
+
+/// One message on its way to some recipients.
+#[derive(Clone)]
+pub(crate) struct Plain {
+    pub(crate) reverse_path: Option<Address>,
+    pub(crate) message: Arc<Zeroizing<Vec<u8>>>,
+    pub(crate) peer: Peer,
+    pub(crate) host: String,
+    pub(crate) now: Timestamp,
+}
+
+impl Provider {
+    /// Whether mail for this recipient would be taken in, for the answer to RCPT.
+    pub async fn check_recipient(&self, recipient: &Address) -> Result<(), DeliverError> {
+        let found = self.resolve(vec![recipient.clone()]).await?;
+        let recipient = self.known(recipient, found.into_iter().next().flatten())?;
+        recipient
+            .certificate
+            .map(|_| ())
+            .ok_or(DeliverError::NoCertificate)
+    }
+
+    /// Takes in a message for one recipient; durable when this returns `Ok`.
+    pub async fn deliver(
+        &self,
+        reverse_path: Option<Address>,
+        recipient: &Address,
+        message: &[u8],
+        peer: &Peer,
+        now: Timestamp,
+    ) -> Result<(), DeliverError> {
+        let recipients = std::slice::from_ref(recipient);
+        let results = self
+            .deliver_all(reverse_path, recipients, message, peer, now)
+            .await;
+        results
+            .into_iter()
+            .next()
+            .unwrap_or(Err(DeliverError::Encryption))
+    }
+
+    /// Takes in a message for many recipients in one transaction; a result for each, in order.
+    /// Who is given twice gets it twice.
+    pub async fn deliver_all(
+        &self,
+        reverse_path: Option<Address>,
+        recipients: &[Address],
+        message: &[u8],
+        peer: &Peer,
+        now: Timestamp,
+    ) -> Vec<Result<(), DeliverError>> {
+        if message.len() > MAX_MESSAGE_OCTETS {
+            return recipients
+                .iter()
+                .map(|_| Err(DeliverError::TooLarge))
+                .collect();
+        }
+        let found = match self.resolve(recipients.to_vec()).await {
+            Ok(found) => found,
+            Err(error) => return fail_all(recipients, &error.into()),
+        };
+        let plain = Plain {
+            reverse_path,
+            message: Arc::new(Zeroizing::new(message.to_vec())),
+            peer: peer.clone(),
+            host: self.name().to_owned(),
+            now,
+        };
+        let mut sealed = Vec::new();
+        let mut results = Vec::with_capacity(recipients.len());
+        for (address, found) in recipients.iter().zip(found) {
+            let result = match self.known(address, found) {
+                Ok(recipient) => {
+                    self.seal_for(recipient, address.clone(), plain.clone())
+                        .await
+                }
+                Err(error) => Err(error),
+            };
+            results.push(result.map(|mail| sealed.push(mail)));
+        }
+        drop(plain);
+        if let Err(error) = self.store(sealed).await {
+            let error = DeliverError::from(error);
+            for result in &mut results {
+                if result.is_ok() {
+                    *result = Err(error.clone());
+                }
+            }
+        }
+        results
+    }
+
+    /// Tells an unknown mailbox from a foreign domain.
+    pub(crate) fn known(
+        &self,
+        address: &Address,
+        found: Option<Recipient>,
+    ) -> Result<Recipient, DeliverError> {
+        found.ok_or_else(|| {
+            if self.is_local(address.domain()) {
+                DeliverError::UnknownRecipient
+            } else {
+                DeliverError::NotLocal
+            }
+        })
+    }
+
+    /// Encrypts for one recipient and makes the result ready to be stored.
+    pub(crate) async fn seal_for(
+        &self,
+        recipient: Recipient,
+        address: Address,
+        plain: Plain,
+    ) -> Result<SealedMail, DeliverError> {
+        let blobs = self.db.blobs().clone();
+        blocking(move || seal(&blobs, recipient, &address, &plain)).await?
+    }
+
+    async fn store(&self, sealed: Vec<SealedMail>) -> Result<(), DbError> {
+        if sealed.is_empty() {
+            return Ok(());
+        }
+        self.db
+            .write(move |transaction, effects| {
+                for mail in sealed {
+                    incoming::insert(transaction, effects, mail.recipient.account, mail.incoming)?;
+                }
+                Ok(Decision::Commit(()))
+            })
+            .await
+    }
+}
+
+fn seal(
+    blobs: &Blobs,
+    recipient: Recipient,
+    address: &Address,
+    plain: &Plain,
+) -> Result<SealedMail, DeliverError> {
+    let certificate = recipient
+        .certificate
+        .as_deref()
+        .and_then(|octets| Certificate::parse(octets).ok())
+        .ok_or(DeliverError::NoCertificate)?;
+    certificate
+        .usable_for_encryption(plain.now)
+        .map_err(|_| DeliverError::NoCertificate)?;
+    let mut id = [0; 16];
+    OsRng.fill_bytes(&mut id);
+    let id = IncomingId::new(id);
+    let reverse_path = plain.reverse_path.as_ref();
+    let fields = trace::fields(
+        &plain.peer,
+        &plain.host,
+        reverse_path,
+        address,
+        id,
+        plain.now,
+    )
+    .into_bytes();
+    let mut sealed = Vec::with_capacity(plain.message.len() + fields.len() + 1024);
+    encrypt::to_recipient_streaming(
+        &certificate,
+        fields.as_slice().chain(plain.message.as_slice()),
+        &mut sealed,
+        plain.now,
+        &mut OsRng,
+    )
+    .map_err(|_| DeliverError::Encryption)?;
+    let incoming = Incoming {
+        id,
+        received_at: plain.now,
+        message: blobs.stage(sealed)?,
+    };
+    Ok(SealedMail {
+        recipient,
+        incoming,
+    })
+}
+
+fn fail_all(recipients: &[Address], error: &DeliverError) -> Vec<Result<(), DeliverError>> {
+    recipients.iter().map(|_| Err(error.clone())).collect()
+}

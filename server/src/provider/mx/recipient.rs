@@ -1,0 +1,75 @@
+//! From a recipient's address to the account and its certificate.
+//!
+//! `local+detail@domain` (RFC 5233) is the account `local`, letters in any case.
+
+use letterlock_core::id::{AccountId, Address};
+use rusqlite::Transaction;
+
+use crate::provider::Provider;
+use crate::provider::db::{DbError, TxError, accounts, keys};
+
+/// An account that mail can be delivered to.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipient {
+    pub(crate) account: AccountId,
+    /// Binary; `None` only if somebody removed it from the database.
+    pub(crate) certificate: Option<Vec<u8>>,
+}
+
+impl Provider {
+    /// The accounts of local addresses, in the order asked; `None` where there is no account.
+    pub(crate) async fn resolve(
+        &self,
+        addresses: Vec<Address>,
+    ) -> Result<Vec<Option<Recipient>>, DbError> {
+        let local: Vec<_> = addresses
+            .into_iter()
+            .map(|address| self.is_local(address.domain()).then_some(address))
+            .collect();
+        self.db
+            .read(move |transaction, _| {
+                local
+                    .iter()
+                    .map(|address| match address {
+                        Some(address) => find(transaction, address),
+                        None => Ok(None),
+                    })
+                    .collect()
+            })
+            .await
+    }
+}
+
+fn find(transaction: &Transaction<'_>, address: &Address) -> Result<Option<Recipient>, TxError> {
+    let mut account = accounts::find(transaction, address)?;
+    if let (None, Some(base)) = (account, without_detail(address)) {
+        account = accounts::find(transaction, &base)?;
+    }
+    let Some(account) = account else {
+        return Ok(None);
+    };
+    let certificate = keys::certificate(transaction, account)?;
+    Ok(Some(Recipient {
+        account,
+        certificate,
+    }))
+}
+
+fn without_detail(address: &Address) -> Option<Address> {
+    let (base, _) = address.local_part().split_once('+')?;
+    Address::new(&format!("{base}@{}", address.domain())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detail_is_cut_at_the_first_plus() {
+        let cut = |text: &str| without_detail(&Address::new(text).unwrap());
+        let base = Address::new("alice@x.example").ok();
+        assert_eq!(cut("alice+a+b@x.example"), base);
+        assert_eq!(cut("alice@x.example"), None);
+        assert_eq!(cut("+a@x.example"), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! `cargo xtask run`: set up, build the web UI and the server in release mode, then become
+//! `letterlock demo`, so that signals reach it and its exit status is ours.
+
+use anyhow::{Context as _, Result};
+use std::os::unix::process::CommandExt as _;
+
+use crate::apt;
+use crate::paths::Paths;
+use crate::step::{cargo, program, step};
+use crate::web::{self, Flavour};
+
+pub(crate) fn run(paths: &Paths, arguments: &[String]) -> Result<()> {
+    apt::ensure(apt::BUILD)?;
+    // Before the server, which embeds it.
+    web::bundle(paths, Flavour::Release)?;
+    step(
+        "build the server",
+        "first time 5 minutes, after a change 1",
+        cargo(paths).args(["build", "--release", "--package", "letterlock-server"]),
+    )?;
+    let built = paths.target.join("release/letterlock");
+    let letterlock = paths.keep_program(&built, "letterlock-release")?;
+    let mut command = program(paths, &letterlock);
+    command.arg("demo").args(arguments);
+    command.current_dir(std::env::current_dir().context("the current directory is gone")?);
+    println!("==> letterlock demo {}", arguments.join(" "));
+    Err(command.exec()).with_context(|| format!("can not start {}", letterlock.display()))
+}

@@ -1,0 +1,86 @@
+//! Trunk and wasm-bindgen, at pinned versions, in the user's cache.
+//!
+//! They are compiled with a cheap profile: they run for seconds, and with their own profiles
+//! (fat LTO) would take three times as long to build.
+
+use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
+
+use crate::paths::Paths;
+use crate::step::{program, step};
+
+/// A program from crates.io.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    package: &'static str,
+    version: &'static str,
+    program: &'static str,
+    usually: &'static str,
+}
+
+/// Must be the version of the crate `wasm-bindgen` in `Cargo.lock`: the two speak a private format.
+pub(crate) const WASM_BINDGEN: Tool = Tool {
+    package: "wasm-bindgen-cli",
+    version: "0.2.129",
+    program: "wasm-bindgen",
+    usually: "once, usually 1 minute",
+};
+
+pub(crate) const TRUNK: Tool = Tool {
+    package: "trunk",
+    version: "0.21.14",
+    program: "trunk",
+    usually: "once, usually 2 minutes",
+};
+
+impl Tool {
+    pub(crate) fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// The directory of the tool's programs.
+    pub(crate) fn directory(&self, paths: &Paths) -> PathBuf {
+        self.prefix(paths).join("bin")
+    }
+
+    /// Compiles and installs the tool unless it is there at this version.
+    pub(crate) fn ensure(&self, paths: &Paths) -> Result<()> {
+        if self.directory(paths).join(self.program).is_file() {
+            return Ok(());
+        }
+        let prefix = self.prefix(paths);
+        std::fs::create_dir_all(&prefix).with_context(|| format!("create {}", prefix.display()))?;
+        let mut command = program(paths, "cargo");
+        command
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("RUSTFLAGS")
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+            .args([
+                "install",
+                "--quiet",
+                "--locked",
+                "--no-default-features",
+                "--root",
+            ])
+            .arg(&prefix)
+            .args([self.package, "--version", self.version]);
+        step(
+            &format!("compile {} {}", self.package, self.version),
+            self.usually,
+            &mut command,
+        )?;
+        if !self.directory(paths).join(self.program).is_file() {
+            bail!("{} installed no program `{}`", self.package, self.program);
+        }
+        Ok(())
+    }
+
+    fn prefix(&self, paths: &Paths) -> PathBuf {
+        paths
+            .cache
+            .join("tools")
+            .join(format!("{}-{}", self.package, self.version))
+    }
+}
