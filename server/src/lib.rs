@@ -10,4 +10,6 @@ pub mod shutdown;
 pub mod config;
 pub mod smtp;
 pub mod provider;
+pub mod imap;
 pub mod bridge;
+pub mod demo;

@@ -1,5 +1,7 @@
-//! Licences and sources of every dependency, against the lists in `deny.toml`, without the
-//! network and without cargo-deny, so that the check is made on every machine.
+//! Licences, sources and bans: every dependency against the lists in `deny.toml`, without
+//! cargo-deny, so that the check is made on every machine.
+//!
+//! It reads the layout that our `deny.toml` has (one entry a line), not all of TOML.
 
 use anyhow::{Context as _, Result, bail};
 use std::fs;
@@ -35,6 +37,7 @@ pub(crate) fn check(paths: &Paths) -> Result<()> {
     }
     let lock = fs::read_to_string(paths.root.join("Cargo.lock")).context("read Cargo.lock")?;
     complaints.extend(foreign_sources(&lock));
+    complaints.extend(banned(&lock, &deny));
     complaints.sort();
     complaints.dedup();
     if !complaints.is_empty() {
@@ -97,6 +100,29 @@ fn foreign_sources(lock: &str) -> Vec<String> {
     complaints
 }
 
+/// Packages of `Cargo.lock` that `[bans]` excludes, or has more than one version of.
+fn banned(lock: &str, deny: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for line in deny.lines() {
+        let entry = line
+            .trim()
+            .strip_prefix("{ crate = \"")
+            .and_then(|rest| rest.split_once('"'));
+        let Some((name, rest)) = entry else {
+            continue;
+        };
+        let in_lock = format!("name = \"{name}\"");
+        let versions = lock.lines().filter(|line| *line == in_lock).count();
+        let one_is_allowed = rest.contains("deny-multiple-versions = true");
+        if one_is_allowed && versions > 1 {
+            complaints.push(format!("{name}: {versions} versions, and one is the most"));
+        } else if !one_is_allowed && versions > 0 {
+            complaints.push(format!("{name}: banned"));
+        }
+    }
+    complaints
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +157,22 @@ mod tests {
             foreign_sources(&lock),
             ["b: comes from \"git+https://code.example/b\""]
         );
+    }
+
+    #[test]
+    fn bans_are_read_from_deny_toml() {
+        let deny = "[bans]\ndeny = [\n    { crate = \"a\", reason = \"x\" },\n    \
+                    { crate = \"b\", deny-multiple-versions = true },\n]\n";
+        let check = |names: &[&str], expected: &[&str]| {
+            let lines: Vec<String> = names
+                .iter()
+                .map(|name| format!("name = \"{name}\""))
+                .collect();
+            let lock = lines.join("\n");
+            assert_eq!(banned(&lock, deny), expected, "{names:?}");
+        };
+        check(&["b", "c", "c"], &[]);
+        check(&["a", "b"], &["a: banned"]);
+        check(&["b", "b"], &["b: 2 versions, and one is the most"]);
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn lint(paths: &Paths) -> Result<()> {
     )?;
     println!("==> tidy (usually 1 s)");
     tidy::tidy(&paths.root)?;
-    println!("==> licences and sources (usually 1 s)");
+    println!("==> licences, sources and bans (usually 1 s)");
     licenses::check(paths)?;
     deny(paths)?;
     apt::ensure(apt::BUILD)?;
@@ -55,7 +55,7 @@ pub(crate) fn lint(paths: &Paths) -> Result<()> {
 /// cargo-deny where it is installed; what of it needs no tool is in [`licenses`].
 fn deny(paths: &Paths) -> Result<()> {
     if find_on_path("cargo-deny").is_none() {
-        println!("    cargo-deny is not installed: duplicate crates are not looked for");
+        println!("    cargo-deny is not installed: xtask's own check of deny.toml must do");
         return Ok(());
     }
     step(

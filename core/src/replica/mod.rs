@@ -208,6 +208,14 @@ impl<S: Store> Replica<S> {
         state.map(MailboxStatus::from)
     }
 
+    /// HIGHESTMODSEQ of a mailbox (RFC 7162 3.1.2.1): cheap, so that a session can ask after every
+    /// command whether anything is new. `None` if there is no such mailbox.
+    pub fn highest_mod_seq(&self, id: MailboxId) -> Option<ModSeq> {
+        let view = self.view();
+        let state = view.mailboxes.get(&id).filter(|state| !state.row.document.deleted);
+        state.map(|state| state.row.highest_mod_seq)
+    }
+
     /// The messages of a mailbox, by ascending UID; none if there is no such mailbox.
     pub fn placements(&self, mailbox: MailboxId) -> Vec<Placement> {
         let view = self.view();

@@ -316,7 +316,10 @@ mod tests {
     fn urls_are_checked() {
         assert!(ProviderClient::new("https://mail.example/base/").is_ok());
         for bad in ["", "mail.example", "ftp://mail.example", "data:,x"] {
-            assert!(matches!(ProviderClient::new(bad), Err(ProviderError::Url)), "{bad}");
+            assert!(
+                matches!(ProviderClient::new(bad), Err(ProviderError::Url)),
+                "{bad}"
+            );
         }
         assert!(is_loopback(&Url::parse("http://[::1]:80/").unwrap()));
         assert!(is_loopback(&Url::parse("http://127.0.0.1/").unwrap()));

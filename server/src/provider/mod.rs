@@ -30,7 +30,7 @@ pub use mx::{DeliverError, Peer, Protocol, Relay, SubmitError};
 use db::{Db, Decision};
 
 /// How long the relay waits before it tries again what it could not hand over.
-pub const RELAY_RETRY: Duration = Duration::from_secs(60);
+pub const RELAY_RETRY: Duration = Duration::from_mins(1);
 
 /// Name of the server's OPAQUE secret in the database.
 const SERVER_SECRET: &str = "opaque server secret";

@@ -2,8 +2,13 @@
 //!
 //! These tests stand outside `src/provider`, which must not name anything that decrypts.
 
+#[cfg(test)]
 mod world;
+#[cfg(test)]
 mod accounts;
+#[cfg(test)]
 mod sync;
+#[cfg(test)]
 mod mail;
+#[cfg(test)]
 mod storage;

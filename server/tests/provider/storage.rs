@@ -22,7 +22,7 @@ async fn everything_is_there_after_a_restart() {
             .status(),
         200
     );
-    let message = [&b"Subject: x\r\n\r\n"[..], &[b'y'; 100_000]].concat();
+    let message = [&b"Subject: x\r\n\r\n"[..], &vec![b'y'; 100_000]].concat();
     world.deliver(&alice.address, &message).await;
     let before = world.pull(&alice, 0, 0).await;
     assert_eq!(fs::read_dir(dir.path().join("blobs")).unwrap().count(), 2);

@@ -17,7 +17,7 @@ use crate::{app, view};
 /// Where the tab's secret lies: it lives as long as the tab and survives a reload.
 const TAB_SECRET: &str = "letterlock-tab";
 /// Octets of the tab's secret.
-const TAB_SECRET_OCTETS: usize = 32;
+const TAB_SECRET_OCTETS: usize = 48;
 /// The path of the page that needs no account.
 const DECRYPT_PATH: &str = "/decrypt";
 

@@ -79,7 +79,6 @@ async fn wrong_method() -> ApiError {
     ApiError::wrong_method()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
     tracing::error!("a request's handler panicked");
     axum::response::IntoResponse::into_response(ApiError::internal())

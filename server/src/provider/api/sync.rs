@@ -176,7 +176,7 @@ pub(super) async fn read_documents(
         .into_iter()
         .zip(values)
         .map(|(header, envelope)| Document {
-            document: header.document,
+            id: header.document,
             collection: header.collection,
             revision: header.revision.get(),
             envelope,

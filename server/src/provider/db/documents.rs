@@ -7,7 +7,7 @@ use super::{BlobId, Blobs, Effects, Stored, TxError, Value, columns, log, signed
 
 /// A document as the clear header of its envelope tells it.
 pub(crate) struct Document {
-    pub(crate) document: DocId,
+    pub(crate) id: DocId,
     pub(crate) collection: CollectionId,
     pub(crate) revision: u64,
     pub(crate) envelope: Value,
@@ -40,7 +40,7 @@ pub(crate) fn put(
     account: AccountId,
     new: Document,
 ) -> Result<Put, TxError> {
-    let Some(current) = current(transaction, account, new.document)? else {
+    let Some(current) = current(transaction, account, new.id)? else {
         if new.revision != 1 {
             return Ok(Put::Gap);
         }
@@ -122,7 +122,7 @@ fn upsert(
         )?
         .execute(named_params! {
             ":account": account.as_bytes(),
-            ":document": new.document.as_bytes(),
+            ":document": new.id.as_bytes(),
             ":collection": new.collection.as_bytes(),
             ":revision": signed(new.revision)?,
             ":generation": signed(generation.0)?,

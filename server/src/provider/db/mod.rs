@@ -261,11 +261,11 @@ fn unsigned<T: TryFrom<i64>>(number: i64) -> Result<T, TxError> {
     T::try_from(number).map_err(|_| TxError::Damaged("a number is out of range"))
 }
 
+/// `size, value, file` of a row.
+type Columns = (i64, Option<Vec<u8>>, Option<BlobId>);
+
 /// Splits a value into its columns `size, value, file`, and gives the file to the transaction.
-fn columns(
-    value: Value,
-    effects: &mut Effects,
-) -> Result<(i64, Option<Vec<u8>>, Option<BlobId>), TxError> {
+fn columns(value: Value, effects: &mut Effects) -> Result<Columns, TxError> {
     Ok(match value {
         Value::Inline(octets) => (length(octets.len())?, Some(octets), None),
         Value::File(staged) => {

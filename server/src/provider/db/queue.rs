@@ -18,6 +18,9 @@ pub(crate) struct Queued<M> {
     pub(crate) message: M,
 }
 
+/// Mail in the queue, with its position.
+pub(crate) type Waiting = (i64, Queued<Vec<u8>>);
+
 /// Remembers a submission; false if it was accepted before.
 pub(crate) fn remember(
     transaction: &Transaction<'_>,
@@ -82,7 +85,7 @@ pub(crate) fn next(
     transaction: &Transaction<'_>,
     blobs: &Blobs,
     position: i64,
-) -> Result<Option<(i64, Queued<Vec<u8>>)>, TxError> {
+) -> Result<Option<Waiting>, TxError> {
     transaction
         .prepare_cached(
             "SELECT position, outbox, reverse_path, forward_paths, accepted_at, size, value, file
@@ -107,7 +110,7 @@ pub(crate) fn remove(
     Ok(())
 }
 
-fn read(row: &Row<'_>, blobs: &Blobs) -> Result<(i64, Queued<Vec<u8>>), TxError> {
+fn read(row: &Row<'_>, blobs: &Blobs) -> Result<Waiting, TxError> {
     let damaged = || TxError::Damaged("a queued mail has a damaged envelope");
     let stored = Stored {
         size: unsigned(row.get("size")?)?,

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use letterlock_core::id::Address;
 use serde::Serialize;
 
 use crate::provider::Provider;
@@ -42,11 +43,7 @@ impl Relay {
         let sidecar = Sidecar {
             version: 1,
             reverse_path: mail.reverse_path.as_str(),
-            forward_paths: mail
-                .forward_paths
-                .iter()
-                .map(|path| path.as_str())
-                .collect(),
+            forward_paths: mail.forward_paths.iter().map(Address::as_str).collect(),
         };
         let sidecar = serde_json::to_vec_pretty(&sidecar)
             .map_err(|error| DbError::io(folder, error.into()))?;

@@ -1,0 +1,387 @@
+//! What a client can ask for, as values (RFC 3501 6): the decoder makes them, the session acts.
+//!
+//! Invariant: a [`Command`] that exists is well formed; whether it is legal in the session's
+//! state is the session's question. Passwords and messages redact their `Debug`.
+//! Rejected: one struct per command behind a trait object; the session's table could not match.
+
+use std::fmt;
+
+use letterlock_core::id::{MailboxName, Timestamp};
+use letterlock_core::model::{Flag, FlagChange, FlagSet};
+use zeroize::Zeroizing;
+
+use super::date::Date;
+use super::set::{MessageSet, SequenceSet, UidSet};
+
+/// The client's label of a command, repeated in its completion (RFC 3501 2.2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag(pub(super) String);
+
+impl Tag {
+    /// The tag as the client wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Octets that must not show in logs: a user name or a password. Wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes the octets.
+    pub fn new(octets: Vec<u8>) -> Self {
+        Self(Zeroizing::new(octets))
+    }
+
+    /// The octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A message as it came in a literal; its `Debug` tells its size alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Octets(pub Vec<u8>);
+
+impl fmt::Debug for Octets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Octets({})", self.0.len())
+    }
+}
+
+/// A mailbox argument: a name that can exist, or one that never can, which is answered with
+/// `NO` and not with `BAD`: the client's syntax was right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailboxArgument {
+    /// A name that can exist.
+    Name(MailboxName),
+    /// No mailbox can have this name.
+    Impossible,
+}
+
+/// SELECT or EXAMINE (RFC 3501 6.3.1, 6.3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// SELECT: flags may change.
+    ReadWrite,
+    /// EXAMINE: nothing changes, not even `\Recent`.
+    ReadOnly,
+}
+
+/// A command of RFC 3501 6 or of an announced extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// RFC 3501 6.1.1.
+    Capability,
+    /// RFC 3501 6.1.2.
+    Noop,
+    /// RFC 3501 6.1.3.
+    Logout,
+    /// RFC 2971; what the client says of itself is not kept.
+    Id,
+    /// RFC 5161: the names of capabilities.
+    Enable(Vec<String>),
+    /// RFC 3501 6.2.2, with the initial response of RFC 4959.
+    Authenticate {
+        mechanism: String,
+        initial: Option<Secret>,
+    },
+    /// RFC 3501 6.2.3.
+    Login { user: Secret, password: Secret },
+    /// RFC 3501 6.3.1 and 6.3.2.
+    Select {
+        mailbox: MailboxArgument,
+        access: Access,
+    },
+    /// RFC 3501 6.3.3.
+    Create(MailboxArgument),
+    /// RFC 3501 6.3.4.
+    Delete(MailboxArgument),
+    /// RFC 3501 6.3.5.
+    Rename {
+        from: MailboxArgument,
+        to: MailboxArgument,
+    },
+    /// RFC 3501 6.3.6.
+    Subscribe(MailboxArgument),
+    /// RFC 3501 6.3.7.
+    Unsubscribe(MailboxArgument),
+    /// RFC 3501 6.3.8, RFC 5258, RFC 5819.
+    List(ListCommand),
+    /// RFC 3501 6.3.9.
+    Lsub { reference: String, pattern: String },
+    /// RFC 2342.
+    Namespace,
+    /// RFC 3501 6.3.10.
+    Status {
+        mailbox: MailboxArgument,
+        items: Vec<StatusItem>,
+    },
+    /// RFC 3501 6.3.11.
+    Append(AppendCommand),
+    /// RFC 2177.
+    Idle,
+    /// RFC 3501 6.4.1.
+    Check,
+    /// RFC 3501 6.4.2.
+    Close,
+    /// RFC 3691.
+    Unselect,
+    /// RFC 3501 6.4.3; with a set it is UID EXPUNGE (RFC 4315 2.1).
+    Expunge(Option<UidSet>),
+    /// RFC 3501 6.4.4.
+    Search(SearchCommand),
+    /// RFC 3501 6.4.5.
+    Fetch {
+        messages: MessageSet,
+        items: Vec<FetchItem>,
+    },
+    /// RFC 3501 6.4.6.
+    Store(StoreCommand),
+    /// RFC 3501 6.4.7.
+    Copy {
+        messages: MessageSet,
+        to: MailboxArgument,
+    },
+    /// RFC 6851.
+    Move {
+        messages: MessageSet,
+        to: MailboxArgument,
+    },
+}
+
+/// The arguments of LIST (RFC 3501 6.3.8, RFC 5258 3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListCommand {
+    /// Prefix of every pattern.
+    pub reference: String,
+    /// Patterns with `*` and `%`; more than one only in the extended form.
+    pub patterns: Vec<String>,
+    /// Which mailboxes are chosen.
+    pub select: ListSelection,
+    /// What is told of each.
+    pub report: ListReport,
+}
+
+/// Selection options (RFC 5258 3.1, RFC 6154 5.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options that the RFC lets come in any mixture"
+)]
+pub struct ListSelection {
+    /// Subscribed names, existing or not.
+    pub subscribed: bool,
+    /// Remote mailboxes too: there are none.
+    pub remote: bool,
+    /// Parents of chosen mailboxes that the pattern alone would leave out.
+    pub recursive_match: bool,
+    /// Mailboxes with a special use.
+    pub special_use: bool,
+}
+
+/// Return options (RFC 5258 3.2, RFC 6154 5.2, RFC 5819 2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListReport {
+    /// `\Subscribed` on each that is.
+    pub subscribed: bool,
+    /// `\HasChildren`, `\HasNoChildren`.
+    pub children: bool,
+    /// `\Sent` and its kind.
+    pub special_use: bool,
+    /// A STATUS response for each.
+    pub status: Vec<StatusItem>,
+}
+
+/// What STATUS can tell (RFC 3501 6.3.10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusItem {
+    /// Number of messages.
+    Messages,
+    /// Number of messages with `\Recent`.
+    Recent,
+    /// The UID that the next message gets, at least.
+    UidNext,
+    /// The generation of UIDs.
+    UidValidity,
+    /// Number of messages without `\Seen`.
+    Unseen,
+}
+
+/// The arguments of APPEND (RFC 3501 6.3.11).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendCommand {
+    /// Where to.
+    pub mailbox: MailboxArgument,
+    /// The message's flags.
+    pub flags: FlagSet,
+    /// Its internal date, or that of its arrival.
+    pub date: Option<Timestamp>,
+    /// The message; anything is taken as it is.
+    pub message: Octets,
+}
+
+/// The arguments of STORE (RFC 3501 6.4.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreCommand {
+    /// Whose flags.
+    pub messages: MessageSet,
+    /// Set, add or remove.
+    pub change: FlagChange,
+    /// Whether the client wants to be told.
+    pub echo: Echo,
+    /// The flags.
+    pub flags: FlagSet,
+}
+
+/// Whether STORE answers with the new flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// `FLAGS`: tell.
+    Flags,
+    /// `FLAGS.SILENT`: the client knows.
+    Silent,
+}
+
+/// The arguments of SEARCH (RFC 3501 6.4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchCommand {
+    /// What the answer counts in.
+    pub by: Numbering,
+    /// All of these must hold.
+    pub keys: Vec<SearchKey>,
+}
+
+/// Sequence numbers, or UIDs for a command with the `UID` prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// Positions in the view.
+    Sequence,
+    /// Unique identifiers.
+    Uid,
+}
+
+/// A search key (RFC 3501 6.4.4). Texts are in UTF-8, whatever charset the client used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SearchKey {
+    /// Every message.
+    All,
+    /// All of them hold.
+    And(Vec<SearchKey>),
+    /// One of the two holds.
+    Or(Box<SearchKey>, Box<SearchKey>),
+    /// It does not hold.
+    Not(Box<SearchKey>),
+    /// These positions.
+    Sequence(SequenceSet),
+    /// These UIDs.
+    Uid(UidSet),
+    /// Has the flag or keyword.
+    Flag(Flag),
+    /// Has `\Recent`.
+    Recent,
+    /// Internal date before the day.
+    Before(Date),
+    /// Internal date on the day.
+    On(Date),
+    /// Internal date on the day or later.
+    Since(Date),
+    /// `Date:` field before the day.
+    SentBefore(Date),
+    /// `Date:` field on the day.
+    SentOn(Date),
+    /// `Date:` field on the day or later.
+    SentSince(Date),
+    /// More octets than this.
+    Larger(u64),
+    /// Fewer octets than this.
+    Smaller(u64),
+    /// The named field has the text in it; an empty text asks for the field.
+    Header { name: String, text: String },
+    /// The text is in the body.
+    Body(String),
+    /// The text is in the header or the body.
+    Text(String),
+}
+
+/// What FETCH can bring (RFC 3501 6.4.5), macros resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchItem {
+    /// The UID.
+    Uid,
+    /// The flags.
+    Flags,
+    /// The internal date.
+    InternalDate,
+    /// The size in octets.
+    Size,
+    /// The envelope.
+    Envelope,
+    /// `BODY`: the structure without extension data.
+    Body,
+    /// `BODYSTRUCTURE`: the structure with extension data.
+    BodyStructure,
+    /// Octets of the message.
+    Section(SectionRequest),
+}
+
+/// `BODY[...]<...>` and the older names of the same thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionRequest {
+    /// The name under which the answer goes out.
+    pub label: SectionLabel,
+    /// Part numbers; empty is the message.
+    pub part: Vec<u32>,
+    /// What of the part.
+    pub text: SectionText,
+    /// First octet and how many.
+    pub partial: Option<(u32, u32)>,
+    /// Whether the fetch marks the message as seen.
+    pub seen: SetsSeen,
+}
+
+/// What an answer to a section request is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SectionLabel {
+    /// `BODY[section]`.
+    Body,
+    /// `RFC822`.
+    Rfc822,
+    /// `RFC822.HEADER`.
+    Rfc822Header,
+    /// `RFC822.TEXT`.
+    Rfc822Text,
+}
+
+/// Whether a fetch sets `\Seen`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetsSeen {
+    /// As `BODY[]` does.
+    Yes,
+    /// As `BODY.PEEK[]` does.
+    No,
+}
+
+/// `section-msgtext` and `section-text` (RFC 3501 9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SectionText {
+    /// The whole part.
+    Whole,
+    /// Its header with the empty line.
+    Header,
+    /// These fields of its header, with the empty line.
+    HeaderFields(Vec<String>),
+    /// All fields but these, with the empty line.
+    HeaderFieldsNot(Vec<String>),
+    /// What follows the header.
+    Text,
+    /// The MIME header of the part.
+    Mime,
+}

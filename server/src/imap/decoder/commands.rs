@@ -1,0 +1,354 @@
+//! The commands of RFC 3501 9 `command-any`, `-auth`, `-nonauth`, `-select`, and extensions.
+//!
+//! FETCH and SEARCH have grammars of their own in `fetch.rs` and `search.rs`.
+
+use letterlock_core::model::FlagChange;
+
+use super::Syntax;
+use super::cursor::Cursor;
+use super::{fetch, search};
+use crate::imap::command::{
+    Access, AppendCommand, Command, Echo, ListCommand, ListReport, ListSelection, Numbering,
+    Octets, Secret, StatusItem, StoreCommand,
+};
+use crate::imap::date;
+use crate::imap::set::{MessageSet, SequenceSet, UidSet};
+
+type Parsed<T> = Result<T, Syntax>;
+
+/// Most patterns in an extended LIST.
+const MAX_PATTERNS: usize = 100;
+/// Most fields in ID (RFC 2971 3.3).
+const MAX_ID_FIELDS: usize = 30;
+
+/// `command = tag SP (command-any / command-auth / ...) CRLF`, behind the tag
+pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let name = cursor.word()?;
+    let command = match name.as_str() {
+        "CAPABILITY" => Command::Capability,
+        "NOOP" => Command::Noop,
+        "LOGOUT" => Command::Logout,
+        "ID" => id(cursor)?,
+        "ENABLE" => enable(cursor)?,
+        "AUTHENTICATE" => authenticate(cursor)?,
+        "LOGIN" => login(cursor)?,
+        "SELECT" => select(cursor, Access::ReadWrite)?,
+        "EXAMINE" => select(cursor, Access::ReadOnly)?,
+        "CREATE" => Command::Create(mailbox(cursor)?),
+        "DELETE" => Command::Delete(mailbox(cursor)?),
+        "RENAME" => Command::Rename {
+            from: mailbox(cursor)?,
+            to: mailbox(cursor)?,
+        },
+        "SUBSCRIBE" => Command::Subscribe(mailbox(cursor)?),
+        "UNSUBSCRIBE" => Command::Unsubscribe(mailbox(cursor)?),
+        "LIST" => Command::List(list(cursor)?),
+        "LSUB" => {
+            cursor.space()?;
+            let reference = cursor.list_mailbox()?;
+            cursor.space()?;
+            Command::Lsub {
+                reference,
+                pattern: cursor.list_mailbox()?,
+            }
+        }
+        "NAMESPACE" => Command::Namespace,
+        "STATUS" => status(cursor)?,
+        "APPEND" => append(cursor)?,
+        "IDLE" => Command::Idle,
+        "CHECK" => Command::Check,
+        "CLOSE" => Command::Close,
+        "UNSELECT" => Command::Unselect,
+        "EXPUNGE" => Command::Expunge(None),
+        "UID" => uid(cursor)?,
+        name => by_number(cursor, name, Numbering::Sequence)?,
+    };
+    cursor.end()?;
+    Ok(command)
+}
+
+/// `uid = "UID" SP (copy / fetch / search / store / move / expunge)`
+fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    cursor.space()?;
+    let name = cursor.word()?;
+    if name == "EXPUNGE" {
+        cursor.space()?;
+        return Ok(Command::Expunge(Some(UidSet(cursor.ranges()?))));
+    }
+    by_number(cursor, &name, Numbering::Uid)
+}
+
+/// The commands whose UID form differs in the numbers alone.
+fn by_number(cursor: &mut Cursor<'_>, name: &str, by: Numbering) -> Parsed<Command> {
+    if name == "SEARCH" {
+        return search::search(cursor, by).map(Command::Search);
+    }
+    if !matches!(name, "FETCH" | "STORE" | "COPY" | "MOVE") {
+        return Err(Syntax::Bad("command is not known"));
+    }
+    cursor.space()?;
+    let ranges = cursor.ranges()?;
+    let messages = match by {
+        Numbering::Sequence => MessageSet::Sequence(SequenceSet(ranges)),
+        Numbering::Uid => MessageSet::Uid(UidSet(ranges)),
+    };
+    match name {
+        "FETCH" => {
+            let items = fetch::items(cursor, by)?;
+            Ok(Command::Fetch { messages, items })
+        }
+        "STORE" => store(cursor, messages),
+        "COPY" => Ok(Command::Copy {
+            messages,
+            to: mailbox(cursor)?,
+        }),
+        _ => Ok(Command::Move {
+            messages,
+            to: mailbox(cursor)?,
+        }),
+    }
+}
+
+fn mailbox(cursor: &mut Cursor<'_>) -> Parsed<crate::imap::command::MailboxArgument> {
+    cursor.space()?;
+    cursor.mailbox()
+}
+
+/// `id = "ID" SP ("(" [string SP nstring *(SP string SP nstring)] ")" / nil)` (RFC 2971 4)
+fn id(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    cursor.space()?;
+    if cursor.peek() == Some(b'(') {
+        let fields = cursor.list(|cursor| {
+            cursor.string()?;
+            cursor.space()?;
+            cursor.nstring()
+        })?;
+        if fields.len() > MAX_ID_FIELDS {
+            return Err(Syntax::Bad("too many fields"));
+        }
+    } else if cursor.nstring()?.is_some() {
+        return Err(Syntax::Bad("a list or NIL is needed"));
+    }
+    Ok(Command::Id)
+}
+
+/// `enable = "ENABLE" 1*(SP capability)` (RFC 5161 4)
+fn enable(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    cursor.space()?;
+    let mut names = vec![cursor.word()?];
+    while cursor.eat(b' ') {
+        names.push(cursor.word()?);
+    }
+    Ok(Command::Enable(names))
+}
+
+/// `authenticate = "AUTHENTICATE" SP auth-type [SP (base64 / "=")]` (RFC 4959 7)
+fn authenticate(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    cursor.space()?;
+    let mechanism = cursor.word()?;
+    let initial = if cursor.eat(b' ') {
+        let octets =
+            cursor.take_while(|octet| octet.is_ascii_alphanumeric() || b"+/=".contains(&octet));
+        if octets.is_empty() {
+            return Err(Syntax::Bad("an initial response is needed"));
+        }
+        Some(Secret::new(octets.to_vec()))
+    } else {
+        None
+    };
+    Ok(Command::Authenticate { mechanism, initial })
+}
+
+/// `login = "LOGIN" SP userid SP password`
+fn login(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    cursor.space()?;
+    let user = Secret::new(cursor.astring()?);
+    cursor.space()?;
+    let password = Secret::new(cursor.astring()?);
+    Ok(Command::Login { user, password })
+}
+
+/// `select = "SELECT" SP mailbox`
+fn select(cursor: &mut Cursor<'_>, access: Access) -> Parsed<Command> {
+    Ok(Command::Select {
+        mailbox: mailbox(cursor)?,
+        access,
+    })
+}
+
+/// `list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]`
+/// (RFC 5258 6)
+fn list(cursor: &mut Cursor<'_>) -> Parsed<ListCommand> {
+    cursor.space()?;
+    let mut extended = false;
+    let mut select = ListSelection::default();
+    if cursor.peek() == Some(b'(') {
+        extended = true;
+        select = selection(cursor)?;
+        cursor.space()?;
+    }
+    let reference = cursor.list_mailbox()?;
+    cursor.space()?;
+    let patterns = if cursor.peek() == Some(b'(') {
+        extended = true;
+        cursor.list(Cursor::list_mailbox)?
+    } else {
+        vec![cursor.list_mailbox()?]
+    };
+    if patterns.is_empty() || patterns.len() > MAX_PATTERNS {
+        return Err(Syntax::Bad("1 to 100 patterns are needed"));
+    }
+    // The basic form tells children and special use unasked (RFC 3348 4, RFC 6154 2).
+    let mut report = ListReport {
+        children: true,
+        special_use: true,
+        ..ListReport::default()
+    };
+    if extended {
+        report = ListReport::default();
+    }
+    if cursor.eat(b' ') {
+        if cursor.word()? != "RETURN" {
+            return Err(Syntax::Bad("RETURN is needed here"));
+        }
+        cursor.space()?;
+        report = returned(cursor)?;
+    }
+    report.subscribed |= select.subscribed;
+    report.special_use |= select.special_use;
+    Ok(ListCommand {
+        reference,
+        patterns,
+        select,
+        report,
+    })
+}
+
+/// `list-select-opts = "(" [list-select-base-opt ...] ")"` (RFC 5258 6)
+fn selection(cursor: &mut Cursor<'_>) -> Parsed<ListSelection> {
+    let mut select = ListSelection::default();
+    for word in cursor.list(Cursor::word)? {
+        match word.as_str() {
+            "SUBSCRIBED" => select.subscribed = true,
+            "REMOTE" => select.remote = true,
+            "RECURSIVEMATCH" => select.recursive_match = true,
+            "SPECIAL-USE" => select.special_use = true,
+            _ => return Err(Syntax::Bad("selection option is not known")),
+        }
+    }
+    if select.recursive_match && !(select.subscribed || select.special_use) {
+        return Err(Syntax::Bad("RECURSIVEMATCH does not stand alone"));
+    }
+    Ok(select)
+}
+
+/// `list-return-opts = "RETURN" SP "(" [return-option *(SP return-option)] ")"` (RFC 5258 6)
+fn returned(cursor: &mut Cursor<'_>) -> Parsed<ListReport> {
+    enum Option {
+        Subscribed,
+        Children,
+        SpecialUse,
+        Status(Vec<StatusItem>),
+    }
+    let options = cursor.list(|cursor| match cursor.word()?.as_str() {
+        "SUBSCRIBED" => Ok(Option::Subscribed),
+        "CHILDREN" => Ok(Option::Children),
+        "SPECIAL-USE" => Ok(Option::SpecialUse),
+        "STATUS" => {
+            cursor.space()?;
+            status_items(cursor).map(Option::Status)
+        }
+        _ => Err(Syntax::Bad("return option is not known")),
+    })?;
+    let mut report = ListReport::default();
+    for option in options {
+        match option {
+            Option::Subscribed => report.subscribed = true,
+            Option::Children => report.children = true,
+            Option::SpecialUse => report.special_use = true,
+            Option::Status(items) => report.status = items,
+        }
+    }
+    Ok(report)
+}
+
+/// `status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")"`
+fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mailbox = mailbox(cursor)?;
+    cursor.space()?;
+    Ok(Command::Status {
+        mailbox,
+        items: status_items(cursor)?,
+    })
+}
+
+fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
+    let items = cursor.list(|cursor| match cursor.word()?.as_str() {
+        "MESSAGES" => Ok(StatusItem::Messages),
+        "RECENT" => Ok(StatusItem::Recent),
+        "UIDNEXT" => Ok(StatusItem::UidNext),
+        "UIDVALIDITY" => Ok(StatusItem::UidValidity),
+        "UNSEEN" => Ok(StatusItem::Unseen),
+        _ => Err(Syntax::Bad("status item is not known")),
+    })?;
+    if items.is_empty() {
+        return Err(Syntax::Bad("a status item is needed"));
+    }
+    Ok(items)
+}
+
+/// `append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal`
+fn append(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mailbox = mailbox(cursor)?;
+    cursor.space()?;
+    let mut flags = letterlock_core::model::FlagSet::new();
+    if cursor.peek() == Some(b'(') {
+        flags = cursor.flag_list()?;
+        cursor.space()?;
+    }
+    let mut date = None;
+    if cursor.peek() == Some(b'"') {
+        let text = cursor.string()?;
+        let text = std::str::from_utf8(&text).ok();
+        let parsed = text.and_then(date::parse_date_time);
+        date = Some(parsed.ok_or(Syntax::Bad("the date-time is not well formed"))?);
+        cursor.space()?;
+    }
+    let message = Octets(cursor.literal()?);
+    Ok(Command::Append(AppendCommand {
+        mailbox,
+        flags,
+        date,
+        message,
+    }))
+}
+
+/// `store = "STORE" SP sequence-set SP store-att-flags`
+fn store(cursor: &mut Cursor<'_>, messages: MessageSet) -> Parsed<Command> {
+    cursor.space()?;
+    let change = match cursor.peek() {
+        Some(b'+') => FlagChange::Add,
+        Some(b'-') => FlagChange::Remove,
+        _ => FlagChange::Replace,
+    };
+    if change != FlagChange::Replace {
+        cursor.take_while(|octet| matches!(octet, b'+' | b'-'));
+    }
+    let echo = match cursor.word()?.as_str() {
+        "FLAGS" => Echo::Flags,
+        "FLAGS.SILENT" => Echo::Silent,
+        _ => return Err(Syntax::Bad("FLAGS or FLAGS.SILENT is needed")),
+    };
+    cursor.space()?;
+    let flags = if cursor.peek() == Some(b'(') {
+        cursor.flag_list()?
+    } else {
+        cursor.bare_flags()?
+    };
+    Ok(Command::Store(StoreCommand {
+        messages,
+        change,
+        echo,
+        flags,
+    }))
+}

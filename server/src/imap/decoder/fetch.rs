@@ -1,0 +1,167 @@
+//! The grammar of FETCH (RFC 3501 6.4.5, 9 `fetch`, `section`).
+
+use super::Syntax;
+use super::cursor::Cursor;
+use crate::imap::command::{
+    FetchItem, Numbering, SectionLabel, SectionRequest, SectionText, SetsSeen,
+};
+
+type Parsed<T> = Result<T, Syntax>;
+
+/// Most items in one FETCH.
+const MAX_ITEMS: usize = 256;
+/// Deepest part number.
+const MAX_PART_DEPTH: usize = 128;
+/// Most field names in one section.
+const MAX_FIELDS: usize = 1000;
+
+/// `SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")`; UID FETCH
+/// brings the UID unasked, and first: programs look for it there (RFC 3501 6.4.8).
+pub(super) fn items(cursor: &mut Cursor<'_>, by: Numbering) -> Parsed<Vec<FetchItem>> {
+    cursor.space()?;
+    let mut items = if cursor.peek() == Some(b'(') {
+        cursor
+            .list(|cursor| attribute(cursor, Macro::Refused))?
+            .into_iter()
+            .flatten()
+            .collect()
+    } else {
+        attribute(cursor, Macro::Taken)?
+    };
+    if items.is_empty() || items.len() > MAX_ITEMS {
+        return Err(Syntax::Bad("1 to 256 items are needed"));
+    }
+    if by == Numbering::Uid || items.contains(&FetchItem::Uid) {
+        items.retain(|item| *item != FetchItem::Uid);
+        items.insert(0, FetchItem::Uid);
+    }
+    Ok(items)
+}
+
+/// Whether a macro may stand here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Macro {
+    Taken,
+    Refused,
+}
+
+/// `fetch-att = "ENVELOPE" / "FLAGS" / ... / "BODY" section ["<" number "." nz-number ">"]`
+fn attribute(cursor: &mut Cursor<'_>, macros: Macro) -> Parsed<Vec<FetchItem>> {
+    let name = cursor.take_while(|octet| octet.is_ascii_alphanumeric() || octet == b'.');
+    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    let mut items = vec![FetchItem::Flags, FetchItem::InternalDate, FetchItem::Size];
+    if macros == Macro::Taken {
+        match name.as_str() {
+            "FAST" => return Ok(items),
+            "ALL" => {
+                items.push(FetchItem::Envelope);
+                return Ok(items);
+            }
+            "FULL" => {
+                items.extend([FetchItem::Envelope, FetchItem::Body]);
+                return Ok(items);
+            }
+            _ => {}
+        }
+    }
+    let item = match name.as_str() {
+        "UID" => FetchItem::Uid,
+        "FLAGS" => FetchItem::Flags,
+        "INTERNALDATE" => FetchItem::InternalDate,
+        "RFC822.SIZE" => FetchItem::Size,
+        "ENVELOPE" => FetchItem::Envelope,
+        "BODYSTRUCTURE" => FetchItem::BodyStructure,
+        "RFC822" => old(SectionLabel::Rfc822, SectionText::Whole, SetsSeen::Yes),
+        "RFC822.HEADER" => old(
+            SectionLabel::Rfc822Header,
+            SectionText::Header,
+            SetsSeen::No,
+        ),
+        "RFC822.TEXT" => old(SectionLabel::Rfc822Text, SectionText::Text, SetsSeen::Yes),
+        "BODY" if cursor.peek() != Some(b'[') => FetchItem::Body,
+        "BODY" => section(cursor, SetsSeen::Yes)?,
+        "BODY.PEEK" => section(cursor, SetsSeen::No)?,
+        _ => return Err(Syntax::Bad("fetch item is not known")),
+    };
+    Ok(vec![item])
+}
+
+fn old(label: SectionLabel, text: SectionText, seen: SetsSeen) -> FetchItem {
+    FetchItem::Section(SectionRequest {
+        label,
+        part: Vec::new(),
+        text,
+        partial: None,
+        seen,
+    })
+}
+
+/// `section = "[" [section-spec] "]"`, then the partial
+fn section(cursor: &mut Cursor<'_>, seen: SetsSeen) -> Parsed<FetchItem> {
+    cursor.expect(b'[', "a section is needed")?;
+    let mut part = Vec::new();
+    let mut ended = false;
+    while cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
+        part.push(cursor.nz_number()?);
+        if part.len() > MAX_PART_DEPTH {
+            return Err(Syntax::Bad("part is too deep"));
+        }
+        if !cursor.eat(b'.') {
+            ended = true;
+            break;
+        }
+    }
+    let text = if ended || (part.is_empty() && cursor.peek() == Some(b']')) {
+        SectionText::Whole
+    } else {
+        section_text(cursor, &part)?
+    };
+    cursor.expect(b']', "the section does not end")?;
+    let partial = partial(cursor)?;
+    let label = SectionLabel::Body;
+    Ok(FetchItem::Section(SectionRequest {
+        label,
+        part,
+        text,
+        partial,
+        seen,
+    }))
+}
+
+/// `section-text = section-msgtext / "MIME"`
+fn section_text(cursor: &mut Cursor<'_>, part: &[u32]) -> Parsed<SectionText> {
+    let name = cursor.take_while(|octet| octet.is_ascii_alphabetic() || octet == b'.');
+    match name.to_ascii_uppercase().as_slice() {
+        b"HEADER" => Ok(SectionText::Header),
+        b"HEADER.FIELDS" => fields(cursor).map(SectionText::HeaderFields),
+        b"HEADER.FIELDS.NOT" => fields(cursor).map(SectionText::HeaderFieldsNot),
+        b"TEXT" => Ok(SectionText::Text),
+        b"MIME" if !part.is_empty() => Ok(SectionText::Mime),
+        _ => Err(Syntax::Bad("section is not known")),
+    }
+}
+
+/// `header-list = "(" header-fld-name *(SP header-fld-name) ")"`
+fn fields(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
+    cursor.space()?;
+    let names = cursor.list(|cursor| {
+        let name = String::from_utf8(cursor.astring()?);
+        name.map_err(|_| Syntax::Bad("a field name is ASCII"))
+    })?;
+    if names.is_empty() || names.len() > MAX_FIELDS {
+        return Err(Syntax::Bad("1 to 1000 field names are needed"));
+    }
+    Ok(names)
+}
+
+/// `["<" number "." nz-number ">"]`
+fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u32, u32)>> {
+    if !cursor.eat(b'<') {
+        return Ok(None);
+    }
+    let first = cursor.number()?;
+    cursor.expect(b'.', "a partial is <first.count>")?;
+    let count = cursor.nz_number()?;
+    cursor.expect(b'>', "a partial is <first.count>")?;
+    Ok(Some((first, count)))
+}

@@ -1,0 +1,32 @@
+//! The IMAP4rev1 server (RFC 3501) over one account's replica.
+//!
+//! ```text
+//! octets -> decoder -> session -> Action::Run(Op) -> ops -> Outcome -> session -> encoder -> octets
+//! ```
+//!
+//! Invariant: `conn` alone has a socket, `ops` alone has the account, `session` and `view` have
+//! neither and hold all rules of the protocol. An extension is announced when all of it works.
+//! Rejected: a grammar crate; what there is lacks half of the extensions and holds whole commands.
+
+pub mod accounts;
+pub mod command;
+pub mod conn;
+pub mod date;
+pub mod decoder;
+pub mod encoder;
+pub mod ops;
+pub mod recent;
+pub mod response;
+pub mod session;
+pub mod set;
+pub mod utf7;
+pub mod view;
+#[cfg(test)]
+mod transcripts;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod agreement;
+
+pub use accounts::{Accounts, LoginRefused};
+pub use conn::{Clock, Server, serve};

@@ -1,0 +1,29 @@
+//! EXPUNGE (RFC 3501 6.4.3), UID EXPUNGE (RFC 4315 2.1), and that of CLOSE.
+
+use std::collections::BTreeSet;
+
+use letterlock_core::id::{MailboxId, Uid};
+use letterlock_core::model::Flag;
+use letterlock_core::store::Store;
+
+use super::{Context, OpError, Outcome};
+
+/// Removes the messages with `\Deleted`, among `only` if that is given.
+pub(super) async fn run<S: Store>(
+    context: &Context<'_, S>,
+    mailbox: MailboxId,
+    only: Option<BTreeSet<Uid>>,
+) -> Result<Outcome, OpError> {
+    let placements = context.account.placements(mailbox);
+    let deleted = placements
+        .iter()
+        .filter(|placement| placement.flags.contains(&Flag::Deleted));
+    let uids: Vec<Uid> = deleted
+        .map(|placement| placement.uid)
+        .filter(|uid| only.as_ref().is_none_or(|only| only.contains(uid)))
+        .collect();
+    if !uids.is_empty() {
+        context.account.expunge(mailbox, &uids, context.now).await?;
+    }
+    Ok(Outcome::Done)
+}

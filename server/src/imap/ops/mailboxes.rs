@@ -1,0 +1,56 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 3501 6.3.3 to 6.3.7): one call each, so
+//! they share a file.
+
+use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
+use letterlock_core::store::Store;
+
+use super::{Context, OpError, Outcome, Subscription};
+
+/// Makes a mailbox and those above it that are missing.
+pub(super) async fn create<S: Store>(
+    context: &Context<'_, S>,
+    name: &MailboxName,
+) -> Result<Outcome, OpError> {
+    context.account.create_mailbox(name, context.now).await?;
+    Ok(Outcome::Done)
+}
+
+/// Deletes a mailbox with its messages; those below it stay (RFC 3501 6.3.4).
+pub(super) async fn delete<S: Store>(
+    context: &Context<'_, S>,
+    name: &MailboxName,
+) -> Result<Outcome, OpError> {
+    context.account.delete_mailbox(name, context.now).await?;
+    Ok(Outcome::Done)
+}
+
+/// Renames a mailbox and those below it; of INBOX it moves the messages (RFC 3501 6.3.5).
+pub(super) async fn rename<S: Store>(
+    context: &Context<'_, S>,
+    from: &MailboxName,
+    to: &MailboxName,
+) -> Result<Outcome, OpError> {
+    let below = to.as_str().strip_prefix(from.as_str());
+    if below.is_some_and(|rest| rest.starts_with(HIERARCHY_SEPARATOR)) && !from.is_inbox() {
+        return Err(OpError::Cannot("A mailbox cannot be moved below itself"));
+    }
+    context
+        .account
+        .rename_mailbox(from, to, context.now)
+        .await?;
+    Ok(Outcome::Done)
+}
+
+/// Subscribes to a mailbox or ends it.
+pub(super) async fn subscribe<S: Store>(
+    context: &Context<'_, S>,
+    name: &MailboxName,
+    subscription: Subscription,
+) -> Result<Outcome, OpError> {
+    let on = subscription == Subscription::On;
+    context
+        .account
+        .set_subscribed(name, on, context.now)
+        .await?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,321 @@
+//! What commands do to the store: one file per command, each takes values and gives values.
+//!
+//! Invariant: nothing here writes to the peer, knows sequence-number rules or touches a socket;
+//! and nothing else in `imap` calls the account. Rejected: states of the session for storage
+//! work; waiting for a disk is not protocol.
+
+mod append;
+mod copy;
+mod expunge;
+mod fetch;
+mod list;
+mod mailboxes;
+mod refresh;
+mod search;
+mod search_text;
+mod select;
+mod status;
+mod store;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use letterlock_core::account::Account;
+use letterlock_core::id::{MailboxId, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
+use letterlock_core::model::{Flag, FlagChange, FlagSet};
+use letterlock_core::replica::ReplicaError;
+use letterlock_core::store::{Store, StoreError};
+
+use super::command::{Access, AppendCommand, Echo, FetchItem, ListCommand, SearchKey, StatusItem};
+use super::recent::Recents;
+use super::response::{FetchValue, ListItem, StatusData};
+use super::view::{Changed, Slot, Snapshot};
+
+/// Work for the store.
+#[derive(Debug)]
+pub enum Op {
+    /// SELECT, EXAMINE.
+    Select(MailboxName, Access),
+    /// What is new in the selected mailbox.
+    Refresh {
+        /// Which.
+        mailbox: MailboxId,
+        /// Flags from above this mod-sequence are wanted.
+        since: Option<ModSeq>,
+        /// A read-only session takes no `\Recent` away from others.
+        access: Access,
+    },
+    /// LIST.
+    List(ListCommand),
+    /// LSUB.
+    Lsub {
+        /// Prefix of the pattern.
+        reference: String,
+        /// With `*` and `%`.
+        pattern: String,
+    },
+    /// STATUS.
+    Status(MailboxName, Vec<StatusItem>),
+    /// CREATE.
+    Create(MailboxName),
+    /// DELETE.
+    Delete(MailboxName),
+    /// RENAME.
+    Rename(MailboxName, MailboxName),
+    /// SUBSCRIBE, UNSUBSCRIBE.
+    Subscribe(MailboxName, Subscription),
+    /// APPEND; the name is that of the command's mailbox.
+    Append(MailboxName, Box<AppendCommand>),
+    /// FETCH of some messages.
+    Fetch(FetchOp),
+    /// SEARCH.
+    Search {
+        /// Where.
+        mailbox: MailboxId,
+        /// Among which messages.
+        slots: Vec<Slot>,
+        /// All of these must hold.
+        keys: Vec<SearchKey>,
+    },
+    /// STORE.
+    Store(StoreOp),
+    /// COPY.
+    Copy(CopyOp),
+    /// MOVE.
+    Move(CopyOp),
+    /// EXPUNGE and CLOSE; with UIDs, UID EXPUNGE.
+    Expunge(MailboxId, Option<BTreeSet<Uid>>),
+}
+
+/// Whether a mailbox is subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscription {
+    /// SUBSCRIBE.
+    On,
+    /// UNSUBSCRIBE.
+    Off,
+}
+
+/// FETCH of some messages.
+#[derive(Debug)]
+pub struct FetchOp {
+    /// Where.
+    pub mailbox: MailboxId,
+    /// Which.
+    pub slots: Vec<Slot>,
+    /// What.
+    pub items: Arc<[FetchItem]>,
+    /// A read-only session sets no `\Seen`.
+    pub access: Access,
+}
+
+/// STORE.
+#[derive(Debug)]
+pub struct StoreOp {
+    /// Where.
+    pub mailbox: MailboxId,
+    /// Which.
+    pub slots: Vec<Slot>,
+    /// Set, add or remove.
+    pub change: FlagChange,
+    /// Whether to tell the new flags.
+    pub echo: Echo,
+    /// The flags.
+    pub flags: FlagSet,
+}
+
+/// COPY and MOVE.
+#[derive(Debug)]
+pub struct CopyOp {
+    /// From where.
+    pub mailbox: MailboxId,
+    /// Which.
+    pub slots: Vec<Slot>,
+    /// Where to.
+    pub to: MailboxName,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing to tell.
+    Done,
+    /// Of [`Op::Select`].
+    Selected(Box<SelectedMailbox>),
+    /// Of [`Op::Refresh`].
+    Refreshed(Refreshed),
+    /// Of [`Op::List`] and [`Op::Lsub`]: each with its STATUS, if that was asked for.
+    Listed(Vec<(ListItem, Option<StatusData>)>),
+    /// Of [`Op::Status`].
+    Status(StatusData),
+    /// Of [`Op::Append`].
+    Appended(UidValidity, Uid),
+    /// Of [`Op::Fetch`].
+    Fetched(Fetched),
+    /// Of [`Op::Search`]: ascending.
+    Found(Vec<Slot>),
+    /// Of [`Op::Store`].
+    Stored(Stored),
+    /// Of [`Op::Copy`] and [`Op::Move`]: source and copy.
+    Copied(UidValidity, Vec<(Uid, Uid)>),
+}
+
+/// A mailbox that was opened.
+#[derive(Debug)]
+pub struct SelectedMailbox {
+    /// Its id: it stays when the mailbox is renamed.
+    pub id: MailboxId,
+    /// UIDVALIDITY.
+    pub uid_validity: UidValidity,
+    /// UIDNEXT.
+    pub uid_next: Uid,
+    /// The first message without `\Seen`.
+    pub unseen: Option<Uid>,
+    /// Keywords in use.
+    pub keywords: BTreeSet<Flag>,
+    /// Its messages.
+    pub snapshot: Snapshot,
+}
+
+/// How the selected mailbox is now.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// As it was.
+    Same,
+    /// Like this.
+    Snapshot(Snapshot),
+    /// It was deleted.
+    Gone,
+}
+
+/// Some messages.
+#[derive(Debug)]
+pub struct Fetched {
+    /// In the order asked for.
+    pub messages: Vec<FetchedMessage>,
+    /// How many of the slots were dealt with, found or not; at least one.
+    pub taken: usize,
+    /// Whether some were expunged by somebody else.
+    pub gone: bool,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct FetchedMessage {
+    /// Which.
+    pub slot: Slot,
+    /// Its items.
+    pub values: Vec<FetchValue>,
+    /// The mod-sequence of the flags, if they are among the items.
+    pub told: Option<ModSeq>,
+}
+
+/// What STORE did.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// Flags to tell, by ascending UID.
+    pub told: Vec<Changed>,
+    /// Changes that the client asked not to be told of.
+    pub silent: Vec<(Uid, ModSeq)>,
+    /// Whether some were expunged by somebody else.
+    pub gone: bool,
+}
+
+/// Why an operation was not done; [`super::encoder::status_for`] has the words for clients.
+#[derive(Debug, thiserror::Error)]
+pub enum OpError {
+    /// The mailbox does not exist.
+    #[error("no such mailbox")]
+    NoSuchMailbox,
+    /// The mailbox that something was to go to does not exist.
+    #[error("no such destination")]
+    NoDestination,
+    /// The name is taken.
+    #[error("mailbox exists")]
+    MailboxExists,
+    /// It can never be done; says why.
+    #[error("{0}")]
+    Cannot(&'static str),
+    /// The message is too large.
+    #[error("message is too large")]
+    TooBig,
+    /// More flags than a message may carry.
+    #[error("too many flags")]
+    TooManyFlags,
+    /// Another program wrote to the same store at the same moment.
+    #[error("store is busy")]
+    Busy,
+    /// A part is not on this device yet.
+    #[error("part is not here")]
+    NotHere,
+    /// No room on the disk.
+    #[error("disk is full")]
+    Full,
+    /// Anything else.
+    #[error(transparent)]
+    Replica(ReplicaError),
+}
+
+impl From<ReplicaError> for OpError {
+    fn from(error: ReplicaError) -> Self {
+        match error {
+            ReplicaError::NoSuchMailbox => Self::NoSuchMailbox,
+            ReplicaError::MailboxExists => Self::MailboxExists,
+            ReplicaError::Inbox => Self::Cannot("This cannot be done with INBOX"),
+            ReplicaError::MessageTooLarge => Self::TooBig,
+            ReplicaError::TooManyFlags => Self::TooManyFlags,
+            ReplicaError::Busy => Self::Busy,
+            ReplicaError::NotHere(_) => Self::NotHere,
+            ReplicaError::Store(StoreError::Full { .. }) => Self::Full,
+            error => Self::Replica(error),
+        }
+    }
+}
+
+/// What an operation works with.
+pub struct Context<'a, S: Store> {
+    /// Whose mail.
+    pub account: &'a Account<S>,
+    /// What was `\Recent` to whom.
+    pub recents: &'a Recents,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Does one operation.
+pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, OpError> {
+    match op {
+        Op::Select(name, access) => select::run(context, &name, access),
+        Op::Refresh {
+            mailbox,
+            since,
+            access,
+        } => Ok(Outcome::Refreshed(refresh::run(
+            context, mailbox, since, access,
+        ))),
+        Op::List(command) => Ok(Outcome::Listed(list::list(context, &command))),
+        Op::Lsub { reference, pattern } => {
+            Ok(Outcome::Listed(list::lsub(context, &reference, &pattern)))
+        }
+        Op::Status(name, items) => status::run(context, &name, &items),
+        Op::Create(name) => mailboxes::create(context, &name).await,
+        Op::Delete(name) => mailboxes::delete(context, &name).await,
+        Op::Rename(from, to) => mailboxes::rename(context, &from, &to).await,
+        Op::Subscribe(name, subscription) => {
+            mailboxes::subscribe(context, &name, subscription).await
+        }
+        Op::Append(name, command) => append::run(context, &name, *command).await,
+        Op::Fetch(op) => fetch::run(context, op).await.map(Outcome::Fetched),
+        Op::Search {
+            mailbox,
+            slots,
+            keys,
+        } => search::run(context, mailbox, slots, keys)
+            .await
+            .map(Outcome::Found),
+        Op::Store(op) => store::run(context, op).await.map(Outcome::Stored),
+        Op::Copy(op) => copy::copy(context, op).await,
+        Op::Move(op) => copy::move_messages(context, op).await,
+        Op::Expunge(mailbox, uids) => expunge::run(context, mailbox, uids).await,
+    }
+}

@@ -1,0 +1,172 @@
+//! What of a message SEARCH compares texts with: decoded, in lower case (RFC 3501 6.4.4).
+
+use letterlock_core::mime::header::{fields, find};
+use letterlock_core::mime::{Content, Part, Span, decode_charset, decode_header, decode_transfer};
+use letterlock_core::replica::Replica;
+use letterlock_core::replica::{Message, ReplicaError};
+use letterlock_core::store::Store;
+
+use super::OpError;
+use crate::imap::date::{Date, month};
+
+/// Largest part that is searched, in octets; the text of a letter is shorter.
+const MAX_SEARCHED_PART: u64 = 16 * 1024 * 1024;
+
+/// A message's header, read for searching.
+pub(super) struct Header {
+    fields: Vec<(String, String)>,
+    /// The day in the `Date:` field, as its author's calendar had it.
+    pub(super) sent: Option<Date>,
+}
+
+impl Header {
+    fn of(octets: &[u8]) -> Self {
+        let decoded = |field: letterlock_core::mime::header::Field<'_>| {
+            let name = String::from_utf8_lossy(field.name).to_lowercase();
+            (name, decode_header(field.value).to_lowercase())
+        };
+        let sent = find(octets, "Date").and_then(|field| sent_date(&decode_header(field.value)));
+        Self {
+            fields: fields(octets).map(decoded).collect(),
+            sent,
+        }
+    }
+
+    /// Whether a field of this name has the text in it; any field of the name has the empty text.
+    pub(super) fn field_contains(&self, name: &str, text: &str) -> bool {
+        let named = self
+            .fields
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        named
+            .map(|(_, value)| value)
+            .any(|value| value.contains(text))
+    }
+
+    /// Whether the text is anywhere in the header.
+    pub(super) fn contains(&self, text: &str) -> bool {
+        self.fields
+            .iter()
+            .any(|(name, value)| format!("{name}: {value}").contains(text))
+    }
+}
+
+/// Reads the header of a message.
+pub(super) async fn read_header<S: Store>(
+    account: &Replica<S>,
+    message: &Message,
+) -> Result<Header, OpError> {
+    let octets = account.read(message, message.structure.root.header).await?;
+    Ok(Header::of(&octets))
+}
+
+/// The texts of a message's body: every text part, and the headers of messages in it.
+pub(super) async fn body_texts<S: Store>(
+    account: &Replica<S>,
+    message: &Message,
+) -> Result<Vec<String>, OpError> {
+    let mut pieces = Vec::new();
+    collect(&message.structure.root, &mut pieces);
+    let mut texts = Vec::new();
+    for piece in pieces {
+        let octets = match account.read(message, piece.span).await {
+            Ok(octets) => octets,
+            // A part that has not come to this device yet has no text here.
+            Err(ReplicaError::NotHere(_)) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(part) = piece.part {
+            texts.push(part_text(part, &octets));
+        } else {
+            let header = Header::of(&octets);
+            let lines = header
+                .fields
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\n"));
+            texts.push(lines.collect());
+        }
+    }
+    Ok(texts)
+}
+
+/// Octets to be searched: of a text part, or a header if there is no part.
+struct SearchedPiece<'a> {
+    span: Span,
+    part: Option<&'a Part>,
+}
+
+fn collect<'a>(part: &'a Part, pieces: &mut Vec<SearchedPiece<'a>>) {
+    match &part.content {
+        Content::Multipart(parts) => parts.iter().for_each(|part| collect(part, pieces)),
+        Content::Message { part: inner, .. } => {
+            pieces.push(SearchedPiece {
+                span: inner.header,
+                part: None,
+            });
+            collect(inner, pieces);
+        }
+        Content::Leaf(_) if part.media_type == "text" && part.body.len() <= MAX_SEARCHED_PART => {
+            pieces.push(SearchedPiece {
+                span: part.body,
+                part: Some(part),
+            });
+        }
+        Content::Leaf(_) => {}
+    }
+}
+
+fn part_text(part: &Part, octets: &[u8]) -> String {
+    let decoded = decode_transfer(part.encoding.as_deref(), octets);
+    let charset = part.parameter("charset").unwrap_or_default();
+    decode_charset(&charset, &decoded).0.to_lowercase()
+}
+
+/// The day of a `Date:` field, "disregarding time and timezone" (RFC 3501 6.4.4): the day that
+/// stands there, not that of the same instant elsewhere.
+fn sent_date(value: &str) -> Option<Date> {
+    let words: Vec<&str> = value
+        .split(|c: char| c.is_whitespace() || c == ',' || c == '-')
+        .filter(|w| !w.is_empty())
+        .collect();
+    let at = words.iter().position(|word| month(word).is_some())?;
+    let day = words.get(at.checked_sub(1)?)?.parse().ok()?;
+    let written = words.get(at.checked_add(1)?)?;
+    let year: i64 = written.parse().ok()?;
+    // Years of two and three digits (RFC 5322 4.3).
+    let year = match written.len() {
+        2 if year < 50 => year.saturating_add(2000),
+        2 | 3 => year.saturating_add(1900),
+        _ => year,
+    };
+    Date::new(year, month(words.get(at)?)?, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_is_that_of_the_author() {
+        for (value, expected) in [
+            (
+                "Wed, 17 Jul 1996 23:59:25 -0700 (PDT)",
+                Date::new(1996, 7, 17),
+            ),
+            ("1 Jan 05 00:00 GMT", Date::new(2005, 1, 1)),
+            ("01-Feb-99 10:00:00 +0000", Date::new(1999, 2, 1)),
+            ("yesterday", None),
+            ("Jul", None),
+        ] {
+            assert_eq!(sent_date(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn fields_are_searched_decoded() {
+        let header = Header::of(b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nX-Empty:\r\n\r\n");
+        assert!(header.field_contains("subject", "grüß"));
+        assert!(header.field_contains("x-empty", ""));
+        assert!(!header.field_contains("x-other", ""));
+        assert!(header.contains("subject: gr"));
+    }
+}

@@ -1,0 +1,56 @@
+//! STATUS (RFC 3501 6.3.10).
+
+use letterlock_core::id::MailboxName;
+use letterlock_core::replica::MailboxStatus;
+use letterlock_core::store::Store;
+
+use super::{Context, OpError, Outcome};
+use crate::imap::command::{Access, StatusItem};
+use crate::imap::response::StatusData;
+
+/// Tells the counts of a mailbox.
+pub(super) fn run<S: Store>(
+    context: &Context<'_, S>,
+    name: &MailboxName,
+    items: &[StatusItem],
+) -> Result<Outcome, OpError> {
+    let status = context
+        .account
+        .mailbox(name)
+        .ok_or(OpError::NoSuchMailbox)?;
+    Ok(Outcome::Status(data(context, &status, items)))
+}
+
+/// The counts of a mailbox that was looked up.
+pub(super) fn data<S: Store>(
+    context: &Context<'_, S>,
+    status: &MailboxStatus,
+    items: &[StatusItem],
+) -> StatusData {
+    let value = |item: &StatusItem| match item {
+        StatusItem::Messages => ("MESSAGES", u64::from(status.messages)),
+        StatusItem::Recent => ("RECENT", recent(context, status)),
+        StatusItem::UidNext => ("UIDNEXT", u64::from(status.uid_next.get())),
+        StatusItem::UidValidity => ("UIDVALIDITY", u64::from(status.uid_validity.get())),
+        StatusItem::Unseen => ("UNSEEN", u64::from(status.unseen)),
+    };
+    StatusData {
+        name: status.name.clone(),
+        values: items.iter().map(value).collect(),
+    }
+}
+
+/// Messages that the next SELECT would show as `\Recent`; asking takes it from nobody.
+fn recent<S: Store>(context: &Context<'_, S>, status: &MailboxStatus) -> u64 {
+    let from = context
+        .recents
+        .claim(status.id, status.uid_next, Access::ReadOnly);
+    if from >= status.uid_next {
+        return 0;
+    }
+    let placements = context.account.placements(status.id);
+    placements
+        .iter()
+        .filter(|placement| placement.uid >= from)
+        .count() as u64
+}

@@ -1,0 +1,252 @@
+//! What the server says, as values (RFC 3501 7): the session makes them, the encoder writes them.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use letterlock_core::id::{MailboxName, SequenceNumber, Timestamp, Uid, UidValidity};
+use letterlock_core::model::{Flag, FlagSet, Role};
+use letterlock_core::replica::Message;
+
+use super::command::{SectionRequest, Tag};
+
+/// `OK`, `NO`, `BAD`, `BYE` (RFC 3501 7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Success, or a notice.
+    Ok,
+    /// The command failed.
+    No,
+    /// The command was not understood.
+    Bad,
+    /// The connection ends.
+    Bye,
+}
+
+/// A response code (RFC 3501 7.1, RFC 5530, RFC 4315).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// RFC 5530.
+    AlreadyExists,
+    /// RFC 5530.
+    AuthenticationFailed,
+    /// RFC 3501 7.1, with the charsets that are always known.
+    BadCharset,
+    /// RFC 5530.
+    Cannot,
+    /// RFC 3501 7.1.
+    Capability(&'static str),
+    /// RFC 5530.
+    ExpungeIssued,
+    /// RFC 5530.
+    Limit,
+    /// RFC 5530.
+    NonExistent,
+    /// RFC 3501 7.1; `\*` is always among them, if any are.
+    PermanentFlags(BTreeSet<Flag>),
+    /// RFC 3501 7.1: none can be changed.
+    NoPermanentFlags,
+    /// RFC 3501 7.1.
+    ReadOnly,
+    /// RFC 3501 7.1.
+    ReadWrite,
+    /// RFC 5530.
+    ServerBug,
+    /// RFC 4469 4.2.
+    TooBig,
+    /// RFC 3501 7.1.
+    TryCreate,
+    /// RFC 3501 7.1.
+    UidNext(Uid),
+    /// RFC 3501 7.1.
+    UidValidity(UidValidity),
+    /// RFC 5530.
+    Unavailable,
+    /// RFC 3501 7.1: the first message that is not seen.
+    Unseen(SequenceNumber),
+    /// RFC 4315 3.
+    AppendUid(UidValidity, Uid),
+    /// RFC 4315 3: source and copy of each message, in the same order.
+    CopyUid(UidValidity, Vec<(Uid, Uid)>),
+}
+
+/// A status response without its tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// How it went.
+    pub condition: Condition,
+    /// For programs.
+    pub code: Option<Code>,
+    /// For people.
+    pub text: Cow<'static, str>,
+}
+
+impl Reply {
+    /// `OK text`
+    pub fn ok(text: &'static str) -> Self {
+        Self {
+            condition: Condition::Ok,
+            code: None,
+            text: text.into(),
+        }
+    }
+
+    /// `NO text`
+    pub fn no(text: &'static str) -> Self {
+        Self {
+            condition: Condition::No,
+            code: None,
+            text: text.into(),
+        }
+    }
+
+    /// `BAD text`
+    pub fn bad(text: &'static str) -> Self {
+        Self {
+            condition: Condition::Bad,
+            code: None,
+            text: text.into(),
+        }
+    }
+
+    /// `BYE text`
+    pub fn bye(text: &'static str) -> Self {
+        Self {
+            condition: Condition::Bye,
+            code: None,
+            text: text.into(),
+        }
+    }
+
+    /// With a code.
+    #[must_use]
+    pub fn with(self, code: Code) -> Self {
+        Self {
+            code: Some(code),
+            ..self
+        }
+    }
+}
+
+/// An attribute of a mailbox in LIST (RFC 3501 7.2.2, RFC 5258, RFC 6154).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attribute {
+    /// The name exists only because of its children (LSUB, basic LIST).
+    NoSelect,
+    /// RFC 5258 3.4: no mailbox has this name.
+    NonExistent,
+    /// RFC 3348.
+    HasChildren,
+    /// RFC 3348.
+    HasNoChildren,
+    /// RFC 5258 3.4.
+    Subscribed,
+    /// RFC 6154.
+    Role(Role),
+}
+
+/// One line of LIST or LSUB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListItem {
+    /// Attributes.
+    pub attributes: Vec<Attribute>,
+    /// The name; empty for the root that `LIST "" ""` asks about.
+    pub name: String,
+    /// Which selection options its children meet (RFC 5258 4 `CHILDINFO`).
+    pub child_info: Vec<&'static str>,
+}
+
+/// One item of STATUS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusData {
+    /// Whose.
+    pub name: MailboxName,
+    /// Item name and value, in the order that was asked for.
+    pub values: Vec<(&'static str, u64)>,
+}
+
+/// One untagged FETCH response.
+#[derive(Debug, Clone)]
+pub struct FetchData {
+    /// Of which message.
+    pub number: SequenceNumber,
+    /// In the order that was asked for.
+    pub values: Vec<FetchValue>,
+}
+
+/// One item of a FETCH response.
+#[derive(Debug, Clone)]
+pub enum FetchValue {
+    /// `UID`.
+    Uid(Uid),
+    /// `FLAGS`.
+    Flags(FlagSet, Recency),
+    /// `INTERNALDATE`.
+    InternalDate(Timestamp),
+    /// `RFC822.SIZE`.
+    Size(u64),
+    /// `ENVELOPE`.
+    Envelope(Arc<Message>),
+    /// `BODY`.
+    Body(Arc<Message>),
+    /// `BODYSTRUCTURE`.
+    BodyStructure(Arc<Message>),
+    /// `BODY[]`; `None` is NIL: the message has no such part.
+    Section(SectionRequest, Option<SectionOctets>),
+}
+
+/// Octets of a message; their `Debug` tells the size alone.
+pub type SectionOctets = super::command::Octets;
+
+/// Whether the session shows `\Recent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recency {
+    /// It does.
+    Recent,
+    /// It does not.
+    Old,
+}
+
+impl Recency {
+    /// From a view's slot.
+    pub fn of(recent: bool) -> Self {
+        if recent { Self::Recent } else { Self::Old }
+    }
+}
+
+/// A whole response.
+#[derive(Debug, Clone)]
+pub enum Response {
+    /// `+ text`
+    Continue(&'static str),
+    /// `tag condition [code] text`
+    Tagged(Tag, Reply),
+    /// `* condition [code] text`
+    Untagged(Reply),
+    /// `* CAPABILITY ..`
+    Capability(&'static str),
+    /// `* ENABLED ..`
+    Enabled(Vec<&'static str>),
+    /// `* ID ..`: name and version of the server.
+    Id,
+    /// `* NAMESPACE ..`
+    Namespace,
+    /// `* LIST ..`
+    List(ListItem),
+    /// `* LSUB ..`
+    Lsub(ListItem),
+    /// `* STATUS ..`
+    Status(StatusData),
+    /// `* FLAGS ..`: system flags and these keywords.
+    Flags(BTreeSet<Flag>),
+    /// `* n EXISTS`
+    Exists(u32),
+    /// `* n RECENT`
+    Recent(u32),
+    /// `* n EXPUNGE`
+    Expunge(SequenceNumber),
+    /// `* SEARCH ..`
+    Search(Vec<u32>),
+    /// `* n FETCH ..`
+    Fetch(FetchData),
+}

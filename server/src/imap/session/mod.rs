@@ -1,0 +1,420 @@
+//! One IMAP session (RFC 3501 3, 5, 6). Pure: no socket, no clock, no store.
+//!
+//! ```text
+//! NotAuthenticated --LOGIN, AUTHENTICATE--> Authenticated --SELECT, EXAMINE--> Selected
+//!        |                                   |    ^--CLOSE, UNSELECT, failed SELECT--|
+//!        +--------------- LOGOUT, three wrong passwords, silence -----------> Closed
+//! ```
+//!
+//! Frames, outcomes and wake-ups go in by `handle_*`, effects come out of [`Session::poll`].
+//! One command runs at a time: the shell brings the next frame when there is nothing to poll.
+//! Every command in a selected mailbox ends with [`Op::Refresh`], so that what others did is told
+//! before the tagged response and nowhere in between.
+//!
+//! Invariant: each command gets exactly one tagged response, its untagged ones before it.
+//! Rejected: async functions per command; a session that can be stepped can be tested by lines.
+
+mod login;
+mod outcomes;
+mod selected;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::command::{Access, Command, MailboxArgument, Secret, Tag};
+use super::decoder::{Admits, Frame, Refusal, Syntax};
+use super::ops::{Op, OpError, Subscription};
+use super::response::{Code, Reply, Response};
+use super::view::Release;
+use letterlock_core::id::MailboxName;
+use selected::{Fetching, Selected};
+
+/// Wrong passwords on one connection before it is closed.
+pub const MAX_LOGIN_FAILURES: u32 = 3;
+/// Commands in a row that are not understood before the connection is closed.
+pub const MAX_BAD_COMMANDS: u32 = 50;
+/// Silence after which a session ends (RFC 3501 5.4 asks for 30 minutes at least).
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(31);
+/// The same before login.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_mins(3);
+
+/// What is announced before login; programs that never ask again see the rest here too.
+const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN ID ENABLE IDLE NAMESPACE \
+    UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
+/// What is announced after login.
+const CAPABILITIES_OF_USERS: &str = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE \
+    UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
+
+/// What the shell has to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Write this.
+    Send(Response),
+    /// Do this and bring the outcome to [`Session::handle_outcome`].
+    Run(Op),
+    /// Check this and bring the answer to [`Session::handle_login`].
+    Authenticate {
+        /// As the client sent it.
+        user: Secret,
+        /// As the client sent it.
+        password: Secret,
+    },
+    /// Write what is left and close the connection.
+    Close,
+}
+
+/// The states of RFC 3501 3.
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    NotAuthenticated,
+    Authenticated,
+    Selected(Box<Selected>),
+    Closed,
+}
+
+/// The command that has no tagged response yet, and what it waits for.
+#[derive(Debug, Default)]
+enum Running {
+    #[default]
+    Nothing,
+    /// AUTHENTICATE waits for a line.
+    Sasl(Tag),
+    /// The bridge checks a password.
+    Login(Tag),
+    /// IDLE waits for `DONE` or for news.
+    Idle(Tag),
+    Select(Tag, Access),
+    List(Tag),
+    Lsub(Tag),
+    Status(Tag),
+    Append(Tag),
+    Fetch(Tag, Fetching),
+    Search(Tag, super::command::Numbering),
+    Store(Tag, super::command::Numbering),
+    Copy(Tag),
+    Move(Tag),
+    /// Whatever has only success to tell.
+    Simple(Tag, &'static str),
+    /// CLOSE: expunges without a word.
+    Close(Tag),
+    /// The last refresh before the tagged response.
+    Finish(Tag, Reply, Release),
+}
+
+/// A session.
+#[derive(Debug, Default)]
+pub struct Session {
+    state: State,
+    running: Running,
+    actions: VecDeque<Action>,
+    login_failures: u32,
+    bad_commands: u32,
+}
+
+impl Session {
+    /// A session that greets (RFC 3501 7.1.1).
+    pub fn new() -> Self {
+        let mut session = Self::default();
+        let greeting = Reply::ok("Letterlock is ready").with(Code::Capability(CAPABILITIES));
+        session.send(Response::Untagged(greeting));
+        session
+    }
+
+    /// The next effect.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// What may come in next.
+    pub fn admits(&self) -> Admits {
+        match (&self.running, &self.state) {
+            (Running::Sasl(_) | Running::Idle(_), _) => Admits::Line,
+            (_, State::NotAuthenticated) => Admits::Strangers,
+            _ => Admits::Commands,
+        }
+    }
+
+    /// How long the client may be silent.
+    pub fn timeout(&self) -> Duration {
+        match self.state {
+            State::NotAuthenticated => LOGIN_TIMEOUT,
+            State::Authenticated | State::Selected(_) | State::Closed => IDLE_TIMEOUT,
+        }
+    }
+
+    /// The client was silent for [`Session::timeout`].
+    pub fn handle_timeout(&mut self) {
+        self.close("No command for too long");
+    }
+
+    /// The bridge is going down.
+    pub fn handle_shutdown(&mut self) {
+        self.close("Letterlock is shutting down");
+    }
+
+    /// Something changed in the account. Only IDLE is told at once; a command in progress learns
+    /// of it at its end.
+    pub fn handle_update(&mut self) {
+        if matches!(self.running, Running::Idle(_)) {
+            self.refresh();
+        }
+    }
+
+    /// What the decoder found.
+    pub fn handle_frame(&mut self, frame: Frame) {
+        match frame {
+            Frame::Command(tag, command) => self.handle_command(tag, command),
+            Frame::Continue => self.send(Response::Continue("Ready for the literal")),
+            Frame::Line(line) => self.handle_line(&line),
+            Frame::Refused(refusal) => self.handle_refusal(refusal),
+        }
+    }
+
+    fn handle_command(&mut self, tag: Tag, command: Command) {
+        let wrong = match (Level::of(&command), &self.state) {
+            (_, State::Closed) => return,
+            (Level::Stranger, State::Authenticated | State::Selected(_)) => "Already logged in",
+            (Level::User | Level::Reader, State::NotAuthenticated) => "Log in first",
+            (Level::Reader, State::Authenticated) => "Select a mailbox first",
+            (Level::Any, _)
+            | (Level::Stranger, State::NotAuthenticated)
+            | (Level::User, State::Authenticated | State::Selected(_))
+            | (Level::Reader, State::Selected(_)) => {
+                self.bad_commands = 0;
+                return self.start(tag, command);
+            }
+        };
+        self.bad(Some(tag), Reply::bad(wrong));
+    }
+
+    fn start(&mut self, tag: Tag, command: Command) {
+        match command {
+            Command::Capability => {
+                self.send(Response::Capability(self.capabilities()));
+                self.finish(tag, Reply::ok("CAPABILITY done"), Release::All);
+            }
+            Command::Noop => self.finish(tag, Reply::ok("NOOP done"), Release::All),
+            Command::Check => self.finish(tag, Reply::ok("CHECK done"), Release::All),
+            Command::Logout => {
+                self.send(Response::Untagged(Reply::bye("Until next time")));
+                self.tagged(tag, Reply::ok("LOGOUT done"));
+                self.state = State::Closed;
+                self.actions.push_back(Action::Close);
+            }
+            Command::Id => {
+                self.send(Response::Id);
+                self.finish(tag, Reply::ok("ID done"), Release::All);
+            }
+            Command::Enable(_) => {
+                // Nothing that is announced needs enabling (RFC 5161 3.1).
+                self.send(Response::Enabled(Vec::new()));
+                self.finish(tag, Reply::ok("ENABLE done"), Release::All);
+            }
+            Command::Namespace => {
+                self.send(Response::Namespace);
+                self.finish(tag, Reply::ok("NAMESPACE done"), Release::All);
+            }
+            Command::Login { user, password } => self.authenticate(tag, user, password),
+            Command::Authenticate { mechanism, initial } => {
+                self.begin_sasl(tag, &mechanism, initial);
+            }
+            Command::Idle => {
+                self.send(Response::Continue("idling"));
+                self.running = Running::Idle(tag);
+                self.refresh();
+            }
+            command => self.start_on_mailboxes(tag, command),
+        }
+    }
+
+    /// Commands about mailboxes as wholes.
+    fn start_on_mailboxes(&mut self, tag: Tag, command: Command) {
+        match command {
+            Command::Select { mailbox, access } => {
+                // Whatever comes of it, the old mailbox is not selected (RFC 3501 6.3.1).
+                self.state = State::Authenticated;
+                if let Some(name) = self.existing(&tag, mailbox) {
+                    self.run(Op::Select(name, access), Running::Select(tag, access));
+                }
+            }
+            Command::Create(mailbox) => {
+                if let Some(name) = self.possible(&tag, mailbox) {
+                    self.run(Op::Create(name), Running::Simple(tag, "CREATE done"));
+                }
+            }
+            Command::Delete(mailbox) => {
+                if let Some(name) = self.existing(&tag, mailbox) {
+                    self.run(Op::Delete(name), Running::Simple(tag, "DELETE done"));
+                }
+            }
+            Command::Rename { from, to } => {
+                let Some(from) = self.existing(&tag, from) else {
+                    return;
+                };
+                let Some(to) = self.possible(&tag, to) else {
+                    return;
+                };
+                self.run(Op::Rename(from, to), Running::Simple(tag, "RENAME done"));
+            }
+            Command::Subscribe(mailbox) => {
+                if let Some(name) = self.existing(&tag, mailbox) {
+                    let op = Op::Subscribe(name, Subscription::On);
+                    self.run(op, Running::Simple(tag, "SUBSCRIBE done"));
+                }
+            }
+            Command::Unsubscribe(mailbox) => {
+                if let Some(name) = self.existing(&tag, mailbox) {
+                    let op = Op::Subscribe(name, Subscription::Off);
+                    self.run(op, Running::Simple(tag, "UNSUBSCRIBE done"));
+                }
+            }
+            Command::List(command) => self.run(Op::List(command), Running::List(tag)),
+            Command::Lsub { reference, pattern } => {
+                self.run(Op::Lsub { reference, pattern }, Running::Lsub(tag));
+            }
+            Command::Status { mailbox, items } => {
+                if let Some(name) = self.existing(&tag, mailbox) {
+                    self.run(Op::Status(name, items), Running::Status(tag));
+                }
+            }
+            Command::Append(command) => {
+                if let Some(name) = self.possible(&tag, command.mailbox.clone()) {
+                    self.run(Op::Append(name, Box::new(command)), Running::Append(tag));
+                }
+            }
+            command => self.start_on_messages(tag, command),
+        }
+    }
+
+    /// A line in AUTHENTICATE or IDLE.
+    fn handle_line(&mut self, line: &Secret) {
+        match std::mem::take(&mut self.running) {
+            Running::Sasl(tag) => self.handle_sasl(tag, line),
+            Running::Idle(tag) if line.as_bytes().eq_ignore_ascii_case(b"DONE") => {
+                self.finish(tag, Reply::ok("IDLE done"), Release::All);
+            }
+            Running::Idle(tag) => self.bad(Some(tag), Reply::bad("DONE ends IDLE")),
+            running => self.running = running,
+        }
+    }
+
+    fn handle_refusal(&mut self, refusal: Refusal) {
+        let tag = match std::mem::take(&mut self.running) {
+            Running::Sasl(tag) | Running::Idle(tag) => Some(tag),
+            _ => refusal.tag,
+        };
+        let reply = match refusal.cause {
+            Syntax::Bad(reason) => Reply::bad(reason),
+            Syntax::TooBig => super::encoder::status_for(&OpError::TooBig),
+            Syntax::BadCharset => Reply::no("The charset is not known").with(Code::BadCharset),
+        };
+        self.bad(tag, reply);
+    }
+
+    fn capabilities(&self) -> &'static str {
+        match self.state {
+            State::NotAuthenticated => CAPABILITIES,
+            State::Authenticated | State::Selected(_) | State::Closed => CAPABILITIES_OF_USERS,
+        }
+    }
+
+    /// The name of a mailbox that should exist, or `None` after a refusal.
+    fn existing(&mut self, tag: &Tag, mailbox: MailboxArgument) -> Option<MailboxName> {
+        match mailbox {
+            MailboxArgument::Name(name) => Some(name),
+            MailboxArgument::Impossible => {
+                let reply = super::encoder::status_for(&OpError::NoSuchMailbox);
+                self.finish(tag.clone(), reply, Release::HoldExpunges);
+                None
+            }
+        }
+    }
+
+    /// The name of a mailbox that could exist, or `None` after a refusal.
+    fn possible(&mut self, tag: &Tag, mailbox: MailboxArgument) -> Option<MailboxName> {
+        match mailbox {
+            MailboxArgument::Name(name) => Some(name),
+            MailboxArgument::Impossible => {
+                let error = OpError::Cannot("No mailbox can have this name");
+                let reply = super::encoder::status_for(&error);
+                self.finish(tag.clone(), reply, Release::HoldExpunges);
+                None
+            }
+        }
+    }
+
+    fn send(&mut self, response: Response) {
+        self.actions.push_back(Action::Send(response));
+    }
+
+    fn tagged(&mut self, tag: Tag, reply: Reply) {
+        self.send(Response::Tagged(tag, reply));
+    }
+
+    fn run(&mut self, op: Op, running: Running) {
+        self.running = running;
+        self.actions.push_back(Action::Run(op));
+    }
+
+    /// A command that is refused for its form; too many in a row end the connection.
+    fn bad(&mut self, tag: Option<Tag>, reply: Reply) {
+        match tag {
+            Some(tag) => self.tagged(tag, reply),
+            None => self.send(Response::Untagged(reply)),
+        }
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        if self.bad_commands >= MAX_BAD_COMMANDS {
+            self.close("Too many commands that are none");
+        }
+    }
+
+    fn close(&mut self, reason: &'static str) {
+        if !matches!(self.state, State::Closed) {
+            self.state = State::Closed;
+            self.running = Running::Nothing;
+            self.send(Response::Untagged(Reply::bye(reason)));
+            self.actions.push_back(Action::Close);
+        }
+    }
+}
+
+/// In which states a command is legal (RFC 3501 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Any,
+    Stranger,
+    User,
+    Reader,
+}
+
+impl Level {
+    fn of(command: &Command) -> Self {
+        match command {
+            Command::Capability | Command::Noop | Command::Logout | Command::Id => Self::Any,
+            Command::Login { .. } | Command::Authenticate { .. } => Self::Stranger,
+            Command::Enable(_)
+            | Command::Select { .. }
+            | Command::Create(_)
+            | Command::Delete(_)
+            | Command::Rename { .. }
+            | Command::Subscribe(_)
+            | Command::Unsubscribe(_)
+            | Command::List(_)
+            | Command::Lsub { .. }
+            | Command::Namespace
+            | Command::Status { .. }
+            | Command::Append(_)
+            | Command::Idle => Self::User,
+            Command::Check
+            | Command::Close
+            | Command::Unselect
+            | Command::Expunge(_)
+            | Command::Search(_)
+            | Command::Fetch { .. }
+            | Command::Store(_)
+            | Command::Copy { .. }
+            | Command::Move { .. } => Self::Reader,
+        }
+    }
+}
