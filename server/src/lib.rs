@@ -12,3 +12,4 @@ pub mod smtp;
 pub mod provider;
 pub mod imap;
 pub mod bridge;
+pub mod demo;

@@ -1,1 +1,119 @@
-fn main() {}
+//! `letterlock`: arguments, logging, signals. What runs is in the library.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use letterlock_server::config::Config;
+use letterlock_server::demo::{self, DataPlace, Demo};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// End-to-end encrypted mail for the mail program you already have.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run provider, bridge, web UI and two accounts with sample mail in one process.
+    Demo(DemoArguments),
+}
+
+#[derive(Args)]
+struct DemoArguments {
+    /// Keep everything in this folder [default: $XDG_DATA_HOME/letterlock/demo].
+    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
+    data_dir: Option<PathBuf>,
+    /// Keep everything in a temporary folder that is removed at the end.
+    #[arg(long)]
+    ephemeral: bool,
+    /// Write addresses and accounts to this file (JSON) when everything answers.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Read listen addresses and limits from this file (TOML); flags win over it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Web UI and provider [default: 127.0.0.1:8080]; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR")]
+    web: Option<SocketAddr>,
+    /// IMAP [default: 127.0.0.1:1984].
+    #[arg(long, value_name = "ADDR")]
+    imap: Option<SocketAddr>,
+    /// Submission, SMTP [default: 127.0.0.1:2013].
+    #[arg(long, value_name = "ADDR")]
+    smtp: Option<SocketAddr>,
+    /// Mail intake, LMTP [default: 127.0.0.1:2424].
+    #[arg(long, value_name = "ADDR")]
+    lmtp: Option<SocketAddr>,
+}
+
+fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let Command::Demo(arguments) = command;
+    let filter = EnvFilter::try_from_env("LETTERLOCK_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nobody left to tell if this fails.
+            let _told = writeln!(io::stderr(), "letterlock: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
+    // From the first moment: a signal during the start ends it cleanly, too.
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be watched")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be watched")?;
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(stop);
+    let options = options(arguments)?;
+    let demo = tokio::select! {
+        () = &mut stop => return Ok(()),
+        demo = Box::pin(Demo::start(&options)) => demo?,
+    };
+    demo.announce(&mut io::stdout())?;
+    stop.await;
+    demo.stop().await;
+    Ok(())
+}
+
+fn options(arguments: DemoArguments) -> anyhow::Result<demo::Options> {
+    let mut config = match &arguments.config {
+        Some(path) => Config::load(path)?,
+        None => Config::default(),
+    };
+    let listen = &mut config.listen;
+    listen.web = arguments.web.unwrap_or(listen.web);
+    listen.imap = arguments.imap.unwrap_or(listen.imap);
+    listen.smtp = arguments.smtp.unwrap_or(listen.smtp);
+    listen.lmtp = arguments.lmtp.unwrap_or(listen.lmtp);
+    listen.validate()?;
+    let data_dir = match (arguments.ephemeral, arguments.data_dir) {
+        (true, _) => DataPlace::Ephemeral,
+        (false, Some(path)) => DataPlace::Directory(path),
+        (false, None) => DataPlace::Directory(demo::default_data_dir()?),
+    };
+    Ok(demo::Options {
+        data_dir,
+        ready_file: arguments.ready_file,
+        config,
+    })
+}

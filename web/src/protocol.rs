@@ -221,6 +221,11 @@ pub enum Response {
     Done,
     /// How mail would leave.
     Recipients(Vec<Recipient>),
+    /// The message was taken for sending.
+    Sent {
+        /// It waits in the outbox until the provider can be reached.
+        waits: bool,
+    },
     /// An attachment at an address of this page.
     Download {
         /// A `blob:` URL.

@@ -164,10 +164,11 @@ mod tests {
         let deny = "[bans]\ndeny = [\n    { crate = \"a\", reason = \"x\" },\n    \
                     { crate = \"b\", deny-multiple-versions = true },\n]\n";
         let check = |names: &[&str], expected: &[&str]| {
-            let lock: String = names
+            let lines: Vec<String> = names
                 .iter()
-                .map(|name| format!("name = \"{name}\"\n"))
+                .map(|name| format!("name = \"{name}\""))
                 .collect();
+            let lock = lines.join("\n");
             assert_eq!(banned(&lock, deny), expected, "{names:?}");
         };
         check(&["b", "c", "c"], &[]);

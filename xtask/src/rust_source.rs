@@ -19,8 +19,10 @@ pub(crate) struct RustSource {
 impl RustSource {
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let code = without_comments(text);
-        let of_tests =
-            path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
+        let of_tests = path.starts_with("tests/")
+            || path.contains("/tests/")
+            || path.ends_with("/tests.rs")
+            || path.ends_with("_tests.rs");
         let shipped = if of_tests {
             String::new()
         } else {
@@ -273,6 +275,7 @@ mod tests {
         check("#[cfg(test)]\n#[expect(x)]\nfn b() {} d", &["d"]);
         check("#[cfg(test)] mod tests;", &[]);
         assert_eq!(RustSource::new("core/src/a/tests.rs", "a").shipped, "");
+        assert_eq!(RustSource::new("core/src/a/gpg_tests.rs", "a").shipped, "");
         assert_eq!(RustSource::new("core/tests/a.rs", "a").shipped, "");
     }
 

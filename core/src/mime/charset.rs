@@ -24,11 +24,12 @@ pub fn decode_charset(name: &str, octets: &[u8]) -> (String, Option<Defect>) {
     if ascii {
         return decode_unnamed(octets);
     }
-    if !matches!(name, "utf-7" | "utf-16" | "utf-16le" | "utf-16be") {
-        if let Some(encoding) = Encoding::for_label_no_replacement(name.as_bytes()) {
-            let (text, bad) = encoding.decode_with_bom_removal(octets);
-            return (text.into_owned(), bad.then_some(Defect::BadCharset));
-        }
+    let only_mail = matches!(name, "utf-7" | "utf-16" | "utf-16le" | "utf-16be");
+    if let Some(encoding) = Encoding::for_label_no_replacement(name.as_bytes())
+        && !only_mail
+    {
+        let (text, bad) = encoding.decode_with_bom_removal(octets);
+        return (text.into_owned(), bad.then_some(Defect::BadCharset));
     }
     match mail_parser::decoders::charsets::map::charset_decoder(name.as_bytes()) {
         Some(decoder) => (decoder(octets), None),
@@ -40,13 +41,16 @@ fn decode_unnamed(octets: &[u8]) -> (String, Option<Defect>) {
     if octets.is_ascii() {
         return (octets.iter().copied().map(char::from).collect(), None);
     }
-    match core::str::from_utf8(octets) {
-        Ok(text) => (text.to_owned(), Some(Defect::BadCharset)),
-        Err(_) => {
-            let (text, _) = WINDOWS_1252.decode_without_bom_handling(octets);
-            (text.into_owned(), Some(Defect::BadCharset))
-        }
-    }
+    let text = core::str::from_utf8(octets).map_or_else(
+        |_| {
+            WINDOWS_1252
+                .decode_without_bom_handling(octets)
+                .0
+                .into_owned()
+        },
+        str::to_owned,
+    );
+    (text, Some(Defect::BadCharset))
 }
 
 #[cfg(test)]

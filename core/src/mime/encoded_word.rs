@@ -19,7 +19,7 @@ pub fn decode_header(value: &[u8]) -> String {
     let last_end = rest.windows(2).rposition(|pair| pair == b"?=").unwrap_or(0);
     let total = rest.len();
     while !rest.is_empty() {
-        let start = find(rest, b"=?").unwrap_or(rest.len());
+        let start = find(rest, *b"=?").unwrap_or(rest.len());
         let (before, at_word) = rest.split_at_checked(start).unwrap_or((rest, &[]));
         let may_end = total.saturating_sub(at_word.len()) < last_end;
         let word = if may_end { encoded_word(at_word) } else { None };
@@ -57,7 +57,7 @@ fn flush(pending: &mut Option<(String, Vec<u8>)>, out: &mut String) {
     }
 }
 
-fn find(text: &[u8], wanted: &[u8; 2]) -> Option<usize> {
+fn find(text: &[u8], wanted: [u8; 2]) -> Option<usize> {
     text.windows(2).position(|pair| pair == wanted)
 }
 
@@ -76,7 +76,7 @@ fn encoded_word(text: &[u8]) -> Option<EncodedWord<'_>> {
     if !base64 && !encoding.eq_ignore_ascii_case(b"q") {
         return None;
     }
-    let end = find(inner, b"?=")?;
+    let end = find(inner, *b"?=")?;
     let (encoded, rest) = inner.split_at_checked(end)?;
     let octets = if base64 {
         decode_base64(encoded).0

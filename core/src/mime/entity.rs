@@ -203,14 +203,13 @@ fn set_type(
         ("multipart", _) => {
             let boundary = part.parameters.iter().find(|(name, _)| name == "boundary");
             let boundary = boundary.map(|(_, value)| value.trim_end().as_bytes().to_vec());
-            match boundary.filter(|b| !b.is_empty() && b.len() <= MAX_BOUNDARY_OCTETS) {
-                Some(boundary) => Kind::Multipart(boundary),
-                None => {
-                    context.defects.add(Defect::MissingBoundary);
-                    close_as(part, "text", "plain");
-                    Kind::Leaf
-                }
+            let usable = boundary.filter(|b| !b.is_empty() && b.len() <= MAX_BOUNDARY_OCTETS);
+            if let Some(boundary) = usable {
+                return Kind::Multipart(boundary);
             }
+            context.defects.add(Defect::MissingBoundary);
+            close_as(part, "text", "plain");
+            Kind::Leaf
         }
         ("message", "rfc822" | "global") => Kind::Message,
         _ => Kind::Leaf,

@@ -195,8 +195,8 @@ pub fn select_fields(header: &[u8], selection: FieldSelection, names: &[&str]) -
     let mut end = 0;
     for field in fields(header) {
         end = field.range.end;
-        let named = names.iter().any(|name| field.is(name));
-        if named == (selection == FieldSelection::Fields) {
+        let wanted = names.iter().any(|name| field.is(name));
+        if wanted == (selection == FieldSelection::Fields) {
             out.extend_from_slice(field.raw);
         }
     }

@@ -109,11 +109,11 @@ fn push_text(text: &str, out: &mut String) {
         let after = rest.get(c.len_utf8()..).unwrap_or_default();
         rest = after;
         let mut c = c;
-        if c == '&' {
-            if let Some((decoded, after)) = reference(after) {
-                c = decoded;
-                rest = after;
-            }
+        if c == '&'
+            && let Some((decoded, after)) = reference(after)
+        {
+            c = decoded;
+            rest = after;
         }
         if c.is_whitespace() {
             push_space(out);

@@ -27,6 +27,8 @@ mod encoded_word;
 pub mod text;
 mod html;
 mod status_fields;
+mod encode;
+pub mod build;
 
 pub use address::{EnvelopeAddress, Mailbox};
 pub use body_structure::{Content, Part, Span, Structure};

@@ -50,7 +50,8 @@ pub fn parse_parameterised(value: &[u8]) -> Parameterised {
             // A semicolon is missing: `text/plain charset=utf-8`.
             Some(_) if !head.is_empty() && scan.at_parameter() => break,
             Some(_) => {
-                head.extend_from_slice(scan.take_while(|o| !is_space(o) && !b";(".contains(&o)))
+                let token = scan.take_while(|o| !is_space(o) && !b";(".contains(&o));
+                head.extend_from_slice(token);
             }
         }
     }

@@ -139,10 +139,10 @@ fn walk(parts: &[Part], path: &mut Vec<u32>, mut within: Within<'_>, body: &mut 
 fn place(part: &Part, path: &[u32], first: bool, within: &mut Within<'_>, body: &mut Body) {
     let html = part.is("text", "html");
     let is_text = html || part.is("text", "plain");
-    let in_text = first || within.multipart != "related" && part.file_name().is_none();
+    let in_flow = first || within.multipart != "related" && part.file_name().is_none();
     let leaf = part
         .leaf()
-        .filter(|_| is_text && in_text && !part.is_attachment());
+        .filter(|_| is_text && in_flow && !part.is_attachment());
     let Some(leaf) = leaf else {
         body.attachments
             .push(attachment(part, path, within.multipart));
@@ -155,9 +155,9 @@ fn place(part: &Part, path: &[u32], first: bool, within: &mut Within<'_>, body: 
     };
     if within.multipart == "alternative" {
         if html {
-            body.html.push(shown)
+            body.html.push(shown);
         } else {
-            body.text.push(shown)
+            body.text.push(shown);
         }
         return;
     }
@@ -290,3 +290,6 @@ fn one_line<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     }
     out.trim_end().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

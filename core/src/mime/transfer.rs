@@ -129,20 +129,15 @@ fn decode_quoted_line(mut line: &[u8], out: &mut Vec<u8>) -> bool {
             out.push(octet);
             continue;
         }
-        match after {
-            [high, low, tail @ ..] => {
-                if let Some(decoded) = hex_pair(*high, *low) {
-                    out.push(decoded);
-                    line = tail;
-                } else {
-                    out.push(b'=');
-                    bad = true;
-                }
-            }
-            _ => {
-                out.push(b'=');
-                bad = true;
-            }
+        let decoded = after
+            .first_chunk()
+            .and_then(|[high, low]| hex_pair(*high, *low));
+        if let Some(decoded) = decoded {
+            out.push(decoded);
+            line = after.get(2..).unwrap_or_default();
+        } else {
+            out.push(b'=');
+            bad = true;
         }
     }
     bad

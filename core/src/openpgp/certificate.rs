@@ -35,9 +35,8 @@ impl Certificate {
             armor::binary(octets, Kind::Certificate, MAX_CERTIFICATE_OCTETS).map_err(defect)?;
         let mut found =
             SignedPublicKey::from_bytes_many(&*binary).map_err(|_| CertificateDefect::Form)?;
-        let packets = match found.next() {
-            Some(Ok(packets)) => packets,
-            _ => return Err(CertificateDefect::Form),
+        let Some(Ok(packets)) = found.next() else {
+            return Err(CertificateDefect::Form);
         };
         if found.next().is_some() {
             return Err(CertificateDefect::Form);

@@ -66,11 +66,12 @@ impl DecryptError {
         match self {
             Self::NoKey => Undecryptable::NoKey,
             Self::PasswordOnly => Undecryptable::Password,
-            Self::TooLarge(_) => Undecryptable::TooLarge,
+            Self::TooLarge(_) | Self::Refused(Refused::TooManySessionKeys) => {
+                Undecryptable::TooLarge
+            }
             Self::Damaged | Self::Refused(Refused::Form | Refused::NotEncrypted) => {
                 Undecryptable::Damaged
             }
-            Self::Refused(Refused::TooManySessionKeys) => Undecryptable::TooLarge,
             Self::Refused(Refused::ChunkTooLarge { .. }) => Undecryptable::ChunkTooLarge,
             Self::Refused(Refused::NoIntegrity | Refused::Version) => Undecryptable::Unsupported,
         }
@@ -111,7 +112,7 @@ pub fn message(
         });
     }
     // Panics in parsers keep turning up; natively one must not end the process.
-    let opened = catch_unwind(AssertUnwindSafe(|| open(&binary, &container, keys, limits)));
+    let opened = catch_unwind(AssertUnwindSafe(|| open(&binary, container, keys, limits)));
     opened.unwrap_or(Err(DecryptError::Damaged))
 }
 
@@ -162,7 +163,7 @@ pub fn armored(
 
 fn open(
     binary: &[u8],
-    container: &container::Container,
+    container: container::Container,
     keys: &[SecretCertificate],
     limits: &Limits,
 ) -> Result<Decrypted, DecryptError> {

@@ -115,7 +115,7 @@ fn hex_octets(text: &str) -> Result<Vec<u8>, InvalidId> {
         })
         .collect::<Option<_>>()
         .ok_or(InvalidId::Character)?;
-    if digits.len() % 2 != 0 || digits.len() > 64 {
+    if !digits.len().is_multiple_of(2) || digits.len() > 64 {
         return Err(InvalidId::Form);
     }
     Ok(digits

@@ -48,6 +48,11 @@ impl AppPassword {
         Self(text)
     }
 
+    /// One that was generated before and kept by its user.
+    pub fn from_text(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
     /// The text to show.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -6,4 +6,15 @@
 pub mod lock;
 pub mod sqlite_store;
 pub mod app_password;
+pub mod unlock;
 pub mod provider_client;
+pub mod accounts;
+pub mod enrolment;
+pub mod backoff;
+pub mod directory;
+pub mod sync_loop;
+pub mod outgoing;
+pub mod delivery_report;
+pub mod submission;
+pub mod imap;
+pub mod web_ui;

@@ -53,12 +53,13 @@ pub(super) fn answered(
             Vec::new()
         }
         Response::Download { url, name } => vec![Effect::Save { url, name }],
+        Response::Sent { waits } => {
+            mail.compose = None;
+            let said = if waits { "Sealed; it leaves when the network is back." } else { "Sent." };
+            toast = Some(said.to_owned());
+            refresh(mail)
+        }
         Response::Done => match asked {
-            Asked::Send => {
-                mail.compose = None;
-                toast = Some("Sent.".to_owned());
-                refresh(mail)
-            }
             Asked::Mark | Asked::Move => vec![Effect::Ask(Request::Mailboxes)],
             _ => Vec::new(),
         },

@@ -188,7 +188,7 @@ fn an_answer_is_written_and_sent() {
     update(&mut model, Event::Answered { asked: Asked::Send, result });
     let compose = mail(&model).compose.as_ref().unwrap();
     assert_eq!((compose.sending, compose.error.is_some()), (false, true));
-    answer(&mut model, Asked::Send, Response::Done);
+    answer(&mut model, Asked::Send, Response::Sent { waits: false });
     assert!(mail(&model).compose.is_none());
 }
 

@@ -48,6 +48,19 @@ impl IndexedDbStore {
         Ok(Self { database, name: name.to_owned() })
     }
 
+    /// Deletes every row of every table, durably.
+    pub async fn clear(&self) -> Result<(), StoreError> {
+        self.clear_all().await.map_err(|error| self.failed(&error))
+    }
+
+    async fn clear_all(&self) -> Result<(), Error> {
+        let transaction = self.begin(&Table::ALL, TransactionMode::Readwrite)?;
+        for table in Table::ALL {
+            transaction.object_store(table.name())?.clear()?.await?;
+        }
+        transaction.commit().await
+    }
+
     fn failed(&self, error: &Error) -> StoreError {
         let detail = error.to_string();
         let place = format!("the browser's database {}", self.name);

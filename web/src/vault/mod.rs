@@ -5,13 +5,34 @@
 //! | [`present`] | messages as the page shows them |
 //! | [`letter`] | the message that the user wrote |
 //! | [`decrypt`] | the page that needs no account |
+//! | [`mail`] | what the page asks of an open account |
+//! | [`device`] | what this device knows of its accounts before one is open |
 //! | `indexeddb_store` | the core's store over IndexedDB |
+//! | `http`, `provider` | the provider's calls by fetch |
+//! | `session` | unlocking an account |
+//! | `exchange` | the loops that pull, take in, push and send |
+//! | `serve` | questions of the page in, answers and news out |
 //!
-//! Invariant: keys and plaintext leave here only as the values of [`crate::protocol`].
+//! Invariant: keys and plaintext leave here only as the values of [`crate::protocol`]. The page
+//! that needs no account causes no request: only `session` and `exchange` make any.
 
 pub mod decrypt;
+pub mod device;
 pub mod letter;
+pub mod mail;
 pub mod present;
 
 #[cfg(target_arch = "wasm32")]
+pub mod exchange;
+#[cfg(target_arch = "wasm32")]
+pub mod http;
+#[cfg(target_arch = "wasm32")]
 pub mod indexeddb_store;
+#[cfg(target_arch = "wasm32")]
+pub mod provider;
+#[cfg(target_arch = "wasm32")]
+pub mod serve;
+#[cfg(target_arch = "wasm32")]
+pub mod session;
+#[cfg(target_arch = "wasm32")]
+pub mod signal;

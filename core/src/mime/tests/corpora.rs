@@ -64,9 +64,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                to_do.push(path)
+                to_do.push(path);
             } else {
-                found.push(path)
+                found.push(path);
             }
         }
     }

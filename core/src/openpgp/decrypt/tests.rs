@@ -182,11 +182,38 @@ fn a_password_is_never_tried() {
 
 #[test]
 fn encryption_inside_encryption_is_not_opened() {
-    // A literal packet is what rPGP wraps; so the inner message is put there raw.
     let bob = [secret("bob")];
     let inner = encrypt::to_recipient(bob[0].certificate(), b"hello", NOW, &mut rng(1)).unwrap();
-    let outer = encrypt::to_recipient(bob[0].certificate(), &inner, NOW, &mut rng(2)).unwrap();
-    assert_eq!(&*opened(&outer, &bob).unwrap().plaintext, inner.as_slice());
+    let session_key = pgp::composed::RawSessionKey::from(vec![7_u8; 32]);
+    let cipher = SymmetricKeyAlgorithm::AES256;
+    let key = bob[0]
+        .certificate()
+        .verified()
+        .encryption_key(policy::seconds(NOW))
+        .unwrap();
+    let recipient =
+        PublicKeyEncryptedSessionKey::from_session_key_v3(rng(2), &session_key, cipher, key)
+            .unwrap();
+    let wrapped = |plaintext: &[u8]| {
+        let data = pgp::packet::SymEncryptedProtectedData::encrypt_seipdv1(
+            rng(3),
+            cipher,
+            session_key.as_ref(),
+            plaintext,
+        )
+        .unwrap();
+        let mut outer = Vec::new();
+        pgp::packet::PacketTrait::to_writer_with_header(&recipient, &mut outer).unwrap();
+        pgp::packet::PacketTrait::to_writer_with_header(&data, &mut outer).unwrap();
+        outer
+    };
+    assert!(matches!(
+        opened(&wrapped(&inner), &bob),
+        Err(DecryptError::Damaged)
+    ));
+    // The same way with a literal packet opens.
+    let literal = b"\xcb\x08b\0\0\0\0\0hi";
+    assert_eq!(&*opened(&wrapped(literal), &bob).unwrap().plaintext, b"hi");
 }
 
 #[test]

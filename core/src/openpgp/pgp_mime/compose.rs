@@ -19,7 +19,7 @@ use crate::openpgp::sign::{self, SignError};
 use crate::openpgp::{Certificate, SecretCertificate};
 
 /// Largest `Autocrypt` field, in octets (Autocrypt Level 1, section 2.1).
-pub const MAX_AUTOCRYPT_OCTETS: usize = 10 * 1024;
+const MAX_AUTOCRYPT_OCTETS: usize = 10 * 1024;
 
 /// Who sends, and when.
 #[derive(Debug, Clone, Copy)]

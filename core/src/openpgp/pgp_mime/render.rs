@@ -79,7 +79,7 @@ impl Shown<'_> {
         }
         let inner = protected_fields(&protected);
         let mut out = self.protection.header_fields().into_bytes();
-        self.outer_fields(outer, &inner, &mut out);
+        outer_fields(outer, &inner, &mut out);
         for (_, raw) in inner {
             out.extend_from_slice(&raw);
         }
@@ -97,7 +97,7 @@ impl Shown<'_> {
 
     fn text(&self, outer: &[u8], text: &[u8], charset: &str) -> Vec<u8> {
         let mut out = self.protection.header_fields().into_bytes();
-        self.outer_fields(outer, &[], &mut out);
+        outer_fields(outer, &[], &mut out);
         out.extend_from_slice(
             format!(
                 "MIME-Version: 1.0\r\nContent-Type: text/plain; charset={charset}\r\n\
@@ -108,16 +108,16 @@ impl Shown<'_> {
         out.extend_from_slice(text);
         out
     }
+}
 
-    /// What of the outer header stays: not what described the envelope, not what is replaced.
-    fn outer_fields(&self, outer: &[u8], inner: &[(Vec<u8>, Vec<u8>)], out: &mut Vec<u8>) {
-        for field in header::fields(outer) {
-            let replaced = inner
-                .iter()
-                .any(|(name, _)| field.name.eq_ignore_ascii_case(name));
-            if !is_status(&field) && !is_structural(&field) && !replaced {
-                out.extend_from_slice(field.raw);
-            }
+/// What of the outer header stays: not what described the envelope, not what is replaced.
+fn outer_fields(outer: &[u8], inner: &[(Vec<u8>, Vec<u8>)], out: &mut Vec<u8>) {
+    for field in header::fields(outer) {
+        let replaced = inner
+            .iter()
+            .any(|(name, _)| field.name.eq_ignore_ascii_case(name));
+        if !is_status(&field) && !is_structural(&field) && !replaced {
+            out.extend_from_slice(field.raw);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A look at a message's packets before it is opened (checks 26, 28 and 30).
 //!
 //! Reads packet headers (RFC 9580 4.2) up to the encrypted container and refuses what must not
-//! reach rPGP: too many session keys, data without integrity protection, packet type 20 of GnuPG,
+//! reach rPGP: too many session keys, data without integrity protection, packet type 20 of `GnuPG`,
 //! OCB chunks that this target cannot open. Nothing is decrypted or allocated.
 
 use super::limits::{MAX_PASSWORD_PACKETS, MAX_RECIPIENT_PACKETS};
@@ -19,7 +19,7 @@ pub enum Refused {
     /// More recipients or passwords than the limits allow.
     #[error("more than {MAX_RECIPIENT_PACKETS} recipients or {MAX_PASSWORD_PACKETS} passwords")]
     TooManySessionKeys,
-    /// Symmetrically encrypted data without integrity protection (packet type 9), or GnuPG's
+    /// Symmetrically encrypted data without integrity protection (packet type 9), or `GnuPG`'s
     /// packet type 20.
     #[error("encrypted without standard integrity protection")]
     NoIntegrity,

@@ -1,0 +1,139 @@
+//! From the outbox to the provider: look certificates up, protect, hand over, file.
+//!
+//! Invariant: a mail leaves the outbox in the same atomic step in which it appears in Sent, or
+//! its failure report in INBOX. Handing over twice changes nothing: the submission's id follows
+//! from the mail. A mail that the account's policy forbids to send is never sent in the clear.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use letterlock_core::account::{Answers, Prepared, Ready};
+use letterlock_core::id::MailboxName;
+use letterlock_core::replica::{OutboxEntry, ReplicaError};
+use rand::rngs::OsRng;
+use tokio_util::sync::CancellationToken;
+
+use super::accounts::BridgeAccount;
+use super::backoff::Backoff;
+use super::delivery_report::{self, Failure};
+use super::directory;
+use super::sync_loop::{ExchangeError, pause};
+use crate::clock;
+use crate::shutdown::Shutdown;
+
+/// How often the outbox is looked at without being told to: another device may have filled it.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
+/// Most rounds of looking certificates up for one mail.
+const MAX_LOOKUPS: usize = 3;
+
+/// Starts an account's sending loop.
+pub fn start(account: &Arc<BridgeAccount>, shutdown: &Shutdown) {
+    let (sending, token) = (Arc::clone(account), shutdown.token.clone());
+    shutdown.spawn(async move { send_loop(&sending, &token).await });
+}
+
+async fn send_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
+    let mut backoff = Backoff::default();
+    loop {
+        let result = tokio::select! {
+            () = shutdown.cancelled() => return,
+            result = Box::pin(run_once(account)) => result,
+        };
+        match result {
+            Ok(()) => {
+                backoff.reset();
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = account.submitted.notified() => {}
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                }
+            }
+            Err(error) => {
+                if !pause(account, &error, &mut backoff, shutdown).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Sends all that waits. On a failure that may pass, what is left stays in the outbox.
+pub(super) async fn run_once(account: &BridgeAccount) -> Result<(), ExchangeError> {
+    for entry in account.account.outbox().await? {
+        let result = Box::pin(send(account, &entry)).await;
+        if let Err(error) = result {
+            let reason = error.to_string();
+            let noted = account
+                .account
+                .outbox_problem(&entry, reason, clock::now())
+                .await;
+            if let Err(error) = noted {
+                tracing::warn!(mail = %entry.id, %error, "a problem could not be noted");
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn send(account: &BridgeAccount, entry: &OutboxEntry) -> Result<(), ExchangeError> {
+    let mut answers = Answers::new();
+    for _ in 0..MAX_LOOKUPS {
+        let now = clock::now();
+        match account.account.prepare(entry, &answers, now).await? {
+            Prepared::NeedsCertificates(addresses) => {
+                directory::look_up(&account.provider, &addresses, &mut answers).await?;
+            }
+            Prepared::Ready(ready) => return hand_over(account, entry, ready).await,
+            Prepared::Refused { missing } => {
+                let failure = Failure::no_certificate(missing);
+                return Ok(give_up(account, entry, &failure).await?);
+            }
+            Prepared::Failed(error) => {
+                tracing::warn!(mail = %entry.id, %error, "a mail could not be protected");
+                let failure = Failure::unprotectable(&entry.forward_paths);
+                return Ok(give_up(account, entry, &failure).await?);
+            }
+        }
+    }
+    let failure = Failure::unprotectable(&entry.forward_paths);
+    Ok(give_up(account, entry, &failure).await?)
+}
+
+async fn hand_over(
+    account: &BridgeAccount,
+    entry: &OutboxEntry,
+    ready: Ready,
+) -> Result<(), ExchangeError> {
+    for submission in &ready.submissions {
+        let result = account.provider.submit(account.token(), submission).await;
+        match result {
+            Ok(()) => {}
+            Err(super::provider_client::ProviderError::Refused { status, code }) => {
+                let failure = Failure::refused(&submission.forward_paths, status, &code);
+                return Ok(give_up(account, entry, &failure).await?);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(account
+        .account
+        .file_sent(entry, ready.protection, clock::now())
+        .await?)
+}
+
+/// Puts a report into INBOX in place of the mail in the outbox.
+async fn give_up(
+    account: &BridgeAccount,
+    entry: &OutboxEntry,
+    failure: &Failure,
+) -> Result<(), ReplicaError> {
+    let now = clock::now();
+    let inbox = account.account.mailbox(&MailboxName::inbox());
+    let inbox = inbox.ok_or(ReplicaError::NoSuchMailbox)?.id;
+    let report = delivery_report::build(entry, failure, now, &mut OsRng);
+    account
+        .account
+        .outbox_failed(entry, inbox, &report, now)
+        .await
+}

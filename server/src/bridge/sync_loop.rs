@@ -1,0 +1,196 @@
+//! Drives the core's sans-IO engine over HTTP: pull and take in, push.
+//!
+//! Two loops for each account. One pulls and waits for news (long-poll), and takes incoming mail
+//! in after each answer; the other pushes whenever the replica has changed. Invariant: a failure
+//! of any kind waits and tries again, nothing is dropped, and the status says why.
+
+use std::sync::Arc;
+
+use letterlock_core::account::{Answers, KeyError, TakenIn};
+use letterlock_core::replica::{IncomingMessage, ReplicaError};
+use letterlock_core::sync::engine::{self, Extent, Next};
+use letterlock_core::sync::wire::MAX_WAIT_MS;
+use rand::rngs::OsRng;
+use tokio_util::sync::CancellationToken;
+
+use super::accounts::{BridgeAccount, SyncStatus};
+use super::backoff::Backoff;
+use super::directory;
+use super::provider_client::ProviderError;
+use crate::clock;
+use crate::shutdown::Shutdown;
+
+/// Most incoming messages that are looked at after one pull; an answer to a pull holds fewer.
+const MAX_INCOMING_AT_ONCE: usize = 1000;
+/// Most certificates that are looked up for one message.
+const MAX_LOOKUPS_PER_MESSAGE: usize = 4;
+
+/// Why an exchange stopped; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExchangeError {
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// Starts an account's loops.
+pub fn start(account: &Arc<BridgeAccount>, shutdown: &Shutdown) {
+    let (pulling, token) = (Arc::clone(account), shutdown.token.clone());
+    shutdown.spawn(async move { pull_loop(&pulling, &token).await });
+    let (pushing, token) = (Arc::clone(account), shutdown.token.clone());
+    shutdown.spawn(async move { push_loop(&pushing, &token).await });
+}
+
+async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
+    let mut backoff = Backoff::default();
+    let mut wait_ms = 0;
+    // What could not be opened before may open now: a newer program, a key that came.
+    let mut retry_kept = true;
+    loop {
+        let exchange = Box::pin(pull(account, wait_ms, &mut retry_kept));
+        let result = tokio::select! {
+            () = shutdown.cancelled() => return,
+            result = exchange => result,
+        };
+        match result {
+            Ok(Next::Again) => wait_ms = 0,
+            Ok(Next::Idle) => {
+                backoff.reset();
+                account.set_status(SyncStatus::Current);
+                wait_ms = MAX_WAIT_MS;
+            }
+            Err(error) => {
+                // After a failure the state is told at once, not with the next news.
+                wait_ms = 0;
+                if !pause(account, &error, &mut backoff, shutdown).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn pull(
+    account: &BridgeAccount,
+    wait_ms: u32,
+    retry_kept: &mut bool,
+) -> Result<Next, ExchangeError> {
+    let request = engine::pull_request(&account.account, Extent::Everything, wait_ms);
+    let response = account.provider.pull(account.token(), &request).await?;
+    let next = engine::handle_pull(&account.account, response, clock::now()).await?;
+    take_in_all(account, *retry_kept).await?;
+    *retry_kept = false;
+    Ok(next)
+}
+
+/// Takes in what waits, in the order in which it came. What does not open stays where it is.
+async fn take_in_all(account: &BridgeAccount, retry_kept: bool) -> Result<(), ExchangeError> {
+    let waiting = account.account.incoming(MAX_INCOMING_AT_ONCE).await?;
+    for incoming in waiting {
+        if incoming.problem.is_some() && !retry_kept {
+            continue;
+        }
+        match Box::pin(take_in(account, &incoming)).await {
+            Ok(()) => {}
+            // The key is still on its way; so is the rest of the first sync.
+            Err(ExchangeError::Key(KeyError::NotHere)) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn take_in(account: &BridgeAccount, incoming: &IncomingMessage) -> Result<(), ExchangeError> {
+    let mut answers = Answers::new();
+    for _ in 0..MAX_LOOKUPS_PER_MESSAGE {
+        let taken = account
+            .account
+            .take_in(incoming, &answers, clock::now())
+            .await?;
+        match taken {
+            TakenIn::Done(_) => return Ok(()),
+            TakenIn::Kept(problem) => {
+                tracing::warn!(incoming = %incoming.id, problem, "a message does not open and is kept");
+                return Ok(());
+            }
+            TakenIn::NeedsCertificate(address) => {
+                directory::look_up(&account.provider, &[address], &mut answers).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn push_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
+    let mut backoff = Backoff::default();
+    let mut changes = account.account.subscribe();
+    loop {
+        let result = tokio::select! {
+            () = shutdown.cancelled() => return,
+            result = Box::pin(push_all(account)) => result,
+        };
+        match result {
+            Ok(()) => {
+                backoff.reset();
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = changes.changed() => {}
+                }
+            }
+            Err(error) => {
+                if !pause(account, &error, &mut backoff, shutdown).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {
+    while let Some(push) = engine::next_push(&account.account).await? {
+        let response = account
+            .provider
+            .push(account.token(), &push.request)
+            .await?;
+        engine::handle_push(&account.account, &push, response, clock::now()).await?;
+    }
+    Ok(())
+}
+
+/// Says what failed and waits. False when the process shall end.
+pub(super) async fn pause(
+    account: &BridgeAccount,
+    error: &ExchangeError,
+    backoff: &mut Backoff,
+    shutdown: &CancellationToken,
+) -> bool {
+    let mut wait = backoff.next(&mut OsRng);
+    match error {
+        ExchangeError::Provider(ProviderError::Unauthorized) => {
+            account.set_status(SyncStatus::LoggedOut);
+        }
+        ExchangeError::Provider(ProviderError::Busy { wait: Some(asked) }) => {
+            wait = wait.max(*asked);
+        }
+        ExchangeError::Provider(_) => account.set_status(waiting(error)),
+        ExchangeError::Replica(ReplicaError::Busy) => {}
+        ExchangeError::Replica(_) | ExchangeError::Key(_) => {
+            tracing::error!(%error, "an exchange with the provider failed on this device");
+            account.set_status(waiting(error));
+        }
+    }
+    tracing::info!(%error, wait_ms = wait.as_millis(), "an exchange is tried again");
+    tokio::select! {
+        () = shutdown.cancelled() => false,
+        () = tokio::time::sleep(wait) => true,
+    }
+}
+
+fn waiting(error: &ExchangeError) -> SyncStatus {
+    SyncStatus::Waiting {
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,154 @@
+//! `unlock.json`: what a locked account has on disk beside its replica.
+//!
+//! Invariant: nothing in it opens mail without the password. It is written whole or not at all,
+//! readable by its owner alone. Rejected: keeping it in the replica's database, whose key it
+//! holds.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use letterlock_core::auth::LocalWrap;
+use letterlock_core::id::{AccountId, Address};
+use serde::{Deserialize, Serialize};
+
+use super::app_password::AppPasswordHash;
+
+/// Name of the file in an account's folder.
+pub const UNLOCK_FILE: &str = "unlock.json";
+/// The form of the file.
+const VERSION: u32 = 1;
+
+/// The file's content.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Unlock {
+    version: u32,
+    /// Whose it is.
+    pub address: Address,
+    /// The account at the provider, in hexadecimal.
+    account_id: String,
+    /// The root key under the password.
+    pub wrap: LocalWrap,
+    /// Hashes of the passwords of mail programs.
+    pub app_passwords: Vec<AppPasswordHash>,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UnlockFileError {
+    /// The system failed.
+    #[error("{path}: {cause}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// It is not what this version writes.
+    #[error("{path} is damaged, or of a version that this program does not know")]
+    Form {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Unlock {
+    /// For an account without mail programs yet.
+    pub fn new(address: Address, account: AccountId, wrap: LocalWrap) -> Self {
+        Self {
+            version: VERSION,
+            address,
+            account_id: account.to_string(),
+            wrap,
+            app_passwords: Vec::new(),
+        }
+    }
+
+    /// The account's id.
+    pub fn account_id(&self) -> Option<AccountId> {
+        self.account_id.parse().ok()
+    }
+
+    /// Reads the file of a folder; `None` if there is none.
+    pub fn read(folder: &Path) -> Result<Option<Self>, UnlockFileError> {
+        let path = folder.join(UNLOCK_FILE);
+        let octets = match fs::read(&path) {
+            Ok(octets) => octets,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(UnlockFileError::Io { path, cause }),
+        };
+        let known = serde_json::from_slice::<Self>(&octets)
+            .ok()
+            .filter(|unlock| unlock.version == VERSION && unlock.account_id().is_some());
+        known.map(Some).ok_or(UnlockFileError::Form { path })
+    }
+
+    /// Writes the file of a folder.
+    pub fn write(&self, folder: &Path) -> Result<(), UnlockFileError> {
+        let path = folder.join(UNLOCK_FILE);
+        write_private(&path, self).map_err(|cause| UnlockFileError::Io { path, cause })
+    }
+}
+
+/// Writes a value as JSON, durably, whole or not at all, for its owner alone.
+pub fn write_private(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut octets = serde_json::to_vec_pretty(value)?;
+    octets.push(b'\n');
+    let temporary = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&temporary)?;
+    file.write_all(&octets)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    // The new name is durable once its folder is.
+    match path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::app_password::AppPassword;
+    use letterlock_core::seal::RootKey;
+    use rand::rngs::OsRng;
+
+    #[test]
+    fn it_comes_back_and_opens_with_the_password_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Unlock::read(folder.path()).unwrap().is_none());
+        let account = AccountId::new([7; 16]);
+        let root = RootKey::generate(&mut OsRng);
+        let wrap = LocalWrap::seal("a password", account, 1, root.octets(), &mut OsRng).unwrap();
+        let address = Address::new("alice@letterlock.example").unwrap();
+        let mut unlock = Unlock::new(address, account, wrap);
+        let password = AppPassword::generate(&mut OsRng);
+        unlock.app_passwords.push(password.hash());
+        unlock.write(folder.path()).unwrap();
+        let text = fs::read_to_string(folder.path().join(UNLOCK_FILE)).unwrap();
+        assert!(!text.contains(password.as_str()) && !text.contains("a password"));
+        let back = Unlock::read(folder.path()).unwrap().unwrap();
+        assert_eq!(back.account_id(), Some(account));
+        let opened = back.wrap.open("a password", account).unwrap();
+        assert_eq!(&*opened.root_key, root.octets());
+        assert!(back.wrap.open("another", account).is_err());
+        assert!(back.app_passwords[0].matches(password.as_str()));
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(UNLOCK_FILE), b"{").unwrap();
+        let Err(error) = Unlock::read(folder.path()) else {
+            panic!("read a damaged file")
+        };
+        assert!(error.to_string().contains(UNLOCK_FILE), "{error}");
+    }
+}

@@ -1,0 +1,44 @@
+//! The four listeners, bound before anything else is done: a taken port is told at once.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use super::DemoError;
+use crate::config::Listen;
+
+/// Bound, not yet served.
+pub(super) struct Listeners {
+    pub(super) web: TcpListener,
+    pub(super) imap: TcpListener,
+    pub(super) smtp: TcpListener,
+    pub(super) lmtp: TcpListener,
+}
+
+impl Listeners {
+    pub(super) async fn bind(listen: &Listen) -> Result<Self, DemoError> {
+        Ok(Self {
+            web: bind("web", listen.web).await?,
+            imap: bind("imap", listen.imap).await?,
+            smtp: bind("smtp", listen.smtp).await?,
+            lmtp: bind("lmtp", listen.lmtp).await?,
+        })
+    }
+}
+
+async fn bind(service: &'static str, address: SocketAddr) -> Result<TcpListener, DemoError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| DemoError::Bind {
+            service,
+            address,
+            cause,
+        })
+}
+
+/// Where a listener is; what was asked for, should the system not say.
+pub(super) fn address_of(listener: &TcpListener) -> String {
+    listener
+        .local_addr()
+        .map_or_else(|_| String::new(), |address| address.to_string())
+}

@@ -1,0 +1,288 @@
+//! `letterlock demo`: provider, bridge, web UI and sample mail in one process.
+//!
+//! It composes what runs apart in earnest, over the same listeners and the same HTTP. Invariant:
+//! killed at any point and started again on the same data directory, it goes on with the same
+//! accounts, passwords and mail, and feeds no letter twice. The ready file appears, whole, when
+//! everything answers.
+
+mod accounts;
+mod error;
+mod feed;
+mod intake;
+mod letters;
+mod listeners;
+mod ready;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use letterlock_core::id::MailboxName;
+use tokio::net::TcpListener;
+
+use crate::bridge::accounts::Accounts;
+use crate::bridge::lock::DataDir;
+use crate::bridge::provider_client::ProviderClient;
+use crate::bridge::submission::Submissions;
+use crate::bridge::{imap, outgoing, sync_loop, web_ui};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::provider::{self, Provider, ProviderConfig, Relay, SignUp};
+use crate::shutdown::{GRACE, Shutdown};
+use crate::smtp::{self, Policy, Protocol};
+
+pub use error::DemoError;
+pub use ready::{ReadyAccount, ReadyFile};
+
+use accounts::DemoState;
+use listeners::Listeners;
+
+/// The demo's domain.
+pub const DOMAIN: &str = "letterlock.example";
+/// The folder within the data directory where mail to other domains ends up.
+pub const OUTGOING_FOLDER: &str = "outgoing";
+/// How long the start waits until the sample letters are in the mailboxes.
+const LETTERS_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data_dir: DataPlace,
+    /// Written when everything answers.
+    pub ready_file: Option<PathBuf>,
+    /// Addresses and limits.
+    pub config: Config,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone)]
+pub enum DataPlace {
+    /// Here, and it stays.
+    Directory(PathBuf),
+    /// In a temporary folder that is removed at the end.
+    Ephemeral,
+}
+
+/// A demo at work.
+pub struct Demo {
+    /// What the ready file says.
+    pub ready: ReadyFile,
+    /// Where mail to other domains ends up.
+    pub outgoing: PathBuf,
+    shutdown: Shutdown,
+    provider: Arc<Provider>,
+    // In this order: the lock ends before the folder does.
+    _lock: DataDir,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Demo {
+    /// Starts everything and waits until it answers.
+    pub async fn start(options: &Options) -> Result<Self, DemoError> {
+        if let Some(path) = &options.ready_file {
+            ready::remove_stale(path)?;
+        }
+        let (folder, temporary) = options.data_dir.prepare()?;
+        let lock = DataDir::lock(&folder)?;
+        let listeners = Listeners::bind(&options.config.listen).await?;
+        let mut state = DemoState::load_or_create(&folder)?;
+        let shutdown = Shutdown::new();
+        let outgoing = folder.join(OUTGOING_FOLDER);
+        let provider = open_provider(&folder, &outgoing).await?;
+        let ready = ReadyFile::new(&listeners, &folder, &state);
+        let running = Running {
+            shutdown: shutdown.clone(),
+            provider: Arc::clone(&provider),
+            config: options.config.clone(),
+            client: ProviderClient::new(&ready.provider)?,
+        };
+        let started = Box::pin(running.start(listeners, &folder, &mut state)).await;
+        let demo = Self {
+            ready,
+            outgoing,
+            shutdown,
+            provider,
+            _lock: lock,
+            _temporary: temporary,
+        };
+        if let Err(error) = started {
+            demo.stop().await;
+            return Err(error);
+        }
+        if let Some(path) = &options.ready_file {
+            demo.ready.write(path)?;
+        }
+        Ok(demo)
+    }
+
+    /// Tells a person where everything is and who can log in.
+    pub fn announce(&self, out: &mut impl Write) -> io::Result<()> {
+        let ready = &self.ready;
+        writeln!(out, "Letterlock runs. Stop it with Ctrl-C.\n")?;
+        writeln!(out, "  web UI      {}", ready.web)?;
+        writeln!(out, "  IMAP        {}", ready.imap)?;
+        writeln!(out, "  SMTP        {}", ready.smtp)?;
+        writeln!(out, "  LMTP        {}", ready.lmtp)?;
+        writeln!(out, "  data        {}", ready.data_dir)?;
+        writeln!(out, "  mail out    {}\n", self.outgoing.display())?;
+        for account in &ready.accounts {
+            writeln!(out, "  {}", account.address)?;
+            writeln!(out, "    in the browser    {}", account.password)?;
+            writeln!(out, "    in mail programs  {}\n", account.app_password)?;
+        }
+        out.flush()
+    }
+
+    /// Ends everything, within the time that a service manager gives.
+    pub async fn stop(self) {
+        self.provider.close();
+        if !self.shutdown.finish(GRACE).await {
+            tracing::warn!("some connections did not end in time");
+        }
+    }
+}
+
+/// Where the demo is kept if nothing is said: `$XDG_DATA_HOME/letterlock/demo`, else below
+/// `~/.local/share`.
+pub fn default_data_dir() -> Result<PathBuf, DemoError> {
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    // The XDG specification: a relative path is to be ignored.
+    let data = from("XDG_DATA_HOME").filter(|path| path.is_absolute());
+    let data = data.or_else(|| Some(from("HOME")?.join(".local").join("share")));
+    Ok(data
+        .ok_or(DemoError::NoHome)?
+        .join("letterlock")
+        .join("demo"))
+}
+
+impl DataPlace {
+    fn prepare(&self) -> Result<(PathBuf, Option<tempfile::TempDir>), DemoError> {
+        match self {
+            Self::Directory(path) => {
+                let absolute = std::path::absolute(path);
+                Ok((absolute.unwrap_or_else(|_| path.clone()), None))
+            }
+            Self::Ephemeral => {
+                let folder = tempfile::Builder::new()
+                    .prefix("letterlock-demo-")
+                    .tempdir()
+                    .map_err(DemoError::Temporary)?;
+                Ok((folder.path().to_owned(), Some(folder)))
+            }
+        }
+    }
+}
+
+async fn open_provider(folder: &Path, outgoing: &Path) -> Result<Arc<Provider>, DemoError> {
+    let config = ProviderConfig {
+        domains: vec![DOMAIN.to_owned()],
+        data_dir: folder.join("provider"),
+        relay: Relay::Folder(outgoing.to_owned()),
+        sign_up: SignUp::Open,
+    };
+    Ok(Provider::open(config, Clock::system()).await?)
+}
+
+/// What the parts share while they start.
+struct Running {
+    shutdown: Shutdown,
+    provider: Arc<Provider>,
+    config: Config,
+    client: ProviderClient,
+}
+
+impl Running {
+    async fn start(
+        self,
+        listeners: Listeners,
+        folder: &Path,
+        state: &mut DemoState,
+    ) -> Result<(), DemoError> {
+        let lmtp = listeners.lmtp.local_addr().map_err(DemoError::Listener)?;
+        self.serve_provider(listeners.web, listeners.lmtp);
+        let accounts = state.enrol(folder, &self.client).await?;
+        if !state.letters_fed() {
+            feed::feed(&self.provider, &self.client, lmtp).await?;
+            state.set_letters_fed(folder)?;
+        }
+        self.serve_bridge(&accounts, listeners.imap, listeners.smtp);
+        Box::pin(wait_for_letters(&self.provider, &accounts)).await
+    }
+
+    fn serve_provider(&self, web: TcpListener, lmtp: TcpListener) {
+        let app = web_ui::beside(provider::router(Arc::clone(&self.provider)))
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let token = self.shutdown.token.clone();
+        self.shutdown.spawn(async move {
+            let served = axum::serve(web, app)
+                .with_graceful_shutdown(token.cancelled_owned())
+                .await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the web listener ended");
+            }
+        });
+        let relaying = Arc::clone(&self.provider).run(self.shutdown.token.clone());
+        self.shutdown.spawn(relaying);
+        let intake = Arc::new(intake::Intake::new(Arc::clone(&self.provider)));
+        let policy = self.policy(Protocol::Lmtp);
+        self.shutdown
+            .spawn(smtp::serve(lmtp, policy, intake, self.shutdown.clone()));
+    }
+
+    fn serve_bridge(&self, accounts: &Accounts, imap: TcpListener, smtp: TcpListener) {
+        for account in accounts.iter() {
+            sync_loop::start(account, &self.shutdown);
+            outgoing::start(account, &self.shutdown);
+        }
+        let submissions = Arc::new(Submissions::new(accounts.clone()));
+        let policy = self.policy(Protocol::Submission);
+        self.shutdown.spawn(smtp::serve(
+            smtp,
+            policy,
+            submissions,
+            self.shutdown.clone(),
+        ));
+        self.shutdown
+            .spawn(imap::serve(imap, accounts.clone(), self.shutdown.clone()));
+    }
+
+    fn policy(&self, protocol: Protocol) -> Policy {
+        Policy {
+            protocol,
+            host_name: DOMAIN.to_owned(),
+            domain: DOMAIN.to_owned(),
+            max_message_octets: self.config.limits.message_octets,
+        }
+    }
+}
+
+/// Waits until every letter that the provider took in has come through the bridge once, or for
+/// [`LETTERS_PATIENCE`]: a slow machine may go on while it serves.
+async fn wait_for_letters(provider: &Provider, accounts: &Accounts) -> Result<(), DemoError> {
+    let arrived = async {
+        for account in accounts.iter() {
+            let mut changes = account.account.subscribe();
+            let address = account.account.address();
+            let accepted = provider.incoming_count(address).await?.unwrap_or(0);
+            while taken_in(account) < accepted {
+                changes.changed().await;
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LETTERS_PATIENCE, arrived)
+        .await
+        .unwrap_or_else(|_| {
+            tracing::warn!("some letters are still on their way");
+            Ok(())
+        })
+}
+
+/// How many messages INBOX ever had: its next UID tells, also when some were deleted since.
+fn taken_in(account: &crate::bridge::accounts::BridgeAccount) -> u64 {
+    let inbox = account.account.mailbox(&MailboxName::inbox());
+    inbox.map_or(0, |inbox| u64::from(inbox.uid_next.get()).saturating_sub(1))
+}

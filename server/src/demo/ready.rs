@@ -1,0 +1,83 @@
+//! The ready file: where everything is, for scripts. A contract: it only ever grows.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::DemoError;
+use super::accounts::DemoState;
+use super::listeners::{Listeners, address_of};
+use crate::bridge::unlock::write_private;
+
+/// The form of the file.
+const VERSION: u32 = 1;
+
+/// The file's content.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ReadyFile {
+    /// 1.
+    pub version: u32,
+    /// URL of the web UI.
+    pub web: String,
+    /// URL of the provider.
+    pub provider: String,
+    /// Address and port of the IMAP server.
+    pub imap: String,
+    /// Address and port of the submission server.
+    pub smtp: String,
+    /// Address and port of the mail intake.
+    pub lmtp: String,
+    /// Where everything is kept.
+    pub data_dir: String,
+    /// Who can log in.
+    pub accounts: Vec<ReadyAccount>,
+}
+
+/// One account of the demo.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ReadyAccount {
+    /// Its address, and the user name for IMAP and SMTP.
+    pub address: String,
+    /// Unlocks it in the browser.
+    pub password: String,
+    /// Logs in to IMAP and SMTP.
+    pub app_password: String,
+}
+
+impl ReadyFile {
+    pub(super) fn new(listeners: &Listeners, data_dir: &Path, state: &DemoState) -> Self {
+        let web = format!("http://{}", address_of(&listeners.web));
+        Self {
+            version: VERSION,
+            provider: web.clone(),
+            web,
+            imap: address_of(&listeners.imap),
+            smtp: address_of(&listeners.smtp),
+            lmtp: address_of(&listeners.lmtp),
+            data_dir: data_dir.display().to_string(),
+            accounts: state.accounts().to_vec(),
+        }
+    }
+
+    /// Writes the file in one atomic step; it holds passwords, so for its owner alone.
+    pub fn write(&self, path: &Path) -> Result<(), DemoError> {
+        write_private(path, self).map_err(|cause| DemoError::File {
+            path: path.to_owned(),
+            cause,
+        })
+    }
+}
+
+/// Removes what an earlier run left: who waits for the file must not find the old one.
+pub(super) fn remove_stale(path: &Path) -> Result<(), DemoError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(DemoError::File {
+            path: path.to_owned(),
+            cause,
+        }),
+    }
+}

@@ -1,0 +1,242 @@
+//! The exchange with the provider while an account is open: two loops that fetch.
+//!
+//! One pulls, waiting for news at the provider, and takes in what came; the other pushes whenever
+//! something has changed here, and sends what waits in the outbox. Neither knows of the other:
+//! the replica's writer lock keeps them apart.
+//!
+//! Invariant: nothing is lost when a call fails or the worker ends at any moment; what was not
+//! confirmed is done again, and doing it again changes nothing.
+
+use std::rc::Rc;
+
+use futures::FutureExt;
+use letterlock_core::account::{KeyError, Prepared, TakenIn};
+use letterlock_core::auth::wire::Token;
+use letterlock_core::id::Address;
+use letterlock_core::model::Role;
+use letterlock_core::openpgp::Certificate;
+use letterlock_core::replica::{IncomingMessage, OutboxEntry, ReplicaError};
+use letterlock_core::sync::engine::{self, Extent, Next};
+
+use super::provider::{self, ProviderError};
+use super::session::{Session, device_store, now};
+use super::signal::pause;
+use super::{device, serve};
+use crate::protocol::{News, SyncState};
+
+/// How long the provider may wait for news before it answers, in milliseconds.
+const WAIT_MS: u32 = 25_000;
+/// The first pause after a failure, in milliseconds; it doubles each time.
+const FIRST_PAUSE_MS: i32 = 2_000;
+/// The longest pause, in milliseconds.
+const LONGEST_PAUSE_MS: i32 = 60_000;
+/// How many incoming messages are read at once.
+const INCOMING_BATCH: usize = 16;
+/// How often a message is tried at which the worker died.
+const MAX_ATTEMPTS: u8 = 2;
+
+/// Why a round ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The provider.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The replica.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    /// The account's key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// Starts both loops; they end when the session is closed.
+pub fn start(session: &Rc<Session>) {
+    wasm_bindgen_futures::spawn_local(pull_loop(Rc::clone(session)));
+    wasm_bindgen_futures::spawn_local(push_loop(Rc::clone(session)));
+}
+
+async fn pull_loop(session: Rc<Session>) {
+    let mut wait_ms = 0;
+    let mut pause_ms = FIRST_PAUSE_MS;
+    let mut working = true;
+    while !session.closed.get() {
+        if working {
+            serve::tell(News::Sync(SyncState::Working { taken_in: 0 }));
+        }
+        match pull_round(&session, wait_ms).await {
+            Ok(Next::Again) => (wait_ms, working) = (0, true),
+            Ok(Next::Idle) => {
+                serve::tell(News::Sync(SyncState::Current));
+                (wait_ms, pause_ms, working) = (WAIT_MS, FIRST_PAUSE_MS, false);
+            }
+            Err(error) => {
+                serve::tell(News::Sync(state(&session, &error).await));
+                let again = pause(pause_ms).fuse();
+                let woken = session.wake.wait().fuse();
+                futures::pin_mut!(again, woken);
+                futures::future::select(again, woken).await;
+                pause_ms = pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
+                (wait_ms, working) = (0, true);
+            }
+        }
+    }
+}
+
+async fn push_loop(session: Rc<Session>) {
+    let mut changes = session.account.subscribe();
+    let mut pause_ms = FIRST_PAUSE_MS;
+    while !session.closed.get() {
+        let result = push_round(&session).await;
+        serve::tell(News::Changed);
+        if result.is_ok() {
+            pause_ms = FIRST_PAUSE_MS;
+            changes.changed().await;
+        } else {
+            // The pull loop says what is wrong: it fails by the same cause.
+            pause(pause_ms).await;
+            pause_ms = pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
+        }
+    }
+}
+
+async fn state(session: &Session, error: &ExchangeError) -> SyncState {
+    match error {
+        ExchangeError::Provider(ProviderError::Unreachable) => SyncState::Offline,
+        ExchangeError::Provider(ProviderError::Unauthorized) => {
+            session.drop_token().await;
+            SyncState::Failed(
+                "The provider asks for your password again: lock this tab and log in.".to_owned(),
+            )
+        }
+        error => SyncState::Failed(format!("The mail here is not in step: {error}.")),
+    }
+}
+
+fn token(session: &Session) -> Result<Token, ProviderError> {
+    session.token().ok_or(ProviderError::Unauthorized)
+}
+
+async fn pull_round(session: &Session, wait_ms: u32) -> Result<Next, ExchangeError> {
+    let account = &session.account;
+    let request = engine::pull_request(account, Extent::Everything, wait_ms);
+    let response = provider::pull(&token(session)?, &request).await?;
+    let next = engine::handle_pull(account, response, now()).await?;
+    if next == Next::Idle {
+        take_in_all(session).await?;
+    }
+    Ok(next)
+}
+
+/// Opens and stores what waits. A message that does not open stays and is tried again when the
+/// account is opened the next time.
+async fn take_in_all(session: &Session) -> Result<(), ExchangeError> {
+    let mut kept = 0;
+    let mut taken_in = 0;
+    loop {
+        let waiting = session.account.incoming(kept + INCOMING_BATCH).await?;
+        let batch: Vec<IncomingMessage> = waiting.into_iter().skip(kept).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        for incoming in batch {
+            match take_in(session, &incoming).await? {
+                TakenIn::Done(_) => {
+                    taken_in += 1;
+                    serve::tell(News::Sync(SyncState::Working { taken_in }));
+                }
+                TakenIn::Kept(_) | TakenIn::NeedsCertificate(_) => kept += 1,
+            }
+        }
+    }
+}
+
+async fn take_in(session: &Session, incoming: &IncomingMessage) -> Result<TakenIn, ExchangeError> {
+    if incoming.problem.is_some() {
+        return Ok(TakenIn::Kept(String::new()));
+    }
+    let id = incoming.id.as_bytes();
+    let store = device_store().await.ok();
+    if let Some(store) = &store
+        && device::count_attempt(store, id).await.is_ok_and(|count| count > MAX_ATTEMPTS)
+    {
+        return Ok(TakenIn::Kept(String::new()));
+    }
+    let outcome = judged(session, incoming).await;
+    // Whatever came of it, the worker lives.
+    if let Some(store) = &store {
+        device::clear_attempts(store, id).await.ok();
+    }
+    outcome
+}
+
+async fn judged(session: &Session, incoming: &IncomingMessage) -> Result<TakenIn, ExchangeError> {
+    let account = &session.account;
+    loop {
+        let answers = session.answers.borrow().clone();
+        match account.take_in(incoming, &answers, now()).await? {
+            TakenIn::NeedsCertificate(address) => {
+                look_up(session, &address).await?;
+            }
+            done @ (TakenIn::Done(_) | TakenIn::Kept(_)) => return Ok(done),
+        }
+    }
+}
+
+/// Asks the directory once for an address while this account is open.
+pub async fn look_up(session: &Session, address: &Address) -> Result<(), ProviderError> {
+    let found: Option<Certificate> = provider::certificate(&token(session)?, address).await?;
+    session.answers.borrow_mut().insert(address.canonical(), found);
+    Ok(())
+}
+
+async fn push_round(session: &Session) -> Result<(), ExchangeError> {
+    for entry in session.account.outbox().await? {
+        // One mail that is refused does not hold up the next.
+        match send(session, &entry).await {
+            Ok(()) => {}
+            Err(ExchangeError::Provider(error)) if !error.is_passing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    while let Some(push) = engine::next_push(&session.account).await? {
+        let response = provider::push(&token(session)?, &push.request).await?;
+        engine::handle_push(&session.account, &push, response, now()).await?;
+    }
+    Ok(())
+}
+
+/// Protects a mail of the outbox, hands it over and files it under Sent.
+pub async fn send(session: &Session, entry: &OutboxEntry) -> Result<(), ExchangeError> {
+    let account = &session.account;
+    let token = token(session)?;
+    loop {
+        let answers = session.answers.borrow().clone();
+        match account.prepare(entry, &answers, now()).await? {
+            Prepared::NeedsCertificates(addresses) => {
+                for address in &addresses {
+                    look_up(session, address).await?;
+                }
+            }
+            Prepared::Ready(ready) => {
+                for submission in &ready.submissions {
+                    provider::submit(&token, submission).await?;
+                }
+                account.file_sent(entry, ready.protection, now()).await?;
+                return Ok(());
+            }
+            Prepared::Refused { missing } => {
+                let names: Vec<&str> = missing.iter().map(Address::as_str).collect();
+                return give_up(session, entry, &format!("no key is known for {}", names.join(", "))).await;
+            }
+            Prepared::Failed(error) => return give_up(session, entry, &error.to_string()).await,
+        }
+    }
+}
+
+/// Puts a mail that cannot be sent among the drafts, and out of the outbox.
+async fn give_up(session: &Session, entry: &OutboxEntry, reason: &str) -> Result<(), ExchangeError> {
+    let drafts = session.account.mailbox_for(Role::Drafts).ok_or(ReplicaError::NoSuchMailbox)?;
+    session.account.outbox_failed(entry, drafts.id, &entry.message, now()).await?;
+    let message = format!("{reason}; it was put among the drafts");
+    Err(ProviderError::Refused { status: 422, message }.into())
+}

@@ -1,0 +1,139 @@
+//! The provider's calls with their types: what was asked and answered, or why not.
+//!
+//! One place maps HTTP to outcomes: 401 means that the log-in has ended, other refusals carry the
+//! provider's words ([`ErrorBody`]).
+
+use letterlock_core::auth::wire::{LogInFinish, LogInFinished, LogInStart, LogInStarted, Token};
+use letterlock_core::id::Address;
+use letterlock_core::openpgp::Certificate;
+use letterlock_core::sync::wire::{
+    self, CBOR, ErrorBody, PullRequest, PullResponse, PushRequest, PushResponse, Submission,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::http::{Call, Reply, TIMEOUT_MS, Unreachable, call};
+
+const JSON: &str = "application/json";
+
+/// Why a call brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// It cannot be reached.
+    #[error("the provider cannot be reached")]
+    Unreachable,
+    /// The token is not valid (any more), or the password was wrong.
+    #[error("the provider asks for a new log-in")]
+    Unauthorized,
+    /// It refused; the text is the provider's, for people.
+    #[error("the provider answered {status}: {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+    /// Its answer is not understood.
+    #[error("the provider's answer is not understood")]
+    Nonsense,
+}
+
+impl From<Unreachable> for ProviderError {
+    fn from(_: Unreachable) -> Self {
+        Self::Unreachable
+    }
+}
+
+impl ProviderError {
+    /// Whether the same call may well succeed later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable | Self::Unauthorized | Self::Nonsense => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+        }
+    }
+}
+
+/// Begins a log-in.
+pub async fn log_in_start(start: &LogInStart) -> Result<LogInStarted, ProviderError> {
+    json("/api/v1/sessions/start", start).await
+}
+
+/// Proves the password.
+pub async fn log_in_finish(finish: &LogInFinish) -> Result<LogInFinished, ProviderError> {
+    json("/api/v1/sessions/finish", finish).await
+}
+
+/// Ends the log-in of this device.
+pub async fn log_out(token: &Token) -> Result<(), ProviderError> {
+    let path = "/api/v1/sessions";
+    let token = Some(token);
+    let reply = call(Call { method: "DELETE", path, token, body: None, timeout_ms: 5000 }).await?;
+    accepted(reply).map(|_| ())
+}
+
+/// Asks what changed; waits for news as the request says.
+pub async fn pull(token: &Token, request: &PullRequest) -> Result<PullResponse, ProviderError> {
+    let timeout_ms = TIMEOUT_MS.saturating_add(request.wait_ms);
+    let reply = cbor("/api/v1/sync/pull", token, request, timeout_ms).await?;
+    wire::decode(&accepted(reply)?).map_err(|_| ProviderError::Nonsense)
+}
+
+/// Hands over what changed here. A conflict is an answer, not an error.
+pub async fn push(token: &Token, request: &PushRequest) -> Result<PushResponse, ProviderError> {
+    let reply = cbor("/api/v1/sync/push", token, request, TIMEOUT_MS).await?;
+    let body = if reply.status == 409 { reply.body } else { accepted(reply)? };
+    wire::decode(&body).map_err(|_| ProviderError::Nonsense)
+}
+
+/// Hands over a mail.
+pub async fn submit(token: &Token, submission: &Submission) -> Result<(), ProviderError> {
+    let reply = cbor("/api/v1/outbox", token, submission, TIMEOUT_MS).await?;
+    accepted(reply).map(|_| ())
+}
+
+/// The certificate that the directory has for an address.
+pub async fn certificate(
+    token: &Token,
+    address: &Address,
+) -> Result<Option<Certificate>, ProviderError> {
+    let name = js_sys::encode_uri_component(address.canonical().as_str());
+    let path = format!("/api/v1/keys/{}", String::from(name));
+    let token = Some(token);
+    let (method, body, timeout_ms) = ("GET", None, TIMEOUT_MS);
+    let reply = call(Call { method, path: &path, token, body, timeout_ms }).await?;
+    if reply.status == 404 {
+        return Ok(None);
+    }
+    // What does not parse can be used for nothing: the same as none.
+    Ok(Certificate::parse(&accepted(reply)?).ok())
+}
+
+async fn json<Q: Serialize, A: DeserializeOwned>(path: &str, body: &Q) -> Result<A, ProviderError> {
+    let octets = serde_json::to_vec(body).map_err(|_| ProviderError::Nonsense)?;
+    let (method, body, timeout_ms) = ("POST", Some((JSON, octets)), TIMEOUT_MS);
+    let reply = call(Call { method, path, token: None, body, timeout_ms }).await?;
+    serde_json::from_slice(&accepted(reply)?).map_err(|_| ProviderError::Nonsense)
+}
+
+async fn cbor<Q: Serialize>(
+    path: &str,
+    token: &Token,
+    body: &Q,
+    timeout_ms: u32,
+) -> Result<Reply, ProviderError> {
+    let body = Some((CBOR, wire::encode(body)));
+    Ok(call(Call { method: "POST", path, token: Some(token), body, timeout_ms }).await?)
+}
+
+fn accepted(reply: Reply) -> Result<Vec<u8>, ProviderError> {
+    match reply.status {
+        200..=299 => Ok(reply.body),
+        401 => Err(ProviderError::Unauthorized),
+        status => {
+            let body = serde_json::from_slice::<ErrorBody>(&reply.body);
+            let message = body.map(|body| body.message).unwrap_or_default();
+            Err(ProviderError::Refused { status, message })
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! An open account in the worker: how it is unlocked, and what belongs to it while it is open.
+//!
+//! ```text
+//! LogIn  -> this device knows the account, has its token and the password fits: open, offline
+//!        -> else OPAQUE with the provider (the password is not sent): open, remember
+//! Resume -> the tab's secret opens what the tab left: open, offline
+//! ```
+
+use std::cell::{Cell, RefCell};
+
+use letterlock_core::account::{Account, Answers};
+use letterlock_core::auth::wire::{Device, LogInFinish, LogInStart, Token};
+use letterlock_core::auth::{
+    ClientLogIn, LocalWrap, LocalWrapError, LogInError, RootKeyWrap, WrapKind, unwrap_root_key,
+};
+use letterlock_core::id::{Address, ReplicaId, Timestamp};
+use letterlock_core::seal::{AccountKeys, RootKey};
+use letterlock_core::store::{SealedStore, StoreError};
+use rand::RngCore;
+use rand::rngs::OsRng;
+
+use super::device::{self, Known, Opened};
+use super::indexeddb_store::IndexedDbStore;
+use super::mail;
+use super::provider::{self, ProviderError};
+use super::signal::Signal;
+use crate::protocol::{Failure, Secret};
+
+/// Where the browser keeps an account.
+pub type BrowserStore = SealedStore<IndexedDbStore>;
+
+/// An open account.
+pub struct Session {
+    /// Its mail and keys.
+    pub account: Account<BrowserStore>,
+    /// What this device knows of it.
+    pub known: Known,
+    /// The tab's secret, to forget it when the tab is locked.
+    pub tab: Secret,
+    /// What the directory has answered while this account is open.
+    pub answers: RefCell<Answers>,
+    /// Wakes the exchange with the provider.
+    pub wake: Signal,
+    /// The exchange shall end.
+    pub closed: Cell<bool>,
+    token: RefCell<Option<Token>>,
+}
+
+/// What this moment is called by the browser's clock.
+pub fn now() -> Timestamp {
+    #[expect(clippy::cast_possible_truncation, reason = "JavaScript times are whole and small")]
+    Timestamp::from_millis(js_sys::Date::now() as i64)
+}
+
+impl Session {
+    /// The token, if this device is logged in.
+    pub fn token(&self) -> Option<Token> {
+        self.token.borrow().clone()
+    }
+
+    /// The provider does not take the token any more: the next log-in asks it again.
+    pub async fn drop_token(&self) {
+        self.token.replace(None);
+        if let Ok(store) = IndexedDbStore::open(device::DATABASE).await {
+            // What cannot be deleted is refused again, and dropped then.
+            device::set_token(store, self.account.keys(), None).await.ok();
+        }
+    }
+
+    /// Locks the tab; with `forget` deletes what this device has of the account.
+    pub async fn close(&self, forget: bool) -> Result<(), Failure> {
+        self.closed.set(true);
+        self.wake.set();
+        let store = device_store().await?;
+        device::forget_tab(&store, &self.tab).await.map_err(storage)?;
+        if !forget {
+            return Ok(());
+        }
+        if let Some(token) = self.token() {
+            // The provider forgets it later by itself if it cannot be told now.
+            provider::log_out(&token).await.ok();
+        }
+        device::forget(&store, &self.known).await.map_err(storage)?;
+        let replica = IndexedDbStore::open(&database(&self.known)).await.map_err(storage)?;
+        replica.clear().await.map_err(storage)
+    }
+}
+
+/// The address that was open last on this device.
+pub async fn last_address() -> Option<String> {
+    let store = device_store().await.ok()?;
+    let address = device::last_address(&store).await.ok().flatten()?;
+    Some(address.as_str().to_owned())
+}
+
+/// Opens what this tab had open before it was loaded again.
+pub async fn resume(tab: Secret) -> Result<Option<Session>, Failure> {
+    let store = device_store().await?;
+    let Some((known, opened)) = device::resume_tab(&store, &tab).await.map_err(storage)? else {
+        return Ok(None);
+    };
+    open(known, &opened, tab, None).await.map(Some)
+}
+
+/// Opens an account by its password.
+pub async fn log_in(address: &str, password: &Secret, tab: Secret) -> Result<Session, Failure> {
+    let address = Address::new(address)
+        .map_err(|_| Failure::Refused(format!("“{address}” is no mail address.")))?;
+    let store = device_store().await?;
+    let known = device::known(&store, &address).await.map_err(storage)?;
+    if let Some(known) = &known
+        && let Some(opened) = unlock(known, password)?
+    {
+        let keys = opened.keys(known.account);
+        if device::token(device_store().await?, &keys).await.is_some() {
+            keep(&store, known, &opened, &tab).await?;
+            return open(known.clone(), &opened, tab, None).await;
+        }
+        // The provider has ended this device's log-in. Without a network the mail that is here
+        // can still be read.
+        match ask_provider(&address, password, Some(known.device)).await {
+            Err(Failure::Offline) => {
+                keep(&store, known, &opened, &tab).await?;
+                return open(known.clone(), &opened, tab, None).await;
+            }
+            result => return enter(&store, result?, tab).await,
+        }
+    }
+    let result = ask_provider(&address, password, known.as_ref().map(|known| known.device)).await;
+    match result {
+        // The password does not fit what is here, and nobody else can be asked.
+        Err(Failure::Offline) if known.is_some() => Err(Failure::WrongPassword),
+        result => enter(&store, result?, tab).await,
+    }
+}
+
+fn unlock(known: &Known, password: &Secret) -> Result<Option<Opened>, Failure> {
+    match known.wrap.open(&password.0, known.account) {
+        Ok(unwrapped) => {
+            let root = RootKey::from_octets(*unwrapped.root_key);
+            Ok(Some(Opened { root, epoch: unwrapped.epoch }))
+        }
+        // It may have been changed on another device: the provider knows.
+        Err(LocalWrapError::WrongPassword | LocalWrapError::Form) => Ok(None),
+    }
+}
+
+struct Entered {
+    known: Known,
+    opened: Opened,
+    token: Token,
+}
+
+/// OPAQUE with the provider (RFC 9807 6).
+async fn ask_provider(
+    address: &Address,
+    password: &Secret,
+    device: Option<ReplicaId>,
+) -> Result<Entered, Failure> {
+    let (state, request) = ClientLogIn::start(&password.0, &mut OsRng).map_err(opaque)?;
+    let start = LogInStart { address: address.clone(), request: request.into() };
+    let started = provider::log_in_start(&start).await.map_err(refused)?;
+    let logged_in =
+        state.finish(address, &started.response.0, &mut OsRng).map_err(opaque)?;
+    let device = device.unwrap_or_else(|| {
+        let mut octets = [0; 16];
+        OsRng.fill_bytes(&mut octets);
+        ReplicaId::new(octets)
+    });
+    let finish = LogInFinish {
+        session: started.session,
+        finalization: logged_in.finalization.into(),
+        device: Device { id: device, name: "Webmail".to_owned() },
+    };
+    let finished = provider::log_in_finish(&finish).await.map_err(refused)?;
+    let account = finished.account_id;
+    let broken = || Failure::Refused("The account’s key does not open.".to_owned());
+    let wrap = RootKeyWrap::from_octets(&finished.root_key_wrap.0).map_err(|_| broken())?;
+    let material = logged_in.export_key.as_bytes();
+    let unwrapped = unwrap_root_key(material, account, WrapKind::Password, &wrap)
+        .map_err(|_| broken())?;
+    let opened = Opened {
+        root: RootKey::from_octets(*unwrapped.root_key),
+        epoch: unwrapped.epoch,
+    };
+    let wrap = LocalWrap::seal(
+        &password.0,
+        account,
+        opened.epoch,
+        opened.root.octets(),
+        &mut OsRng,
+    )
+    .map_err(|_| broken())?;
+    let known = Known { address: address.clone(), account, device, wrap };
+    Ok(Entered { known, opened, token: finished.token })
+}
+
+async fn enter(
+    store: &IndexedDbStore,
+    entered: Entered,
+    tab: Secret,
+) -> Result<Session, Failure> {
+    keep(store, &entered.known, &entered.opened, &tab).await?;
+    open(entered.known, &entered.opened, tab, Some(entered.token)).await
+}
+
+async fn keep(
+    store: &IndexedDbStore,
+    known: &Known,
+    opened: &Opened,
+    tab: &Secret,
+) -> Result<(), Failure> {
+    device::remember(store, known).await.map_err(storage)?;
+    device::remember_tab(store, tab, known, opened, &mut OsRng).await.map_err(storage)
+}
+
+async fn open(
+    known: Known,
+    opened: &Opened,
+    tab: Secret,
+    token: Option<Token>,
+) -> Result<Session, Failure> {
+    let keys: AccountKeys = opened.keys(known.account);
+    let token = match token {
+        Some(token) => {
+            let store = device_store().await?;
+            device::set_token(store, &keys, Some(&token)).await.map_err(storage)?;
+            Some(token)
+        }
+        None => device::token(device_store().await?, &keys).await,
+    };
+    let store = IndexedDbStore::open(&database(&known)).await.map_err(storage)?;
+    let store = SealedStore::new(store, keys.store_key());
+    let mut seed = [0; 32];
+    OsRng.fill_bytes(&mut seed);
+    let address = known.address.clone();
+    let account = Account::open(store, address, keys, seed, now()).await.map_err(mail::failed)?;
+    Ok(Session {
+        account,
+        known,
+        tab,
+        answers: RefCell::default(),
+        wake: Signal::default(),
+        closed: Cell::new(false),
+        token: RefCell::new(token),
+    })
+}
+
+fn database(known: &Known) -> String {
+    format!("letterlock-{}", known.account)
+}
+
+/// The database of what this device knows of its accounts.
+pub async fn device_store() -> Result<IndexedDbStore, Failure> {
+    IndexedDbStore::open(device::DATABASE).await.map_err(storage)
+}
+
+fn storage(error: StoreError) -> Failure {
+    Failure::Refused(match error {
+        StoreError::Full { .. } => {
+            "This browser has no room left for your mail. Free some space and try again.".to_owned()
+        }
+        error => format!("This browser’s storage failed: {error}."),
+    })
+}
+
+fn opaque(error: LogInError) -> Failure {
+    match error {
+        LogInError::WrongPassword => Failure::WrongPassword,
+        LogInError::Malformed => Failure::Refused(ProviderError::Nonsense.to_string()),
+    }
+}
+
+fn refused(error: ProviderError) -> Failure {
+    match error {
+        ProviderError::Unreachable => Failure::Offline,
+        ProviderError::Unauthorized => Failure::WrongPassword,
+        ProviderError::Refused { status: 429, .. } => Failure::Refused(
+            "Too many attempts for now. Please wait a little and try again.".to_owned(),
+        ),
+        error => Failure::Refused(format!("Logging in failed: {error}.")),
+    }
+}
