@@ -76,7 +76,7 @@ async fn step(rng: &mut StdRng, client: &mut Client) {
         0..=2 => {
             client
                 .command("APPEND INBOX (\\Draft) {2+}\r\nhi", Expunges::Allowed)
-                .await;
+                .await
         }
         3 => client.command("NOOP", Expunges::Allowed).await,
         4 => client.command("EXPUNGE", Expunges::Allowed).await,
@@ -99,7 +99,7 @@ async fn step(rng: &mut StdRng, client: &mut Client) {
                 _ => {
                     client
                         .command(&format!("SEARCH {number}"), Expunges::Held)
-                        .await;
+                        .await
                 }
             }
         }
@@ -181,29 +181,6 @@ impl Client {
                 _ => flags = BTreeSet::from([flag.to_owned()]),
             }
             self.view[number - 1].flags = Some(flags);
-        }
-        self.command(&line, Expunges::Held).await;
-            // What is gone before it was ever known is told of by the next command that may.
-            if self.view.iter().any(|known| known.uid.is_none()) {
-                self.command("NOOP", Expunges::Allowed).await;
-                Box::pin(self.learn()).await;
-            }
-        }
-    }
-
-    /// STORE; after `.SILENT` the client concludes the new flags by itself.
-    async fn store(&mut self, number: usize, sign: &str, silent: &str, flag: &str) {
-        let line = format!("STORE {number} {sign}FLAGS{silent} ({flag})");
-        let before = self.view[number - 1].flags.clone();
-        if !silent.is_empty() {
-            if let Some(mut flags) = before {
-                match sign {
-                    "+" => drop(flags.insert(flag.to_owned())),
-                    "-" => drop(flags.remove(flag)),
-                    _ => flags = BTreeSet::from([flag.to_owned()]),
-                }
-                self.view[number - 1].flags = Some(flags);
-            }
         }
         self.command(&line, Expunges::Held).await;
     }
