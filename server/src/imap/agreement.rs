@@ -76,7 +76,7 @@ async fn step(rng: &mut StdRng, client: &mut Client) {
         0..=2 => {
             client
                 .command("APPEND INBOX (\\Draft) {2+}\r\nhi", Expunges::Allowed)
-                .await
+                .await;
         }
         3 => client.command("NOOP", Expunges::Allowed).await,
         4 => client.command("EXPUNGE", Expunges::Allowed).await,
@@ -99,7 +99,7 @@ async fn step(rng: &mut StdRng, client: &mut Client) {
                 _ => {
                     client
                         .command(&format!("SEARCH {number}"), Expunges::Held)
-                        .await
+                        .await;
                 }
             }
         }
