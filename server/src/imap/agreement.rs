@@ -183,29 +183,6 @@ impl Client {
             self.view[number - 1].flags = Some(flags);
         }
         self.command(&line, Expunges::Held).await;
-            // What is gone before it was ever known is told of by the next command that may.
-            if self.view.iter().any(|known| known.uid.is_none()) {
-                self.command("NOOP", Expunges::Allowed).await;
-                Box::pin(self.learn()).await;
-            }
-        }
-    }
-
-    /// STORE; after `.SILENT` the client concludes the new flags by itself.
-    async fn store(&mut self, number: usize, sign: &str, silent: &str, flag: &str) {
-        let line = format!("STORE {number} {sign}FLAGS{silent} ({flag})");
-        let before = self.view[number - 1].flags.clone();
-        if !silent.is_empty() {
-            if let Some(mut flags) = before {
-                match sign {
-                    "+" => drop(flags.insert(flag.to_owned())),
-                    "-" => drop(flags.remove(flag)),
-                    _ => flags = BTreeSet::from([flag.to_owned()]),
-                }
-                self.view[number - 1].flags = Some(flags);
-            }
-        }
-        self.command(&line, Expunges::Held).await;
     }
 
     async fn command(&mut self, line: &str, expunges: Expunges) {
