@@ -256,7 +256,9 @@ pub enum Failure {
     #[error("{0}")]
     Refused(String),
     /// The worker stopped while it worked on this.
-    #[error("Opening this stopped the part of the program that decrypts. It was started again, and this was left out.")]
+    #[error(
+        "Opening this stopped the part of the program that decrypts. It was started again, and this was left out."
+    )]
     Crashed,
 }
 
@@ -502,11 +504,20 @@ mod tests {
 
     #[test]
     fn messages_go_both_ways() {
-        let place = Place { mailbox: "ab".to_owned(), uid: 7 };
-        let ask = Ask { id: 3, request: Request::Message(place) };
+        let place = Place {
+            mailbox: "ab".to_owned(),
+            uid: 7,
+        };
+        let ask = Ask {
+            id: 3,
+            request: Request::Message(place),
+        };
         let back: Ask = decode(&encode(&ask)).unwrap();
         assert_eq!((back.id, back.request), (3, ask.request));
-        let said = Said::Answer { id: 3, result: Err(Failure::WrongPassword) };
+        let said = Said::Answer {
+            id: 3,
+            result: Err(Failure::WrongPassword),
+        };
         assert_eq!(decode::<Said>(&encode(&said)), Some(said));
         assert_eq!(decode::<Said>("{\"Nonsense\":1}"), None);
     }
@@ -519,6 +530,9 @@ mod tests {
             tab: Secret("00ff".to_owned()),
         };
         let shown = format!("{request:?}");
-        assert!(!shown.contains("horse") && !shown.contains("00ff"), "{shown}");
+        assert!(
+            !shown.contains("horse") && !shown.contains("00ff"),
+            "{shown}"
+        );
     }
 }

@@ -26,6 +26,8 @@ mod transcripts;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod agreement;
 
 pub use accounts::{Accounts, LoginRefused};

@@ -10,24 +10,45 @@ use crate::protocol::{
 const HOSTILE: &str = "\"><script>alert('x')</script><img src=x onerror=alert(1)>";
 
 fn html(model: &Model) -> String {
-    page(model).regions.into_iter().map(|region| region.html).collect()
+    page(model)
+        .regions
+        .into_iter()
+        .map(|region| region.html)
+        .collect()
 }
 
 fn model(screen: Screen) -> Model {
-    let clock = crate::model::Clock { now_ms: 1_777_982_700_000, offset_minutes: 120 };
-    Model { screen, clock, ..Model::default() }
+    let clock = crate::model::Clock {
+        now_ms: 1_777_982_700_000,
+        offset_minutes: 120,
+    };
+    Model {
+        screen,
+        clock,
+        ..Model::default()
+    }
 }
 
 fn good(encryption: Encryption, signer: &str) -> Protection {
-    Protection { encryption, signature: Signature::Good { signer: signer.to_owned() } }
+    Protection {
+        encryption,
+        signature: Signature::Good {
+            signer: signer.to_owned(),
+        },
+    }
 }
 
 fn hostile_mail() -> Mail {
     let mut mail = Mail::new(HOSTILE.to_owned());
     let text = || HOSTILE.to_owned();
     mail.mailbox = Some(text());
-    mail.mailboxes =
-        vec![MailboxRow { id: text(), name: text(), role: text(), unread: 1, total: 1 }];
+    mail.mailboxes = vec![MailboxRow {
+        id: text(),
+        name: text(),
+        role: text(),
+        unread: 1,
+        total: 1,
+    }];
     mail.rows = Some(vec![MessageRow {
         uid: 1,
         correspondent: text(),
@@ -42,15 +63,32 @@ fn hostile_mail() -> Mail {
         to: text(),
         cc: text(),
         protection: good(Encryption::Decrypted, HOSTILE),
-        body: Body::Html { document: text(), blocked: 2, text: text() },
-        attachments: vec![AttachmentView { name: text(), media_type: text(), size: 1 }],
+        body: Body::Html {
+            document: text(),
+            blocked: 2,
+            text: text(),
+        },
+        attachments: vec![AttachmentView {
+            name: text(),
+            media_type: text(),
+            size: 1,
+        }],
         defects: vec![text()],
         ..MessageView::default()
     }));
-    let draft = Draft { to: text(), cc: text(), subject: text(), body: text(), ..Draft::default() };
+    let draft = Draft {
+        to: text(),
+        cc: text(),
+        subject: text(),
+        body: text(),
+        ..Draft::default()
+    };
     let mut compose = Compose::with(draft);
     compose.error = Some(text());
-    compose.recipients = vec![Recipient { address: text(), delivery: Delivery::Clear }];
+    compose.recipients = vec![Recipient {
+        address: text(),
+        delivery: Delivery::Clear,
+    }];
     mail.compose = Some(compose);
     mail.sync = SyncState::Failed(text());
     mail
@@ -61,7 +99,11 @@ fn everything_from_a_message_is_escaped() {
     let mut hostile = model(Screen::Mail(Box::new(hostile_mail())));
     hostile.toast = Some(HOSTILE.to_owned());
     let mut pages = vec![html(&hostile)];
-    let form = LogIn { address: HOSTILE.to_owned(), busy: false, error: Some(HOSTILE.to_owned()) };
+    let form = LogIn {
+        address: HOSTILE.to_owned(),
+        busy: false,
+        error: Some(HOSTILE.to_owned()),
+    };
     pages.push(html(&model(Screen::LogIn(form))));
     for outcome in [
         Err(HOSTILE.to_owned()),
@@ -72,21 +114,39 @@ fn everything_from_a_message_is_escaped() {
             ..Decrypted::default()
         })),
     ] {
-        pages.push(html(&model(Screen::Decrypt(Decryption { busy: false, outcome: Some(outcome) }))));
+        pages.push(html(&model(Screen::Decrypt(Decryption {
+            busy: false,
+            outcome: Some(outcome),
+        }))));
     }
     for page in pages {
         assert!(!page.contains("<script"), "{page}");
         assert!(!page.contains("<img"), "{page}");
-        assert!(!page.contains(" style="), "the policy forbids inline styles: {page}");
-        assert!(!page.contains(" onclick="), "the policy forbids inline scripts: {page}");
+        assert!(
+            !page.contains(" style="),
+            "the policy forbids inline styles: {page}"
+        );
+        assert!(
+            !page.contains(" onclick="),
+            "the policy forbids inline scripts: {page}"
+        );
     }
 }
 
 #[test]
 fn mail_html_is_shown_in_a_frame_that_may_nothing() {
     let page = html(&model(Screen::Mail(Box::new(hostile_mail()))));
-    let frame = page.split("<iframe").nth(1).unwrap().split('>').next().unwrap();
-    assert!(frame.contains("sandbox=\"allow-popups allow-popups-to-escape-sandbox\""), "{frame}");
+    let frame = page
+        .split("<iframe")
+        .nth(1)
+        .unwrap()
+        .split('>')
+        .next()
+        .unwrap();
+    assert!(
+        frame.contains("sandbox=\"allow-popups allow-popups-to-escape-sandbox\""),
+        "{frame}"
+    );
     assert!(!frame.contains("allow-scripts") && !frame.contains("allow-same-origin"));
 }
 
@@ -97,10 +157,26 @@ fn the_hooks_of_browser_tests_are_there() {
     mail.sync = SyncState::Offline;
     let page = html(&model(Screen::Mail(Box::new(mail))));
     for hook in [
-        "mailbox-INBOX", "message-list", "message-row", "message-subject", "message-body",
-        "protection", "compose-open", "compose-to", "compose-subject", "compose-body",
-        "compose-send", "offline-banner", "reply", "archive", "delete", "attachment", "sync-state",
-        "log-out", "flag", "unread",
+        "mailbox-INBOX",
+        "message-list",
+        "message-row",
+        "message-subject",
+        "message-body",
+        "protection",
+        "compose-open",
+        "compose-to",
+        "compose-subject",
+        "compose-body",
+        "compose-send",
+        "offline-banner",
+        "reply",
+        "archive",
+        "delete",
+        "attachment",
+        "sync-state",
+        "log-out",
+        "flag",
+        "unread",
     ] {
         assert!(page.contains(&format!("data-testid=\"{hook}\"")), "{hook}");
     }
@@ -109,10 +185,17 @@ fn the_hooks_of_browser_tests_are_there() {
         assert!(page.contains(&format!("data-testid=\"{hook}\"")), "{hook}");
     }
     let outcome = Some(Ok(Box::default()));
-    let page = html(&model(Screen::Decrypt(Decryption { busy: false, outcome })));
+    let page = html(&model(Screen::Decrypt(Decryption {
+        busy: false,
+        outcome,
+    })));
     for hook in [
-        "decrypt-message", "decrypt-key", "decrypt-passphrase", "decrypt-submit",
-        "decrypt-result", "decrypt-signature",
+        "decrypt-message",
+        "decrypt-key",
+        "decrypt-passphrase",
+        "decrypt-submit",
+        "decrypt-result",
+        "decrypt-signature",
     ] {
         assert!(page.contains(&format!("data-testid=\"{hook}\"")), "{hook}");
     }
@@ -130,7 +213,9 @@ fn a_gallery_can_be_drawn() {
                 whole.clone_from(&region.html);
                 continue;
             }
-            let place = whole.find(&format!("id=\"{}\"", region.id)).expect("a region has a place");
+            let place = whole
+                .find(&format!("id=\"{}\"", region.id))
+                .expect("a region has a place");
             let open = place + whole[place..].find('>').unwrap() + 1;
             whole.insert_str(open, &region.html);
         }
@@ -149,7 +234,11 @@ fn a_gallery_can_be_drawn() {
 
 fn gallery() -> Vec<(&'static str, Model)> {
     let error = Some("The address or the password is wrong.".to_owned());
-    let form = LogIn { address: "alice@letterlock.example".to_owned(), busy: false, error };
+    let form = LogIn {
+        address: "alice@letterlock.example".to_owned(),
+        busy: false,
+        error,
+    };
     let mut empty = sample_mail();
     empty.reader = Reader::Empty;
     empty.sync = SyncState::Offline;
@@ -166,8 +255,14 @@ fn gallery() -> Vec<(&'static str, Model)> {
         from: "Library <events@library.example>".to_owned(),
         to: "alice@letterlock.example".to_owned(),
         date_ms: 1_777_900_000_000,
-        body: Body::Html { document: clean.document, blocked: clean.blocked, text: String::new() },
-        defects: vec!["a part says base64 and is not: its octets are shown as they came".to_owned()],
+        body: Body::Html {
+            document: clean.document,
+            blocked: clean.blocked,
+            text: String::new(),
+        },
+        defects: vec![
+            "a part says base64 and is not: its octets are shown as they came".to_owned(),
+        ],
         uid: 4,
         ..MessageView::default()
     }));
@@ -179,7 +274,10 @@ fn gallery() -> Vec<(&'static str, Model)> {
         ..Draft::default()
     };
     let mut compose = Compose::with(draft);
-    let recipient = |address: &str, delivery| Recipient { address: address.to_owned(), delivery };
+    let recipient = |address: &str, delivery| Recipient {
+        address: address.to_owned(),
+        delivery,
+    };
     compose.recipients = vec![
         recipient("bob@letterlock.example", Delivery::Encrypted),
         recipient("carol@example.org", Delivery::Clear),
@@ -198,8 +296,17 @@ fn gallery() -> Vec<(&'static str, Model)> {
         ("empty", model(Screen::Mail(Box::new(empty)))),
         ("html", model(Screen::Mail(Box::new(html)))),
         ("compose", model(Screen::Mail(Box::new(writing)))),
-        ("decrypt-form", model(Screen::Decrypt(Decryption::default()))),
-        ("decrypt", model(Screen::Decrypt(Decryption { busy: false, outcome }))),
+        (
+            "decrypt-form",
+            model(Screen::Decrypt(Decryption::default())),
+        ),
+        (
+            "decrypt",
+            model(Screen::Decrypt(Decryption {
+                busy: false,
+                outcome,
+            })),
+        ),
     ]
 }
 
@@ -208,13 +315,21 @@ fn sample_mail() -> Mail {
     let mailbox = |name: &str, unread| MailboxRow {
         id: name.to_owned(),
         name: name.to_owned(),
-        role: if name == "INBOX" { "inbox".to_owned() } else { name.to_lowercase() },
+        role: if name == "INBOX" {
+            "inbox".to_owned()
+        } else {
+            name.to_lowercase()
+        },
         unread,
         total: 12,
     };
     mail.mailboxes = vec![
-        mailbox("INBOX", 3), mailbox("Drafts", 0), mailbox("Sent", 0), mailbox("Archive", 0),
-        mailbox("Junk", 0), mailbox("Trash", 0),
+        mailbox("INBOX", 3),
+        mailbox("Drafts", 0),
+        mailbox("Sent", 0),
+        mailbox("Archive", 0),
+        mailbox("Junk", 0),
+        mailbox("Trash", 0),
     ];
     mail.mailbox = Some("INBOX".to_owned());
     mail.sync = SyncState::Current;
@@ -260,25 +375,78 @@ fn sample_rows() -> Vec<MessageRow> {
         answered: uid == 6,
         protection,
     };
-    let unknown = Signature::UnknownKey { key: "5a3f".to_owned() };
+    let unknown = Signature::UnknownKey {
+        key: "5a3f".to_owned(),
+    };
     let encrypted = Encryption::Decrypted;
     vec![
-        row(9, "Bob Weaver", "The proofs, and a question about the seal",
+        row(
+            9,
+            "Bob Weaver",
+            "The proofs, and a question about the seal",
             "Dear Alice, the proofs are attached. On page 14 the seal is printed upside down",
-            good(encrypted, "bob")),
-        row(8, "Šárka Nováková", "Příští schůzka – změna místa",
-            "Ahoj, sejdeme se tentokrát v knihovně", Protection::default()),
-        row(7, "Dan Outside", "Signed by a key you do not know", "This was signed on a train.",
-            Protection { encryption: Encryption::None, signature: unknown }),
-        row(6, "Carol", "Keys", "Here is what we talked about.",
-            Protection { encryption: encrypted, signature: Signature::None }),
-        row(5, "paper-folding list", "[folding] A lock from 1697, unfolded virtually",
-            "The trunk held 2600 letters, 600 of them never opened.", good(Encryption::None, "x")),
-        row(4, "Library", "Summer reading", "Dear members, the summer reading is on",
-            Protection::default()),
-        row(3, "Mallory", "Transfer the money now", "As agreed, please send",
-            Protection { encryption: Encryption::None, signature: Signature::Bad }),
-        row(2, "Old key", "From the archive", "", 
-            Protection { encryption: Encryption::Unopened, signature: Signature::None }),
+            good(encrypted, "bob"),
+        ),
+        row(
+            8,
+            "Šárka Nováková",
+            "Příští schůzka – změna místa",
+            "Ahoj, sejdeme se tentokrát v knihovně",
+            Protection::default(),
+        ),
+        row(
+            7,
+            "Dan Outside",
+            "Signed by a key you do not know",
+            "This was signed on a train.",
+            Protection {
+                encryption: Encryption::None,
+                signature: unknown,
+            },
+        ),
+        row(
+            6,
+            "Carol",
+            "Keys",
+            "Here is what we talked about.",
+            Protection {
+                encryption: encrypted,
+                signature: Signature::None,
+            },
+        ),
+        row(
+            5,
+            "paper-folding list",
+            "[folding] A lock from 1697, unfolded virtually",
+            "The trunk held 2600 letters, 600 of them never opened.",
+            good(Encryption::None, "x"),
+        ),
+        row(
+            4,
+            "Library",
+            "Summer reading",
+            "Dear members, the summer reading is on",
+            Protection::default(),
+        ),
+        row(
+            3,
+            "Mallory",
+            "Transfer the money now",
+            "As agreed, please send",
+            Protection {
+                encryption: Encryption::None,
+                signature: Signature::Bad,
+            },
+        ),
+        row(
+            2,
+            "Old key",
+            "From the archive",
+            "",
+            Protection {
+                encryption: Encryption::Unopened,
+                signature: Signature::None,
+            },
+        ),
     ]
 }

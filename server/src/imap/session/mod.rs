@@ -17,6 +17,8 @@
 mod login;
 mod outcomes;
 mod selected;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
