@@ -3,9 +3,11 @@
 //! Enough for a `WebDriver` server and for one look at the provider's API, both on this machine.
 //! Rejected: reqwest, which brings an async runtime into tests that have nothing to do meanwhile.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
+
+use crate::imap::between;
 
 /// A browser that starts on a busy machine takes the longest.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -31,22 +33,26 @@ pub(crate) fn exchange(method: &str, url: &str, body: Option<&str>) -> io::Resul
         content.len()
     );
     stream.write_all(request.as_bytes())?;
-    let mut octets = Vec::new();
-    stream.read_to_end(&mut octets)?;
-    let end = octets.windows(4).position(|four| four == b"\r\n\r\n");
-    let (header, body) = octets.split_at(end.ok_or_else(malformed)? + 4);
-    let header = String::from_utf8_lossy(header).to_lowercase();
+    let mut stream = BufReader::new(stream);
+    let mut header = String::new();
+    while !header.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut header)? == 0 {
+            return Err(malformed());
+        }
+    }
+    let header = header.to_lowercase();
     let status = header
         .split_whitespace()
         .nth(1)
         .and_then(|code| code.parse().ok());
-    assert!(
-        !header.contains("\r\ntransfer-encoding:"),
-        "chunked answers are not read here"
-    );
+    // Not until the end of the connection: ChromeDriver keeps it open whatever it was asked.
+    let length = between(&header, "\r\ncontent-length:", "\r\n");
+    let length = length.and_then(|length| length.trim().parse().ok());
+    let mut body = vec![0; length.ok_or_else(malformed)?];
+    stream.read_exact(&mut body)?;
     Ok(Answer {
         status: status.ok_or_else(malformed)?,
-        body: body.to_vec(),
+        body,
     })
 }
 
