@@ -23,7 +23,7 @@ use super::accounts::Accounts;
 use super::command::Secret;
 use super::decoder::Decoder;
 use super::encoder::encode;
-use super::ops::{self, Op, OpError};
+use super::ops::{self, Op, OpError, Outcome};
 use super::recent::Recents;
 use super::response::Response;
 use super::session::{Action, Session};
@@ -178,7 +178,12 @@ impl<A: Accounts> Connection<'_, A> {
             now,
         };
         let outcome = Box::pin(ops::run(&context, op)).await;
-        if let Err(OpError::Replica(error)) = &outcome {
+        let failed = match &outcome {
+            Ok(Outcome::Fetched(fetched)) => fetched.failed.as_ref(),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(OpError::Replica(error)) = failed {
             tracing::error!(%error, "an IMAP command failed inside the server");
         }
         self.session.handle_outcome(outcome);

@@ -1,8 +1,15 @@
 //! The session by steps, without a store; whole conversations are in the transcripts.
 
+use letterlock_core::id::{MailboxId, ModSeq, Uid, UidValidity};
+
 use super::*;
 use crate::imap::accounts::LoginRefused;
+use crate::imap::command::FetchItem;
 use crate::imap::encoder::encode;
+use crate::imap::ops::{Fetched, FetchedMessage, Outcome, Refreshed, SelectedMailbox};
+use crate::imap::response::FetchValue;
+use crate::imap::set::{Bound, MessageSet, Range, SequenceSet};
+use crate::imap::view::{Present, Snapshot};
 
 #[test]
 fn silence_ends_a_session() {
@@ -73,6 +80,84 @@ fn a_large_message_is_refused_by_name() {
         written(&mut session),
         "t NO [TOOBIG] The message is too large\r\n"
     );
+}
+
+#[test]
+fn a_message_that_cannot_be_read_does_not_hide_the_others() {
+    let mut session = with_two_messages();
+    let items = vec![FetchItem::Uid];
+    let all = Range {
+        from: Bound::Number(1),
+        to: Bound::Last,
+    };
+    let messages = MessageSet::Sequence(SequenceSet(vec![all]));
+    session.handle_frame(Frame::Command(tag(), Command::Fetch { messages, items }));
+    let Some(Action::Run(Op::Fetch(op))) = session.poll() else {
+        panic!("no fetch")
+    };
+    let second = FetchedMessage {
+        slot: op.slots[1],
+        values: vec![FetchValue::Uid(op.slots[1].uid)],
+        told: None,
+    };
+    session.handle_outcome(Ok(Outcome::Fetched(Fetched {
+        messages: vec![second],
+        taken: 2,
+        gone: false,
+        failed: Some(OpError::NotHere),
+    })));
+    let Some(Action::Send(Response::Fetch(data))) = session.poll() else {
+        panic!("no answer")
+    };
+    assert_eq!(data.number.get(), 2);
+    assert!(matches!(
+        session.poll(),
+        Some(Action::Run(Op::Refresh { .. }))
+    ));
+    session.handle_outcome(Ok(Outcome::Refreshed(Refreshed::Same)));
+    assert!(written(&mut session).starts_with("t NO [UNAVAILABLE] "));
+}
+
+/// A session that has selected a mailbox of two messages and said so.
+fn with_two_messages() -> Session {
+    let mut session = Session::new();
+    let secret = || Secret::new(b"x".to_vec());
+    let login = Command::Login {
+        user: secret(),
+        password: secret(),
+    };
+    session.handle_frame(Frame::Command(tag(), login));
+    session.handle_login(Ok(()));
+    let mailbox = MailboxArgument::Name(MailboxName::inbox());
+    let select = Command::Select {
+        mailbox,
+        access: Access::ReadWrite,
+    };
+    session.handle_frame(Frame::Command(tag(), select));
+    let present = |uid| Present {
+        uid,
+        mod_seq: ModSeq::ONE,
+    };
+    let snapshot = Snapshot {
+        highest: ModSeq::ONE,
+        present: [1, 2]
+            .into_iter()
+            .filter_map(Uid::new)
+            .map(present)
+            .collect(),
+        changed: Vec::new(),
+        recent_from: Uid::ONE,
+    };
+    session.handle_outcome(Ok(Outcome::Selected(Box::new(SelectedMailbox {
+        id: MailboxId::new([1; 16]),
+        uid_validity: UidValidity::ONE,
+        uid_next: Uid::ONE,
+        unseen: None,
+        keywords: std::collections::BTreeSet::new(),
+        snapshot,
+    }))));
+    while session.poll().is_some() {}
+    session
 }
 
 fn tag() -> Tag {
