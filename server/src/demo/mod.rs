@@ -12,6 +12,8 @@ mod intake;
 mod letters;
 mod listeners;
 mod ready;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -19,10 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use letterlock_core::id::MailboxName;
 use tokio::net::TcpListener;
 
-use crate::bridge::accounts::Accounts;
+use crate::bridge::accounts::{Accounts, SyncStatus};
 use crate::bridge::lock::DataDir;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::submission::Submissions;
@@ -44,7 +45,7 @@ pub const DOMAIN: &str = "letterlock.example";
 /// The folder within the data directory where mail to other domains ends up.
 pub const OUTGOING_FOLDER: &str = "outgoing";
 /// How long the start waits until the sample letters are in the mailboxes.
-const LETTERS_PATIENCE: Duration = Duration::from_secs(60);
+const LETTERS_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -209,7 +210,8 @@ impl Running {
             state.set_letters_fed(folder)?;
         }
         self.serve_bridge(&accounts, listeners.imap, listeners.smtp);
-        Box::pin(wait_for_letters(&self.provider, &accounts)).await
+        Box::pin(wait_for_letters(&accounts)).await;
+        Ok(())
     }
 
     fn serve_provider(&self, web: TcpListener, lmtp: TcpListener) {
@@ -259,30 +261,19 @@ impl Running {
     }
 }
 
-/// Waits until every letter that the provider took in has come through the bridge once, or for
-/// [`LETTERS_PATIENCE`]: a slow machine may go on while it serves.
-async fn wait_for_letters(provider: &Provider, accounts: &Accounts) -> Result<(), DemoError> {
-    let arrived = async {
-        for account in accounts.iter() {
-            let mut changes = account.account.subscribe();
-            let address = account.account.address();
-            let accepted = provider.incoming_count(address).await?.unwrap_or(0);
-            while taken_in(account) < accepted {
-                changes.changed().await;
-            }
-        }
-        Ok(())
-    };
-    tokio::time::timeout(LETTERS_PATIENCE, arrived)
-        .await
-        .unwrap_or_else(|_| {
-            tracing::warn!("some letters are still on their way");
-            Ok(())
-        })
-}
-
-/// How many messages INBOX ever had: its next UID tells, also when some were deleted since.
-fn taken_in(account: &crate::bridge::accounts::BridgeAccount) -> u64 {
-    let inbox = account.account.mailbox(&MailboxName::inbox());
-    inbox.map_or(0, |inbox| u64::from(inbox.uid_next.get()).saturating_sub(1))
+/// Waits until the bridge has all that the provider had, or for [`LETTERS_PATIENCE`]: a slow
+/// machine may go on while it serves.
+async fn wait_for_letters(accounts: &Accounts) {
+    let current = accounts.iter().map(|account| async {
+        // An error says that the account's loops ended: the process is going down.
+        let mut status = account.status();
+        let _ended = status
+            .wait_for(|status| *status == SyncStatus::Current)
+            .await
+            .is_err();
+    });
+    let all = futures::future::join_all(current);
+    if tokio::time::timeout(LETTERS_PATIENCE, all).await.is_err() {
+        tracing::warn!("some letters are still on their way");
+    }
 }
