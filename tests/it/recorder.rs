@@ -93,7 +93,7 @@ fn pass_on(client: TcpStream, target: &str, shared: &Arc<Mutex<Record>>) {
     thread::spawn(move || {
         pump(from_client, to_server, |octets| {
             locked(&keep).sent.extend_from_slice(octets);
-        })
+        });
     });
     thread::spawn(move || pump(from_server, to_client, |_| {}));
 }

@@ -1,5 +1,6 @@
 //! Stopping, starting again, and storage that fails: nothing is lost, and what is wrong is named.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,18 +10,40 @@ use crate::talk::{self, Fate, Talk};
 use crate::tools::{argument, files};
 use crate::world::{START_DEADLINE, World, poll};
 
-/// Everything of alice's INBOX that a client may rely on.
-fn state(world: &World) -> (u32, Vec<Summary>, Vec<Vec<u8>>, Vec<String>) {
+/// What a client may rely on of one message.
+#[derive(Debug, PartialEq, Eq)]
+struct Kept {
+    uid: u32,
+    subject: String,
+    flags: BTreeSet<String>,
+    message: String,
+}
+
+/// UIDVALIDITY and messages of alice's INBOX.
+fn state(world: &World) -> (u32, Vec<Kept>) {
     let mut imap = Imap::log_in(world, world.alice());
     let uid_validity = imap.uid_validity();
-    let summaries = imap.summaries();
-    let uids: Vec<u32> = summaries.iter().map(|summary| summary.uid).collect();
-    let messages = uids.iter().map(|uid| imap.message(*uid)).collect();
-    let flags = uids
-        .iter()
-        .map(|uid| imap.flags(*uid).replace("\\Recent", ""))
-        .collect();
-    (uid_validity, summaries, messages, flags)
+    let mut all = Vec::new();
+    for Summary { uid, subject } in imap.summaries() {
+        let flags = imap.flags(uid);
+        let flags = flags.split_whitespace().map(str::to_owned);
+        all.push(Kept {
+            uid,
+            subject,
+            // The only one that belongs to the session.
+            flags: flags.filter(|flag| flag != "\\Recent").collect(),
+            message: imap.message(uid).escape_ascii().to_string(),
+        });
+    }
+    (uid_validity, all)
+}
+
+fn assert_same(now: &(u32, Vec<Kept>), before: &(u32, Vec<Kept>)) {
+    assert_eq!(now.0, before.0, "UIDVALIDITY");
+    for (now, before) in now.1.iter().zip(&before.1) {
+        assert_eq!(now, before);
+    }
+    assert_eq!(now.1.len(), before.1.len());
 }
 
 /// A message whose arrival shows that everything before it has arrived.
@@ -51,7 +74,7 @@ fn a_restart_changes_nothing() {
     let _silent = Talk::lmtp(&world.ready().lmtp).expect("connect");
     world.stop();
     world.restart();
-    assert_eq!(state(&world), first);
+    assert_same(&state(&world), &first);
     for (old, new) in accounts.iter().zip(&world.ready().accounts) {
         assert_eq!(old.address, new.address);
         assert!(old.password == new.password, "the password changed");
@@ -131,7 +154,7 @@ fn a_damaged_database_is_named_and_a_restored_one_goes_on() {
         .map(|path| path.display().to_string())
         .collect();
     let is_named = |world: &World| {
-        let log = world.log();
+        let log = world.complaints();
         names.iter().any(|name| log.contains(name))
     };
     poll("the damage is named, with the file", START_DEADLINE, || {
@@ -141,7 +164,7 @@ fn a_damaged_database_is_named_and_a_restored_one_goes_on() {
             assert!(
                 is_named(&world),
                 "ended without naming the file: {}",
-                world.log()
+                world.complaints()
             );
         } else if world.look_ready() {
             let mut imap = Imap::connect(&world.ready().imap).ok()?;
@@ -156,7 +179,7 @@ fn a_damaged_database_is_named_and_a_restored_one_goes_on() {
         fs::write(path, content).expect("restore the database");
     }
     world.restart();
-    assert_eq!(state(&world), first);
+    assert_same(&state(&world), &first);
 }
 
 /// A small file system over a folder; `None` where this user may not mount one.

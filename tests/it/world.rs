@@ -28,7 +28,11 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Between two looks of a poll.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// Lines of the program's log that a failing test prints.
+/// What the program prints: among it the passwords, which the demo is there to tell.
+const LOG: &str = "letterlock.stdout";
+/// What the program logs.
+const COMPLAINTS: &str = "letterlock.stderr";
+/// Lines of each that a failing test prints.
 const LOG_LINES: usize = 80;
 
 /// Held shared by every world, exclusively by a test that measures time or loads the machine.
@@ -144,12 +148,9 @@ impl World {
             fs::remove_file(&ready_file).expect("remove the old ready file");
         }
         self.ready = None;
-        let log = self.open_log();
+        let (log, complaints) = (self.open(LOG), self.open(COMPLAINTS));
         let mut command = demo(&self.data_dir(), &ready_file);
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle of the log"))
-            .stderr(log);
+        command.stdin(Stdio::null()).stdout(log).stderr(complaints);
         self.process = Some(command.spawn().expect("start letterlock"));
     }
 
@@ -238,9 +239,14 @@ impl World {
         path
     }
 
-    /// Everything the program has printed, over all its starts.
-    pub(crate) fn log(&self) -> String {
-        let octets = fs::read(self.log_file()).unwrap_or_default();
+    /// What the program has written to stderr, over all its starts.
+    pub(crate) fn complaints(&self) -> String {
+        self.text(COMPLAINTS)
+    }
+
+    /// A file of the world's folder, as far as it is there and is text.
+    fn text(&self, name: &str) -> String {
+        let octets = fs::read(self.folder.path().join(name)).unwrap_or_default();
         String::from_utf8_lossy(&octets).into_owned()
     }
 
@@ -248,14 +254,12 @@ impl World {
         self.folder.path().join("ready.json")
     }
 
-    fn log_file(&self) -> PathBuf {
-        self.folder.path().join("letterlock.log")
-    }
-
-    fn open_log(&self) -> File {
+    fn open(&self, name: &str) -> File {
         let mut options = OpenOptions::new();
         options.create(true).append(true);
-        options.open(self.log_file()).expect("open the log")
+        options
+            .open(self.folder.path().join(name))
+            .expect("open an output of letterlock")
     }
 }
 
@@ -267,12 +271,13 @@ impl Drop for World {
             drop(process.wait());
         }
         if thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            let last = lines.iter().skip(lines.len().saturating_sub(LOG_LINES));
-            println!("--- the log of letterlock, last {LOG_LINES} lines ---");
-            last.for_each(|line| println!("{line}"));
-            println!("--- end of the log ---");
+            for name in [LOG, COMPLAINTS] {
+                let text = self.text(name);
+                let lines: Vec<&str> = text.lines().collect();
+                let last = lines.iter().skip(lines.len().saturating_sub(LOG_LINES));
+                println!("--- {name}, last {LOG_LINES} lines ---");
+                last.for_each(|line| println!("{line}"));
+            }
         }
     }
 }

@@ -27,8 +27,9 @@ use crate::bridge::accounts::{Accounts, SyncStatus};
 use crate::bridge::lock::DataDir;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::submission::Submissions;
+use crate::bridge::tls::Tls;
 use crate::bridge::{imap, outgoing, sync_loop, web_ui};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::provider::{self, Provider, ProviderConfig, Relay, SignUp};
 use crate::shutdown::{GRACE, Shutdown};
@@ -93,12 +94,14 @@ impl Demo {
         let shutdown = Shutdown::new();
         let outgoing = folder.join(OUTGOING_FOLDER);
         let provider = open_provider(&folder, &outgoing).await?;
-        let ready = ReadyFile::new(&listeners, &folder, &state);
+        let tls = Tls::open(&folder, clock::now())?;
+        let ready = ReadyFile::new(&listeners, &folder, &state, &tls);
         let running = Running {
             shutdown: shutdown.clone(),
             provider: Arc::clone(&provider),
             config: options.config.clone(),
             client: ProviderClient::new(&ready.provider)?,
+            tls,
         };
         let started = Box::pin(running.start(listeners, &folder, &mut state)).await;
         let demo = Self {
@@ -129,6 +132,12 @@ impl Demo {
         writeln!(out, "  LMTP        {}", ready.lmtp)?;
         writeln!(out, "  data        {}", ready.data_dir)?;
         writeln!(out, "  mail out    {}\n", self.outgoing.display())?;
+        writeln!(
+            out,
+            "  certificate for IMAP and SMTP with STARTTLS, SHA-256"
+        )?;
+        writeln!(out, "    {}", ready.certificate_sha256)?;
+        writeln!(out)?;
         for account in &ready.accounts {
             writeln!(out, "  {}", account.address)?;
             writeln!(out, "    in the browser    {}", account.password)?;
@@ -193,6 +202,7 @@ struct Running {
     provider: Arc<Provider>,
     config: Config,
     client: ProviderClient,
+    tls: Tls,
 }
 
 impl Running {
@@ -240,15 +250,22 @@ impl Running {
             outgoing::start(account, &self.shutdown);
         }
         let submissions = Arc::new(Submissions::new(accounts.clone()));
-        let policy = self.policy(Protocol::Submission);
+        let policy = Policy {
+            tls: Some(self.tls.config()),
+            ..self.policy(Protocol::Submission)
+        };
         self.shutdown.spawn(smtp::serve(
             smtp,
             policy,
             submissions,
             self.shutdown.clone(),
         ));
-        self.shutdown
-            .spawn(imap::serve(imap, accounts.clone(), self.shutdown.clone()));
+        self.shutdown.spawn(imap::serve(
+            imap,
+            accounts.clone(),
+            self.tls.clone(),
+            self.shutdown.clone(),
+        ));
     }
 
     fn policy(&self, protocol: Protocol) -> Policy {
@@ -257,6 +274,7 @@ impl Running {
             host_name: DOMAIN.to_owned(),
             domain: DOMAIN.to_owned(),
             max_message_octets: self.config.limits.message_octets,
+            tls: None,
         }
     }
 }

@@ -60,7 +60,7 @@ def main():
     print("list", len(mailboxes) > 1)
 
     count = int(ok(imap.select("INBOX"))[0])
-    ok(imap.response("UIDVALIDITY"))
+    check(int(imap.response("UIDVALIDITY")[1][0]) > 0)
     uids = ok(imap.uid("SEARCH", None, "ALL"))[0].split()
     check(len(uids) == count, uids, count)
     check(uids == sorted(uids, key=int), uids)
