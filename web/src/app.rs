@@ -42,7 +42,9 @@ fn worker_ready(model: &mut Model) -> Vec<Effect> {
             vec![Effect::Focus("decrypt-message")]
         }
         Screen::Starting | Screen::Mail(_) => {
-            vec![Effect::Ask(Request::Resume { tab: model.tab.clone() })]
+            vec![Effect::Ask(Request::Resume {
+                tab: model.tab.clone(),
+            })]
         }
         Screen::Stopped | Screen::LogIn(_) | Screen::Decrypt(_) => Vec::new(),
     }
@@ -71,7 +73,7 @@ fn answered(model: &mut Model, asked: Asked, result: Result<Response, Failure>) 
             });
             vec![Effect::Focus("decrypt-result")]
         }
-        (_, Asked::LogOut) => vec![Effect::Reload],
+        (_, Asked::LogOut) => vec![Effect::ForgetTab, Effect::Reload],
         (Screen::Mail(_), _) if result == Err(Failure::Locked) => {
             model.screen = Screen::LogIn(LogIn::default());
             vec![Effect::Focus("login-address")]
@@ -105,8 +107,15 @@ fn unlocked(model: &mut Model, result: Result<Response, Failure>) -> Vec<Effect>
         }
         Ok(Response::Locked { last_address }) => {
             let address = last_address.unwrap_or_default();
-            let focus = if address.is_empty() { "login-address" } else { "login-password" };
-            model.screen = Screen::LogIn(LogIn { address, ..LogIn::default() });
+            let focus = if address.is_empty() {
+                "login-address"
+            } else {
+                "login-password"
+            };
+            model.screen = Screen::LogIn(LogIn {
+                address,
+                ..LogIn::default()
+            });
             vec![Effect::Focus(focus)]
         }
         Ok(_) => Vec::new(),
@@ -117,7 +126,11 @@ fn unlocked(model: &mut Model, result: Result<Response, Failure>) -> Vec<Effect>
                 Screen::Starting | Screen::Stopped | Screen::Decrypt(_) => String::new(),
             };
             let error = Some(failure.to_string());
-            model.screen = Screen::LogIn(LogIn { address, busy: false, error });
+            model.screen = Screen::LogIn(LogIn {
+                address,
+                busy: false,
+                error,
+            });
             vec![Effect::Focus("login-password")]
         }
     }
@@ -146,7 +159,9 @@ fn acted(model: &mut Model, action: Action) -> Vec<Effect> {
             let forget = forget == Forget::Everything;
             vec![Effect::Ask(Request::LogOut { forget })]
         }
-        (Screen::Stopped, Action::TryAgain) => vec![Effect::Reload],
+        (Screen::Stopped, Action::TryAgain) | (Screen::Decrypt(_), Action::ClearDecrypt) => {
+            vec![Effect::Reload]
+        }
         (Screen::LogIn(form), Action::LogIn { address, password }) if !form.busy => {
             if address.is_empty() || password.0.is_empty() {
                 form.error = Some("Please enter your address and your password.".to_owned());
@@ -155,14 +170,17 @@ fn acted(model: &mut Model, action: Action) -> Vec<Effect> {
             form.busy = true;
             form.error = None;
             let tab = model.tab.clone();
-            vec![Effect::Ask(Request::LogIn { address, password, tab })]
+            vec![Effect::Ask(Request::LogIn {
+                address,
+                password,
+                tab,
+            })]
         }
         (Screen::Decrypt(page), Action::Decrypt(decrypt)) if !page.busy => {
             page.busy = true;
             page.outcome = None;
             vec![Effect::Ask(Request::Decrypt(Box::new(decrypt)))]
         }
-        (Screen::Decrypt(_), Action::ClearDecrypt) => vec![Effect::Reload],
         (Screen::Mail(mail), action) => {
             model.toast = None;
             if action == Action::Sync {

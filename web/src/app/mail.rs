@@ -1,9 +1,9 @@
 //! The mail screen's part of the state machine.
 
+use crate::model::Clock;
 use crate::model::compose::Compose;
 use crate::model::event::{Action, Asked, Effect};
 use crate::model::mail::{Mail, Pane, Reader};
-use crate::model::Clock;
 use crate::protocol::{
     Destination, Draft, Failure, MAX_ROWS, Mark, PAGE_ROWS, Request, Response, SyncState,
 };
@@ -25,7 +25,11 @@ pub(super) fn answered(
             mail.mailboxes = mailboxes;
             list(mail)
         }
-        Response::Messages { mailbox, rows, more } => {
+        Response::Messages {
+            mailbox,
+            rows,
+            more,
+        } => {
             if mail.mailbox.as_ref() == Some(&mailbox) {
                 mail.rows = Some(rows);
                 mail.more = more;
@@ -55,7 +59,11 @@ pub(super) fn answered(
         Response::Download { url, name } => vec![Effect::Save { url, name }],
         Response::Sent { waits } => {
             mail.compose = None;
-            let said = if waits { "Sealed; it leaves when the network is back." } else { "Sent." };
+            let said = if waits {
+                "Sealed; it leaves when the network is back."
+            } else {
+                "Sent."
+            };
             toast = Some(said.to_owned());
             refresh(mail)
         }
@@ -116,10 +124,19 @@ pub(super) fn refresh(mail: &Mail) -> Vec<Effect> {
 fn list(mail: &mut Mail) -> Vec<Effect> {
     let gone = mail.mailbox.is_some() && mail.current_mailbox().is_none();
     if mail.mailbox.is_some() && !gone {
-        return if mail.rows.is_none() { list_request(mail).into_iter().collect() } else { Vec::new() };
+        return if mail.rows.is_none() {
+            list_request(mail).into_iter().collect()
+        } else {
+            Vec::new()
+        };
     }
-    let inbox = mail.mailboxes.iter().find(|mailbox| mailbox.role == "inbox");
-    mail.mailbox = inbox.or(mail.mailboxes.first()).map(|mailbox| mailbox.id.clone());
+    let inbox = mail
+        .mailboxes
+        .iter()
+        .find(|mailbox| mailbox.role == "inbox");
+    mail.mailbox = inbox
+        .or(mail.mailboxes.first())
+        .map(|mailbox| mailbox.id.clone());
     mail.rows = None;
     mail.reader = Reader::Empty;
     list_request(mail).into_iter().collect()
@@ -127,7 +144,10 @@ fn list(mail: &mut Mail) -> Vec<Effect> {
 
 fn list_request(mail: &Mail) -> Option<Effect> {
     let mailbox = mail.mailbox.clone()?;
-    Some(Effect::Ask(Request::Messages { mailbox, limit: mail.limit }))
+    Some(Effect::Ask(Request::Messages {
+        mailbox,
+        limit: mail.limit,
+    }))
 }
 
 /// What the user did on the mail screen.
@@ -198,7 +218,10 @@ fn open(mail: &mut Mail, uid: u32) -> Vec<Effect> {
         return Vec::new();
     }
     mail.reader = Reader::Opening(uid);
-    vec![Effect::Ask(Request::Message(place)), Effect::Focus("reader")]
+    vec![
+        Effect::Ask(Request::Message(place)),
+        Effect::Focus("reader"),
+    ]
 }
 
 fn back(mail: &mut Mail) {
@@ -264,11 +287,7 @@ fn put(mail: &mut Mail, to: Destination) -> Vec<Effect> {
     vec![Effect::Ask(Request::Move { place, to })]
 }
 
-fn answer(
-    mail: &mut Mail,
-    audience: crate::model::compose::Audience,
-    clock: Clock,
-) -> Vec<Effect> {
+fn answer(mail: &mut Mail, audience: crate::model::compose::Audience, clock: Clock) -> Vec<Effect> {
     let Reader::Open(message) = &mail.reader else {
         return Vec::new();
     };
@@ -306,12 +325,18 @@ fn send(mail: &mut Mail, draft: Draft) -> Vec<Effect> {
     if compose.sending {
         return Vec::new();
     }
-    if [&draft.to, &draft.cc, &draft.bcc].iter().all(|text| text.trim().is_empty()) {
+    if [&draft.to, &draft.cc, &draft.bcc]
+        .iter()
+        .all(|text| text.trim().is_empty())
+    {
         compose.error = Some("Please say whom it is for.".to_owned());
         return vec![Effect::Focus("compose-to")];
     }
     compose.sending = true;
     compose.error = None;
     let answers = compose.initial.answers.clone();
-    vec![Effect::Ask(Request::Send(Box::new(Draft { answers, ..draft })))]
+    vec![Effect::Ask(Request::Send(Box::new(Draft {
+        answers,
+        ..draft
+    })))]
 }

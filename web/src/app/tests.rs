@@ -3,9 +3,7 @@
 use super::*;
 use crate::model::compose::Audience;
 use crate::model::mail::{Pane, Reader};
-use crate::protocol::{
-    Decrypted, Draft, MailboxRow, Mark, MessageRow, MessageView, Place, Secret,
-};
+use crate::protocol::{Decrypted, Draft, MailboxRow, Mark, MessageRow, MessageView, Place, Secret};
 
 fn mailbox(id: &str, role: &str) -> MailboxRow {
     MailboxRow {
@@ -18,11 +16,21 @@ fn mailbox(id: &str, role: &str) -> MailboxRow {
 }
 
 fn row(uid: u32) -> MessageRow {
-    MessageRow { uid, subject: format!("letter {uid}"), ..MessageRow::default() }
+    MessageRow {
+        uid,
+        subject: format!("letter {uid}"),
+        ..MessageRow::default()
+    }
 }
 
 fn answer(model: &mut Model, asked: Asked, response: Response) -> Vec<Effect> {
-    update(model, Event::Answered { asked, result: Ok(response) })
+    update(
+        model,
+        Event::Answered {
+            asked,
+            result: Ok(response),
+        },
+    )
 }
 
 fn act(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -40,7 +48,13 @@ fn mail(model: &Model) -> &Mail {
 fn listed() -> Model {
     let mut model = Model::default();
     let tab = Secret("tab".to_owned());
-    update(&mut model, Event::Started { decrypt_page: false, tab });
+    update(
+        &mut model,
+        Event::Started {
+            decrypt_page: false,
+            tab,
+        },
+    );
     update(&mut model, Event::WorkerReady);
     let address = "alice@letterlock.example".to_owned();
     answer(&mut model, Asked::Resume, Response::Unlocked { address });
@@ -48,7 +62,15 @@ fn listed() -> Model {
     answer(&mut model, Asked::Mailboxes, Response::Mailboxes(mailboxes));
     let rows = vec![row(3), row(2), row(1)];
     let mailbox = "i".to_owned();
-    answer(&mut model, Asked::Messages, Response::Messages { mailbox, rows, more: false });
+    answer(
+        &mut model,
+        Asked::Messages,
+        Response::Messages {
+            mailbox,
+            rows,
+            more: false,
+        },
+    );
     model
 }
 
@@ -66,7 +88,13 @@ fn message(uid: u32, seen: bool) -> Response {
 fn a_tab_that_is_locked_asks_for_the_password() {
     let mut model = Model::default();
     let tab = Secret("tab".to_owned());
-    update(&mut model, Event::Started { decrypt_page: false, tab: tab.clone() });
+    update(
+        &mut model,
+        Event::Started {
+            decrypt_page: false,
+            tab: tab.clone(),
+        },
+    );
     let effects = update(&mut model, Event::WorkerReady);
     assert_eq!(effects, vec![Effect::Ask(Request::Resume { tab })]);
     let last_address = Some("alice@letterlock.example".to_owned());
@@ -76,10 +104,19 @@ fn a_tab_that_is_locked_asks_for_the_password() {
         address: "alice@letterlock.example".to_owned(),
         password: Secret("wrong".to_owned()),
     };
-    assert!(matches!(&act(&mut model, log_in.clone())[..], [Effect::Ask(Request::LogIn { .. })]));
+    assert!(matches!(
+        &act(&mut model, log_in.clone())[..],
+        [Effect::Ask(Request::LogIn { .. })]
+    ));
     assert_eq!(act(&mut model, log_in), vec![], "once is enough");
     let result = Err(Failure::WrongPassword);
-    update(&mut model, Event::Answered { asked: Asked::LogIn, result });
+    update(
+        &mut model,
+        Event::Answered {
+            asked: Asked::LogIn,
+            result,
+        },
+    );
     match &model.screen {
         Screen::LogIn(form) => {
             assert!(!form.busy);
@@ -100,12 +137,22 @@ fn inbox_is_listed_first() {
 #[test]
 fn opening_a_message_marks_it_read() {
     let mut model = listed();
-    let place = Place { mailbox: "i".to_owned(), uid: 2 };
+    let place = Place {
+        mailbox: "i".to_owned(),
+        uid: 2,
+    };
     let effects = act(&mut model, Action::OpenMessage(2));
     assert!(effects.contains(&Effect::Ask(Request::Message(place.clone()))));
     assert_eq!(mail(&model).pane, Pane::Reader);
     let effects = answer(&mut model, Asked::Message(2), message(2, false));
-    assert_eq!(effects, vec![Effect::Ask(Request::Mark { place, mark: Mark::Seen, on: true })]);
+    assert_eq!(
+        effects,
+        vec![Effect::Ask(Request::Mark {
+            place,
+            mark: Mark::Seen,
+            on: true
+        })]
+    );
     assert!(mail(&model).rows.as_ref().unwrap()[1].seen);
 }
 
@@ -114,11 +161,22 @@ fn a_late_answer_changes_nothing() {
     let mut model = listed();
     act(&mut model, Action::OpenMessage(2));
     act(&mut model, Action::OpenMessage(3));
-    assert_eq!(answer(&mut model, Asked::Message(2), message(2, false)), vec![]);
+    assert_eq!(
+        answer(&mut model, Asked::Message(2), message(2, false)),
+        vec![]
+    );
     assert_eq!(mail(&model).reader, Reader::Opening(3));
     act(&mut model, Action::OpenMailbox("d".to_owned()));
     let mailbox = "i".to_owned();
-    answer(&mut model, Asked::Messages, Response::Messages { mailbox, rows: vec![row(9)], more: false });
+    answer(
+        &mut model,
+        Asked::Messages,
+        Response::Messages {
+            mailbox,
+            rows: vec![row(9)],
+            more: false,
+        },
+    );
     assert_eq!(mail(&model).rows, None);
 }
 
@@ -131,7 +189,11 @@ fn the_keyboard_walks_through_the_list() {
     assert_eq!(mail(&model).reader.uid(), Some(2));
     act(&mut model, Action::Step(-1));
     act(&mut model, Action::Step(-1));
-    assert_eq!(mail(&model).reader.uid(), Some(3), "there is nothing above the first");
+    assert_eq!(
+        mail(&model).reader.uid(),
+        Some(3),
+        "there is nothing above the first"
+    );
 }
 
 #[test]
@@ -142,7 +204,13 @@ fn archiving_takes_the_row_off_and_a_failure_asks_what_is_true() {
     assert!(matches!(&effects[..], [Effect::Ask(Request::Move { .. })]));
     assert_eq!(mail(&model).rows.as_ref().map(Vec::len), Some(2));
     let result = Err(Failure::NotFound);
-    let effects = update(&mut model, Event::Answered { asked: Asked::Move, result });
+    let effects = update(
+        &mut model,
+        Event::Answered {
+            asked: Asked::Move,
+            result,
+        },
+    );
     assert_eq!(effects.len(), 2);
     assert_eq!(model.toast, Some(Failure::NotFound.to_string()));
 }
@@ -152,15 +220,33 @@ fn a_worker_that_dies_is_started_again_and_the_screen_stays() {
     let mut model = listed();
     act(&mut model, Action::OpenMessage(3));
     let result = Err(Failure::Crashed);
-    update(&mut model, Event::Answered { asked: Asked::Message(3), result });
-    assert_eq!(update(&mut model, Event::WorkerDied), vec![Effect::RestartWorker]);
+    update(
+        &mut model,
+        Event::Answered {
+            asked: Asked::Message(3),
+            result,
+        },
+    );
+    assert_eq!(
+        update(&mut model, Event::WorkerDied),
+        vec![Effect::RestartWorker]
+    );
     let effects = update(&mut model, Event::WorkerReady);
-    assert!(matches!(&effects[..], [Effect::Ask(Request::Resume { .. })]));
+    assert!(matches!(
+        &effects[..],
+        [Effect::Ask(Request::Resume { .. })]
+    ));
     let address = "alice@letterlock.example".to_owned();
     answer(&mut model, Asked::Resume, Response::Unlocked { address });
-    assert_eq!(mail(&model).reader, Reader::Failed(3, Failure::Crashed.to_string()));
+    assert_eq!(
+        mail(&model).reader,
+        Reader::Failed(3, Failure::Crashed.to_string())
+    );
     for _ in 1..MAX_RESTARTS {
-        assert_eq!(update(&mut model, Event::WorkerDied), vec![Effect::RestartWorker]);
+        assert_eq!(
+            update(&mut model, Event::WorkerDied),
+            vec![Effect::RestartWorker]
+        );
     }
     assert_eq!(update(&mut model, Event::WorkerDied), vec![]);
     assert!(matches!(model.screen, Screen::Stopped));
@@ -173,19 +259,43 @@ fn an_answer_is_written_and_sent() {
     answer(&mut model, Asked::Message(3), message(3, true));
     let effects = act(&mut model, Action::Answer(Audience::Writer));
     let addresses = "bob@letterlock.example".to_owned();
-    assert_eq!(effects[0], Effect::Ask(Request::Recipients { addresses: addresses.clone() }));
+    assert_eq!(
+        effects[0],
+        Effect::Ask(Request::Recipients {
+            addresses: addresses.clone()
+        })
+    );
     assert_eq!(act(&mut model, Action::Back), vec![]);
-    assert!(mail(&model).compose.is_some(), "Escape does not lose what was written");
-    assert_eq!(act(&mut model, Action::Send(Draft::default())), vec![Effect::Focus("compose-to")]);
-    let draft = Draft { to: addresses, ..Draft::default() };
+    assert!(
+        mail(&model).compose.is_some(),
+        "Escape does not lose what was written"
+    );
+    assert_eq!(
+        act(&mut model, Action::Send(Draft::default())),
+        vec![Effect::Focus("compose-to")]
+    );
+    let draft = Draft {
+        to: addresses,
+        ..Draft::default()
+    };
     let effects = act(&mut model, Action::Send(draft.clone()));
     let [Effect::Ask(Request::Send(sent))] = &effects[..] else {
         panic!("{effects:?}");
     };
     assert_eq!(sent.answers.as_ref().map(|place| place.uid), Some(3));
-    assert_eq!(act(&mut model, Action::Send(draft)), vec![], "once is enough");
+    assert_eq!(
+        act(&mut model, Action::Send(draft)),
+        vec![],
+        "once is enough"
+    );
     let result = Err(Failure::Offline);
-    update(&mut model, Event::Answered { asked: Asked::Send, result });
+    update(
+        &mut model,
+        Event::Answered {
+            asked: Asked::Send,
+            result,
+        },
+    );
     let compose = mail(&model).compose.as_ref().unwrap();
     assert_eq!((compose.sending, compose.error.is_some()), (false, true));
     answer(&mut model, Asked::Send, Response::Sent { waits: false });
@@ -197,18 +307,48 @@ fn offline_is_said_and_a_lock_leads_to_the_log_in() {
     let mut model = listed();
     update(&mut model, Event::News(News::Sync(SyncState::Offline)));
     assert_eq!(mail(&model).sync, SyncState::Offline);
-    assert_eq!(update(&mut model, Event::NetworkBack), vec![Effect::Ask(Request::Sync)]);
+    assert_eq!(
+        update(&mut model, Event::NetworkBack),
+        vec![Effect::Ask(Request::Sync)]
+    );
     let result = Err(Failure::Locked);
-    update(&mut model, Event::Answered { asked: Asked::Mailboxes, result });
+    update(
+        &mut model,
+        Event::Answered {
+            asked: Asked::Mailboxes,
+            result,
+        },
+    );
     assert!(matches!(model.screen, Screen::LogIn(_)));
+}
+
+#[test]
+fn locking_forgets_the_tab_and_starts_from_nothing() {
+    let mut model = listed();
+    let effects = act(&mut model, Action::LogOut(Forget::Nothing));
+    assert_eq!(
+        effects,
+        vec![Effect::Ask(Request::LogOut { forget: false })]
+    );
+    let effects = answer(&mut model, Asked::LogOut, Response::Done);
+    assert_eq!(effects, vec![Effect::ForgetTab, Effect::Reload]);
 }
 
 #[test]
 fn the_decrypt_page_asks_for_nothing_else() {
     let mut model = Model::default();
     let tab = Secret("tab".to_owned());
-    update(&mut model, Event::Started { decrypt_page: true, tab });
-    assert_eq!(update(&mut model, Event::WorkerReady), vec![Effect::Focus("decrypt-message")]);
+    update(
+        &mut model,
+        Event::Started {
+            decrypt_page: true,
+            tab,
+        },
+    );
+    assert_eq!(
+        update(&mut model, Event::WorkerReady),
+        vec![Effect::Focus("decrypt-message")]
+    );
     assert_eq!(update(&mut model, Event::NetworkBack), vec![]);
     assert_eq!(act(&mut model, Action::Sync), vec![]);
     let page = crate::protocol::Decrypt {
@@ -219,7 +359,7 @@ fn the_decrypt_page_asks_for_nothing_else() {
     };
     let effects = act(&mut model, Action::Decrypt(page));
     assert!(matches!(&effects[..], [Effect::Ask(Request::Decrypt(_))]));
-    let decrypted = Response::Decrypted(Box::new(Decrypted::default()));
+    let decrypted = Response::Decrypted(Box::<Decrypted>::default());
     answer(&mut model, Asked::Decrypt, decrypted);
     assert!(matches!(&model.screen, Screen::Decrypt(page) if matches!(page.outcome, Some(Ok(_)))));
 }

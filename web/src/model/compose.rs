@@ -23,19 +23,31 @@ pub struct Compose {
 impl Compose {
     /// A sheet with these fields filled in.
     pub fn with(initial: Draft) -> Self {
-        Self { initial, ..Self::default() }
+        Self {
+            initial,
+            ..Self::default()
+        }
     }
 
     /// An answer to `message`: to its writer, with `all` also to the others.
     pub fn answer(message: &MessageView, all: Audience, date: &str) -> Self {
         let subject = message.subject.trim();
-        let answered = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
-        let subject = if answered { subject.to_owned() } else { format!("Re: {subject}") };
+        let answered = subject
+            .get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case("re:"));
+        let subject = if answered {
+            subject.to_owned()
+        } else {
+            format!("Re: {subject}")
+        };
         let cc = match all {
             Audience::Writer => String::new(),
             Audience::All => message.reply_cc.clone(),
         };
-        let place = Place { mailbox: message.mailbox.clone(), uid: message.uid };
+        let place = Place {
+            mailbox: message.mailbox.clone(),
+            uid: message.uid,
+        };
         Self::with(Draft {
             to: message.reply_to.clone(),
             cc,
@@ -104,7 +116,10 @@ mod tests {
 
     #[test]
     fn an_answer_to_an_answer_keeps_its_subject() {
-        let message = MessageView { subject: "RE: Tea?".to_owned(), ..message() };
+        let message = MessageView {
+            subject: "RE: Tea?".to_owned(),
+            ..message()
+        };
         let compose = Compose::answer(&message, Audience::All, "5 May 2026");
         assert_eq!(compose.initial.subject, "RE: Tea?");
         assert_eq!(compose.initial.cc, "carol@example.org");

@@ -102,6 +102,8 @@ pub enum Effect {
         /// The file's name.
         name: String,
     },
+    /// Forget the tab's secret.
+    ForgetTab,
     /// Load the page anew, from nothing: the surest way to forget.
     Reload,
 }
@@ -241,8 +243,13 @@ impl Action {
 }
 
 fn recipients(fields: &Fields) -> String {
-    let named = ["to", "cc", "bcc"].iter().filter_map(|name| fields.get(*name));
-    let filled: Vec<&str> = named.map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
+    let named = ["to", "cc", "bcc"]
+        .iter()
+        .filter_map(|name| fields.get(*name));
+    let filled: Vec<&str> = named
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty())
+        .collect();
     filled.join(", ")
 }
 
@@ -251,13 +258,19 @@ mod tests {
     use super::*;
 
     fn fields(pairs: &[(&str, &str)]) -> Fields {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn elements_are_read() {
         let none = Fields::new();
-        assert_eq!(Action::parse("open-message", "12", &none), Some(Action::OpenMessage(12)));
+        assert_eq!(
+            Action::parse("open-message", "12", &none),
+            Some(Action::OpenMessage(12))
+        );
         assert_eq!(Action::parse("open-message", "x", &none), None);
         assert_eq!(Action::parse("no such thing", "", &none), None);
         assert_eq!(
@@ -269,11 +282,17 @@ mod tests {
             Action::parse("recipients", "", &form),
             Some(Action::Recipients("a@b.example, c@d.example".to_owned()))
         );
-        let form = fields(&[("address", " alice@letterlock.example "), ("password", " x ")]);
+        let form = fields(&[
+            ("address", " alice@letterlock.example "),
+            ("password", " x "),
+        ]);
         let Some(Action::LogIn { address, password }) = Action::parse("log-in", "", &form) else {
             panic!("a log-in was meant");
         };
-        assert_eq!((address.as_str(), password.0.as_str()), ("alice@letterlock.example", " x "));
+        assert_eq!(
+            (address.as_str(), password.0.as_str()),
+            ("alice@letterlock.example", " x ")
+        );
     }
 
     #[test]

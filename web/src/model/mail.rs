@@ -1,8 +1,6 @@
 //! The mail screen's state: mailboxes, the list, the reader, the message being written.
 
-use crate::protocol::{
-    MailboxRow, MessageRow, MessageView, PAGE_ROWS, Place, SyncState,
-};
+use crate::protocol::{MailboxRow, MessageRow, MessageView, PAGE_ROWS, Place, SyncState};
 
 use super::Compose;
 

@@ -9,7 +9,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{Closure, JsValue};
 use web_sys::{
     Document, DragEvent, Element, HtmlAnchorElement, HtmlElement, HtmlFormElement,
-    HtmlInputElement, HtmlTextAreaElement, KeyboardEvent, Storage, Window,
+    HtmlInputElement, HtmlTextAreaElement, KeyboardEvent, ScrollIntoViewOptions,
+    ScrollLogicalPosition, Storage, Window,
 };
 
 use crate::model::event::Fields;
@@ -24,7 +25,9 @@ fn window() -> Window {
 }
 
 fn document() -> Document {
-    window().document().expect("a window of a browser has a document")
+    window()
+        .document()
+        .expect("a window of a browser has a document")
 }
 
 pub(super) fn path() -> String {
@@ -57,8 +60,12 @@ pub(super) fn forget(name: &str) {
 }
 
 pub(super) fn fill_random(octets: &mut [u8]) {
-    let crypto = window().crypto().expect("every browser that runs WebAssembly has crypto");
-    crypto.get_random_values_with_u8_array(octets).expect("32 octets are no more than 65536");
+    let crypto = window()
+        .crypto()
+        .expect("every browser that runs WebAssembly has crypto");
+    crypto
+        .get_random_values_with_u8_array(octets)
+        .expect("32 octets are no more than 65536");
 }
 
 /// Hangs the listeners on the document.
@@ -95,16 +102,20 @@ pub(super) fn listen() {
             event.prevent_default();
         }
     });
-    on("drop", dropped);
+    on("drop", |event| dropped(&event));
     let back = Closure::<dyn FnMut()>::new(|| super::dispatch(Event::NetworkBack));
-    window().add_event_listener_with_callback("online", back.as_ref().unchecked_ref()).ok();
+    window()
+        .add_event_listener_with_callback("online", back.as_ref().unchecked_ref())
+        .ok();
     back.forget();
 }
 
 fn on(name: &str, run: impl Fn(web_sys::Event) + 'static) {
     let listener = Closure::<dyn FnMut(web_sys::Event)>::new(run);
     let function = listener.as_ref().unchecked_ref();
-    document().add_event_listener_with_callback(name, function).ok();
+    document()
+        .add_event_listener_with_callback(name, function)
+        .ok();
     // It lives as long as the page.
     listener.forget();
 }
@@ -152,7 +163,11 @@ fn key(event: &KeyboardEvent) {
     });
     if let Some(field) = typing {
         let send = event.key() == "Enter" && (event.ctrl_key() || event.meta_key());
-        let form = field.closest("form").ok().flatten().and_then(|f| f.dyn_into().ok());
+        let form = field
+            .closest("form")
+            .ok()
+            .flatten()
+            .and_then(|f| f.dyn_into().ok());
         if let (true, Some(form)) = (send, form) {
             let form: HtmlFormElement = form;
             form.request_submit().ok();
@@ -175,12 +190,17 @@ fn drop_field(event: &web_sys::Event) -> Option<HtmlTextAreaElement> {
 }
 
 /// Puts the text of a dropped file into the field.
-fn dropped(event: web_sys::Event) {
-    let Some(field) = drop_field(&event) else {
+fn dropped(event: &web_sys::Event) {
+    let Some(field) = drop_field(event) else {
         return;
     };
-    let files = event.dyn_ref::<DragEvent>().and_then(DragEvent::data_transfer);
-    let Some(file) = files.and_then(|files| files.files()).and_then(|files| files.get(0)) else {
+    let files = event
+        .dyn_ref::<DragEvent>()
+        .and_then(DragEvent::data_transfer);
+    let Some(file) = files
+        .and_then(|files| files.files())
+        .and_then(|files| files.get(0))
+    else {
         return;
     };
     event.prevent_default();
@@ -214,12 +234,25 @@ pub(super) fn show(shown: &mut BTreeMap<&'static str, String>, page: &Page) {
             let inner = document.get_element_by_id(id);
             *id == region.id || inner.is_some_and(|inner| !element.contains(Some(&inner)))
         });
-        let focused = document.active_element().map(|active| active.id()).unwrap_or_default();
+        let focused = document
+            .active_element()
+            .map(|active| active.id())
+            .unwrap_or_default();
         element.set_inner_html(&region.html);
         shown.insert(region.id, region.html.clone());
+        bring_into_view(&element);
         if !focused.is_empty() && document.active_element().is_none_or(|a| a.id() != focused) {
             focus(&focused);
         }
+    }
+}
+
+/// Scrolls as little as needed to show the row of the message that is read.
+fn bring_into_view(element: &Element) {
+    if let Ok(Some(row)) = element.query_selector(".row[aria-current]") {
+        let options = ScrollIntoViewOptions::new();
+        options.set_block(ScrollLogicalPosition::Nearest);
+        row.scroll_into_view_with_scroll_into_view_options(&options);
     }
 }
 

@@ -35,10 +35,17 @@ struct Shell {
 /// Starts the page.
 pub fn start() {
     dom::listen();
-    let shell = Shell { model: Model::default(), worker: worker::Worker::start(), shown: BTreeMap::new() };
+    let shell = Shell {
+        model: Model::default(),
+        worker: worker::Worker::start(),
+        shown: BTreeMap::new(),
+    };
     SHELL.with(|cell| cell.replace(Some(shell)));
     let decrypt_page = dom::path().trim_end_matches('/') == DECRYPT_PATH;
-    dispatch(Event::Started { decrypt_page, tab: tab_secret() });
+    dispatch(Event::Started {
+        decrypt_page,
+        tab: tab_secret(),
+    });
 }
 
 /// Takes an event and everything that follows from it at once.
@@ -61,10 +68,8 @@ fn dispatch(event: Event) {
                     Effect::RestartWorker => shell.worker = worker::Worker::start(),
                     Effect::Focus(id) => focus = Some(id),
                     Effect::Save { url, name } => dom::save(&url, &name),
-                    Effect::Reload => {
-                        dom::forget(TAB_SECRET);
-                        dom::reload();
-                    }
+                    Effect::ForgetTab => dom::forget(TAB_SECRET),
+                    Effect::Reload => dom::reload(),
                 }
             }
         }
@@ -78,14 +83,24 @@ fn dispatch(event: Event) {
 
 /// Runs what needs the worker's list of open questions.
 fn with_worker<T>(run: impl FnOnce(&mut worker::Worker) -> T) -> Option<T> {
-    SHELL.with(|cell| cell.borrow_mut().as_mut().map(|shell| run(&mut shell.worker)))
+    SHELL.with(|cell| {
+        cell.borrow_mut()
+            .as_mut()
+            .map(|shell| run(&mut shell.worker))
+    })
 }
 
 fn clock() -> Clock {
     let date = js_sys::Date::new_0();
-    #[expect(clippy::cast_possible_truncation, reason = "JavaScript times are whole and small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "JavaScript times are whole and small"
+    )]
     let (now_ms, offset_minutes) = (date.get_time() as i64, -date.get_timezone_offset() as i32);
-    Clock { now_ms, offset_minutes }
+    Clock {
+        now_ms,
+        offset_minutes,
+    }
 }
 
 /// The tab's secret; a new one for a new tab.
@@ -95,7 +110,10 @@ fn tab_secret() -> Secret {
     }
     let mut octets = [0; TAB_SECRET_OCTETS];
     dom::fill_random(&mut octets);
-    let secret: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    let digits = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]);
+    let secret: String = digits
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect();
     dom::remember(TAB_SECRET, &secret);
     Secret(secret)
 }

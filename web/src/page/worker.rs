@@ -42,7 +42,10 @@ impl Worker {
         let mut listeners = Vec::new();
         if let Some(handle) = &handle {
             let said = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
-                let text = event.dyn_into::<MessageEvent>().ok().and_then(|e| e.data().as_string());
+                let text = event
+                    .dyn_into::<MessageEvent>()
+                    .ok()
+                    .and_then(|e| e.data().as_string());
                 if let Some(said) = text.and_then(|text| protocol::decode::<Said>(&text)) {
                     hear(generation, said);
                 }
@@ -50,18 +53,30 @@ impl Worker {
             handle.set_onmessage(Some(said.as_ref().unchecked_ref()));
             // The module could not be loaded, or trapped outside of every task.
             let failed = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
-                let at = event.dyn_into::<ErrorEvent>().map(|e| e.message()).unwrap_or_default();
+                let at = event
+                    .dyn_into::<ErrorEvent>()
+                    .map(|e| e.message())
+                    .unwrap_or_default();
                 hear(generation, Said::Died { at });
             });
             handle.set_onerror(Some(failed.as_ref().unchecked_ref()));
             listeners = vec![said, failed];
         }
-        Self { handle, generation, next_id: 0, pending: BTreeMap::new(), _listeners: listeners }
+        Self {
+            handle,
+            generation,
+            next_id: 0,
+            pending: BTreeMap::new(),
+            _listeners: listeners,
+        }
     }
 
     pub(super) fn ask(&mut self, request: Request) {
         self.next_id = self.next_id.wrapping_add(1);
-        let ask = Ask { id: self.next_id, request };
+        let ask = Ask {
+            id: self.next_id,
+            request,
+        };
         self.pending.insert(ask.id, Asked::from(&ask.request));
         if let Some(handle) = &self.handle {
             let text = JsValue::from_str(&protocol::encode(&ask));
@@ -98,7 +113,10 @@ fn hear(generation: u32, said: Said) {
             web_sys::console::error_2(&"the worker has died:".into(), &at.into());
             let pending = super::with_worker(Worker::end).unwrap_or_default();
             for asked in pending {
-                super::dispatch(Event::Answered { asked, result: Err(Failure::Crashed) });
+                super::dispatch(Event::Answered {
+                    asked,
+                    result: Err(Failure::Crashed),
+                });
             }
             super::dispatch(Event::WorkerDied);
         }

@@ -56,23 +56,34 @@ fn shown(plaintext: &[u8], signature: &SignatureStatus) -> Decrypted {
         signature: signature.clone(),
     })
     .signature;
-    let protection = Protection { encryption: Encryption::Decrypted, signature };
+    let protection = Protection {
+        encryption: Encryption::Decrypted,
+        signature,
+    };
     if !is_entity(plaintext) {
         let (text, _) = letterlock_core::mime::decode_charset("utf-8", plaintext);
         let body = Body::Text(text.replace("\r\n", "\n"));
-        return Decrypted { body, protection, ..Decrypted::default() };
+        return Decrypted {
+            body,
+            protection,
+            ..Decrypted::default()
+        };
     }
     let message = split(plaintext);
     let structure: &Structure = &message.structure;
     let wanted = present::wanted(structure).into_iter();
-    let pieces = wanted.map(|span| (span, span.of(plaintext).to_vec())).collect();
+    let pieces = wanted
+        .map(|span| (span, span.of(plaintext).to_vec()))
+        .collect();
     let (body, _) = present::body(structure, &pieces);
     let attachments = present::attachments(structure);
     let attachments = attachments.iter().enumerate();
     Decrypted {
         body,
         subject: structure.summary.subject.clone(),
-        attachments: attachments.map(|(n, one)| present::attachment_view(n, one)).collect(),
+        attachments: attachments
+            .map(|(n, one)| present::attachment_view(n, one))
+            .collect(),
         protection,
     }
 }
@@ -80,11 +91,12 @@ fn shown(plaintext: &[u8], signature: &SignatureStatus) -> Decrypted {
 /// Whether this begins with a MIME header; text that happens to have a colon in its first line
 /// is not taken for one.
 fn is_entity(plaintext: &[u8]) -> bool {
-    let head = plaintext.get(..header::header_end(plaintext)).unwrap_or_default();
+    let head = plaintext
+        .get(..header::header_end(plaintext))
+        .unwrap_or_default();
     header::find(head, "Content-Type").is_some()
         || header::find(head, "From").is_some() && header::find(head, "Date").is_some()
 }
-
 
 #[cfg(test)]
 mod tests;

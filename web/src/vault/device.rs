@@ -93,8 +93,18 @@ pub async fn remember_tab<S: Store>(
     };
     let (account, epoch) = (known.account, opened.epoch);
     // A tab's material is random: it can be taken for no password's, so the kind is shared.
-    let wrap = wrap_root_key(&material, account, epoch, WrapKind::Local, opened.root.octets(), rng);
-    let row = Tab { address: known.address.clone(), wrap: wrap.as_bytes().to_vec() };
+    let wrap = wrap_root_key(
+        &material,
+        account,
+        epoch,
+        WrapKind::Local,
+        opened.root.octets(),
+        rng,
+    );
+    let row = Tab {
+        address: known.address.clone(),
+        wrap: wrap.as_bytes().to_vec(),
+    };
     let mut batch = Batch::new();
     batch.put(Table::Meta, name, encode(&row));
     store.commit(batch).await
@@ -116,11 +126,17 @@ pub async fn resume_tab<S: Store>(
         return Ok(None);
     };
     let wrap = RootKeyWrap::from_octets(&row.wrap).ok();
-    let unwrapped =
-        wrap.and_then(|wrap| unwrap_root_key(&material, known.account, WrapKind::Local, &wrap).ok());
+    let unwrapped = wrap
+        .and_then(|wrap| unwrap_root_key(&material, known.account, WrapKind::Local, &wrap).ok());
     Ok(unwrapped.map(|unwrapped| {
         let root = RootKey::from_octets(*unwrapped.root_key);
-        (known, Opened { root, epoch: unwrapped.epoch })
+        (
+            known,
+            Opened {
+                root,
+                epoch: unwrapped.epoch,
+            },
+        )
     }))
 }
 
@@ -146,7 +162,11 @@ pub async fn forget<S: Store>(store: &S, known: &Known) -> Result<(), StoreError
 /// The account's token, sealed under its keys.
 pub async fn token<S: Store>(store: S, keys: &AccountKeys) -> Option<Token> {
     let sealed = SealedStore::new(store, keys.store_key());
-    let row = sealed.get(Table::Meta, &token_key(keys.account())).await.ok().flatten()?;
+    let row = sealed
+        .get(Table::Meta, &token_key(keys.account()))
+        .await
+        .ok()
+        .flatten()?;
     String::from_utf8(row).ok().map(Token::new)
 }
 
@@ -162,7 +182,9 @@ pub async fn set_token<S: Store>(
         Some(token) => batch.put(Table::Meta, key, token.as_str().as_bytes().to_vec()),
         None => batch.delete(Table::Meta, key),
     }
-    SealedStore::new(store, keys.store_key()).commit(batch).await
+    SealedStore::new(store, keys.store_key())
+        .commit(batch)
+        .await
 }
 
 /// How often an incoming message has been tried; counts this time. A message at which the worker
@@ -170,7 +192,10 @@ pub async fn set_token<S: Store>(
 pub async fn count_attempt<S: Store>(store: &S, id: &[u8]) -> Result<u8, StoreError> {
     let key = [b"attempt ", id].concat();
     let before = store.get(Table::Meta, &key).await?;
-    let count = before.and_then(|row| row.first().copied()).unwrap_or(0).saturating_add(1);
+    let count = before
+        .and_then(|row| row.first().copied())
+        .unwrap_or(0)
+        .saturating_add(1);
     let mut batch = Batch::new();
     batch.put(Table::Meta, key, vec![count]);
     store.commit(batch).await?;
@@ -198,12 +223,17 @@ fn tab(secret: &Secret) -> Option<(Vec<u8>, zeroize::Zeroizing<Vec<u8>>)> {
         return None;
     }
     let octet = |pair: &[u8]| {
-        core::str::from_utf8(pair).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        core::str::from_utf8(pair)
+            .ok()
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
     };
     let octets: Option<Vec<u8>> = digits.chunks(2).map(octet).collect();
     let octets = zeroize::Zeroizing::new(octets?);
     let (name, material) = octets.split_at_checked(TAB_NAME_OCTETS)?;
-    Some(([b"tab ", name].concat(), zeroize::Zeroizing::new(material.to_vec())))
+    Some((
+        [b"tab ", name].concat(),
+        zeroize::Zeroizing::new(material.to_vec()),
+    ))
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
@@ -224,7 +254,10 @@ mod tests {
     use rand_chacha::ChaCha20Rng;
 
     fn alice(rng: &mut ChaCha20Rng) -> (Known, Opened) {
-        let opened = Opened { root: RootKey::generate(rng), epoch: 3 };
+        let opened = Opened {
+            root: RootKey::generate(rng),
+            epoch: 3,
+        };
         let account = AccountId::new([1; 16]);
         let known = Known {
             address: Address::new("Alice@letterlock.example").unwrap(),
@@ -243,16 +276,29 @@ mod tests {
             let (known_alice, opened) = alice(&mut rng);
             remember(&store, &known_alice).await.unwrap();
             let secret = Secret("0a".repeat(TAB_SECRET_OCTETS));
-            remember_tab(&store, &secret, &known_alice, &opened, &mut rng).await.unwrap();
+            remember_tab(&store, &secret, &known_alice, &opened, &mut rng)
+                .await
+                .unwrap();
             let (found, again) = resume_tab(&store, &secret).await.unwrap().unwrap();
             assert_eq!(found.account, known_alice.account);
-            assert_eq!((again.root.octets(), again.epoch), (opened.root.octets(), 3));
+            assert_eq!(
+                (again.root.octets(), again.epoch),
+                (opened.root.octets(), 3)
+            );
             let same_name = format!("{}{}", "0a".repeat(16), "0b".repeat(32));
-            for wrong in ["0b".repeat(TAB_SECRET_OCTETS), same_name, "0a".to_owned(), "zz".repeat(48)] {
+            for wrong in [
+                "0b".repeat(TAB_SECRET_OCTETS),
+                same_name,
+                "0a".to_owned(),
+                "zz".repeat(48),
+            ] {
                 assert!(resume_tab(&store, &Secret(wrong)).await.unwrap().is_none());
             }
             let last = last_address(&store).await.unwrap();
-            assert_eq!(last.as_ref().map(Address::as_str), Some("Alice@letterlock.example"));
+            assert_eq!(
+                last.as_ref().map(Address::as_str),
+                Some("Alice@letterlock.example")
+            );
             let other_case = Address::new("ALICE@letterlock.example").unwrap();
             let by_name = known(&store, &other_case).await.unwrap().unwrap();
             let unwrapped = by_name.wrap.open("pw", by_name.account).unwrap();

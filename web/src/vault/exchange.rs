@@ -157,7 +157,9 @@ async fn take_in(session: &Session, incoming: &IncomingMessage) -> Result<TakenI
     let id = incoming.id.as_bytes();
     let store = device_store().await.ok();
     if let Some(store) = &store
-        && device::count_attempt(store, id).await.is_ok_and(|count| count > MAX_ATTEMPTS)
+        && device::count_attempt(store, id)
+            .await
+            .is_ok_and(|count| count > MAX_ATTEMPTS)
     {
         return Ok(TakenIn::Kept(String::new()));
     }
@@ -185,7 +187,10 @@ async fn judged(session: &Session, incoming: &IncomingMessage) -> Result<TakenIn
 /// Asks the directory once for an address while this account is open.
 pub async fn look_up(session: &Session, address: &Address) -> Result<(), ProviderError> {
     let found: Option<Certificate> = provider::certificate(&token(session)?, address).await?;
-    session.answers.borrow_mut().insert(address.canonical(), found);
+    session
+        .answers
+        .borrow_mut()
+        .insert(address.canonical(), found);
     Ok(())
 }
 
@@ -226,7 +231,12 @@ pub async fn send(session: &Session, entry: &OutboxEntry) -> Result<(), Exchange
             }
             Prepared::Refused { missing } => {
                 let names: Vec<&str> = missing.iter().map(Address::as_str).collect();
-                return give_up(session, entry, &format!("no key is known for {}", names.join(", "))).await;
+                return give_up(
+                    session,
+                    entry,
+                    &format!("no key is known for {}", names.join(", ")),
+                )
+                .await;
             }
             Prepared::Failed(error) => return give_up(session, entry, &error.to_string()).await,
         }
@@ -234,9 +244,23 @@ pub async fn send(session: &Session, entry: &OutboxEntry) -> Result<(), Exchange
 }
 
 /// Puts a mail that cannot be sent among the drafts, and out of the outbox.
-async fn give_up(session: &Session, entry: &OutboxEntry, reason: &str) -> Result<(), ExchangeError> {
-    let drafts = session.account.mailbox_for(Role::Drafts).ok_or(ReplicaError::NoSuchMailbox)?;
-    session.account.outbox_failed(entry, drafts.id, &entry.message, now()).await?;
+async fn give_up(
+    session: &Session,
+    entry: &OutboxEntry,
+    reason: &str,
+) -> Result<(), ExchangeError> {
+    let drafts = session
+        .account
+        .mailbox_for(Role::Drafts)
+        .ok_or(ReplicaError::NoSuchMailbox)?;
+    session
+        .account
+        .outbox_failed(entry, drafts.id, &entry.message, now())
+        .await?;
     let message = format!("{reason}; it was put among the drafts");
-    Err(ProviderError::Refused { status: 422, message }.into())
+    Err(ProviderError::Refused {
+        status: 422,
+        message,
+    }
+    .into())
 }

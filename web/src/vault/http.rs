@@ -53,9 +53,16 @@ pub async fn call(call: Call<'_>) -> Result<Reply, Unreachable> {
     let response: Response = response.map_err(unreachable)?.unchecked_into();
     let body = response.array_buffer().map_err(unreachable)?;
     let body = JsFuture::from(body).await.map_err(unreachable)?;
-    let reply = Reply { status: response.status(), body: Uint8Array::new(&body).to_vec() };
+    let reply = Reply {
+        status: response.status(),
+        body: Uint8Array::new(&body).to_vec(),
+    };
     // What stands before the provider answers in its place when it is away.
-    if matches!(reply.status, 502..=504) { Err(Unreachable) } else { Ok(reply) }
+    if matches!(reply.status, 502..=504) {
+        Err(Unreachable)
+    } else {
+        Ok(reply)
+    }
 }
 
 fn request(call: Call<'_>) -> Result<Request, JsValue> {
@@ -74,7 +81,9 @@ fn request(call: Call<'_>) -> Result<Request, JsValue> {
         request.headers().set("Content-Type", media_type)?;
     }
     if let Some(token) = call.token {
-        request.headers().set("Authorization", &format!("Bearer {}", token.as_str()))?;
+        request
+            .headers()
+            .set("Authorization", &format!("Bearer {}", token.as_str()))?;
     }
     Ok(request)
 }

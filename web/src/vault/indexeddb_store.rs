@@ -11,12 +11,12 @@
 //! Rejected: `Vec<u8>` as value or key, which becomes a JavaScript array of numbers: twenty times
 //! the size, and ordered as an array.
 
+use indexed_db_futures::KeyRange as IdbRange;
 use indexed_db_futures::database::Database;
 use indexed_db_futures::error::{Error, OpenDbError};
 use indexed_db_futures::prelude::*;
 use indexed_db_futures::transaction::{Transaction, TransactionMode};
 use indexed_db_futures::typed_array::{Uint8Array, Uint8ArraySlice};
-use indexed_db_futures::KeyRange as IdbRange;
 use letterlock_core::store::{Batch, Key, KeyRange, Op, Store, StoreError, Table};
 
 /// Version of the set of object stores; raised when a table is added.
@@ -45,7 +45,10 @@ impl IndexedDbStore {
             })
             .await
             .map_err(|error| open_failed(name, &error))?;
-        Ok(Self { database, name: name.to_owned() })
+        Ok(Self {
+            database,
+            name: name.to_owned(),
+        })
     }
 
     /// Deletes every row of every table, durably.
@@ -90,12 +93,23 @@ impl IndexedDbStore {
         let transaction = self.begin(&[table], TransactionMode::Readonly)?;
         let rows = transaction.object_store(table.name())?;
         // Both requests are made before either is awaited: one snapshot, same order.
-        let keys = rows.get_all_keys::<js_sys::ArrayBuffer>().with_query::<Uint8Array, _>(range.clone());
+        let keys = rows
+            .get_all_keys::<js_sys::ArrayBuffer>()
+            .with_query::<Uint8Array, _>(range.clone());
         let keys = keys.with_limit(limit).primitive()?;
-        let values = rows.get_all::<Uint8Array>().with_query::<Uint8Array, _>(range).with_limit(limit).primitive()?;
+        let values = rows
+            .get_all::<Uint8Array>()
+            .with_query::<Uint8Array, _>(range)
+            .with_limit(limit)
+            .primitive()?;
         let (keys, values) = (keys.await?, values.await?);
         keys.zip(values)
-            .map(|(key, value)| Ok((js_sys::Uint8Array::new(&key?.into()).to_vec(), value?.into())))
+            .map(|(key, value)| {
+                Ok((
+                    js_sys::Uint8Array::new(&key?.into()).to_vec(),
+                    value?.into(),
+                ))
+            })
             .collect()
     }
 
@@ -114,7 +128,9 @@ impl IndexedDbStore {
                     let rows = transaction.object_store(table.name())?;
                     let put = rows.put(Uint8ArraySlice::new(value));
                     // Requests run in the order they are made; the commit reports their errors.
-                    put.with_key(Uint8ArraySlice::new(key)).without_key_type().primitive()?;
+                    put.with_key(Uint8ArraySlice::new(key))
+                        .without_key_type()
+                        .primitive()?;
                 }
                 Op::Delete(table, key) => {
                     let rows = transaction.object_store(table.name())?;
@@ -129,7 +145,9 @@ impl IndexedDbStore {
 
 impl Store for IndexedDbStore {
     async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(table, key).await.map_err(|error| self.failed(&error))
+        self.read(table, key)
+            .await
+            .map_err(|error| self.failed(&error))
     }
 
     async fn scan(&self, table: Table, range: KeyRange) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {

@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use letterlock_core::id::{Address, Timestamp};
+use letterlock_core::id::{Address, OutboxId, Timestamp};
 use letterlock_core::mime::address::parse_mailboxes;
 use letterlock_core::mime::{Mailbox, format_date};
 
@@ -64,7 +64,10 @@ pub fn build(
     let mut forward_paths: Vec<Address> = Vec::new();
     for mailbox in to.iter().chain(&cc).chain(&bcc) {
         let address = address(mailbox)?;
-        if !forward_paths.iter().any(|known| known.canonical() == address.canonical()) {
+        if !forward_paths
+            .iter()
+            .any(|known| known.canonical() == address.canonical())
+        {
             forward_paths.push(address);
         }
     }
@@ -74,10 +77,12 @@ pub fn build(
     if forward_paths.len() > MAX_RECIPIENTS {
         return Err(DraftError::TooMany);
     }
-    let unique: String = unique.iter().map(|octet| format!("{octet:02x}")).collect();
+    let unique = OutboxId::new(unique);
     let mut out = String::new();
     let mut field = |name: &str, value: &str| {
-        out.push_str(&format!("{name}: {value}\r\n"));
+        for piece in [name, ": ", value, "\r\n"] {
+            out.push_str(piece);
+        }
     };
     field("From", from.as_str());
     if !to.is_empty() {
@@ -101,7 +106,10 @@ pub fn build(
     field("Content-Transfer-Encoding", "quoted-printable");
     out.push_str("\r\n");
     out.push_str(&quoted_printable(&draft.body));
-    Ok(Letter { forward_paths, message: out.into_bytes() })
+    Ok(Letter {
+        forward_paths,
+        message: out.into_bytes(),
+    })
 }
 
 /// The people in a field's text, with what is no address marked; how each would be reached is
@@ -115,11 +123,17 @@ pub fn recipients(text: &str, delivery: impl Fn(&Address) -> Delivery) -> Vec<Re
             Ok(address) => {
                 seen.push(address.canonical());
                 let delivery = delivery(&address);
-                recipients.push(Recipient { address: address.as_str().to_owned(), delivery });
+                recipients.push(Recipient {
+                    address: address.as_str().to_owned(),
+                    delivery,
+                });
             }
             Err(_) => {
                 let address = mailbox.address;
-                recipients.push(Recipient { address, delivery: Delivery::Invalid });
+                recipients.push(Recipient {
+                    address,
+                    delivery: Delivery::Invalid,
+                });
             }
         }
     }
@@ -179,7 +193,9 @@ fn unstructured(text: &str) -> String {
 fn encoded_words(text: &str) -> String {
     let mut words: Vec<String> = vec![String::new()];
     for character in text.chars() {
-        let full = words.last().is_some_and(|w| w.len() + character.len_utf8() > WORD_OCTETS);
+        let full = words
+            .last()
+            .is_some_and(|w| w.len() + character.len_utf8() > WORD_OCTETS);
         if full {
             words.push(String::new());
         }
@@ -187,8 +203,10 @@ fn encoded_words(text: &str) -> String {
             word.push(character);
         }
     }
-    let words: Vec<String> =
-        words.iter().map(|word| format!("=?UTF-8?B?{}?=", STANDARD.encode(word))).collect();
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| format!("=?UTF-8?B?{}?=", STANDARD.encode(word)))
+        .collect();
     words.join("\r\n ")
 }
 
@@ -213,13 +231,20 @@ fn quoted_printable(text: &str) -> String {
             if plain {
                 out.push(char::from(octet));
             } else {
-                out.push_str(&format!("={octet:02X}"));
+                push_hex(&mut out, octet);
             }
             width += needed;
         }
         out.push_str("\r\n");
     }
     out
+}
+
+fn push_hex(out: &mut String, octet: u8) {
+    out.push('=');
+    for digit in [octet >> 4, octet & 15] {
+        out.extend(char::from_digit(u32::from(digit), 16).map(|digit| digit.to_ascii_uppercase()));
+    }
 }
 
 #[cfg(test)]
@@ -244,21 +269,35 @@ mod tests {
             in_reply_to: Some("a@x".to_owned()),
             references: vec!["0@x".to_owned()],
         };
-        build(draft, &from, &thread, Timestamp::from_secs(880_127_706), [7; 16]).unwrap()
+        build(
+            draft,
+            &from,
+            &thread,
+            Timestamp::from_secs(880_127_706),
+            [7; 16],
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_letter_reads_back() {
         let letter = built(&draft());
         let text = String::from_utf8(letter.message.clone()).unwrap();
-        assert!(text.is_ascii() && text.lines().all(|line| line.len() <= 78), "{text}");
+        assert!(
+            text.is_ascii() && text.lines().all(|line| line.len() <= 78),
+            "{text}"
+        );
         let message = split(&letter.message);
         let summary = &message.structure.summary;
         assert_eq!(summary.subject, "Příští schůzkaBcc: evil@example.org");
         assert_eq!(summary.to[1].name, "Nováková, Š.");
         assert_eq!(summary.in_reply_to, ["a@x"]);
         assert_eq!(summary.references, ["0@x", "a@x"]);
-        assert!(message.structure.defects.is_empty(), "{:?}", message.structure.defects);
+        assert!(
+            message.structure.defects.is_empty(),
+            "{:?}",
+            message.structure.defects
+        );
         let wire = message.leaves[0];
         let (body, defects) =
             letterlock_core::mime::text::decode_text(&message.structure.root, wire);
@@ -275,7 +314,12 @@ mod tests {
         let paths: Vec<&str> = letter.forward_paths.iter().map(Address::as_str).collect();
         assert_eq!(
             paths,
-            ["bob@letterlock.example", "s@example.org", "carol@example.org", "secret@example.org"]
+            [
+                "bob@letterlock.example",
+                "s@example.org",
+                "carol@example.org",
+                "secret@example.org"
+            ]
         );
     }
 
@@ -286,9 +330,15 @@ mod tests {
         let now = Timestamp::from_secs(0);
         let result = build(&none, &from, &Thread::default(), now, [0; 16]);
         assert_eq!(result, Err(DraftError::NoRecipient));
-        let wrong = Draft { to: "bob".to_owned(), ..Draft::default() };
+        let wrong = Draft {
+            to: "bob".to_owned(),
+            ..Draft::default()
+        };
         let result = build(&wrong, &from, &Thread::default(), now, [0; 16]);
-        assert!(matches!(result, Err(DraftError::NoAddress(_))), "{result:?}");
+        assert!(
+            matches!(result, Err(DraftError::NoAddress(_))),
+            "{result:?}"
+        );
         let listed = recipients("bob, x@y.example", |_| Delivery::Clear);
         let kinds: Vec<Delivery> = listed.iter().map(|one| one.delivery).collect();
         assert_eq!(kinds, [Delivery::Invalid, Delivery::Clear]);

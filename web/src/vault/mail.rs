@@ -54,7 +54,8 @@ pub async fn messages<S: Store>(
     let outgoing = matches!(status.role, Some(Role::Sent | Role::Drafts));
     let mut placements = account.placements(id);
     placements.retain(|placement| !placement.flags.contains(&Flag::Deleted));
-    placements.sort_by_key(|placement| core::cmp::Reverse((placement.internal_date, placement.uid)));
+    placements
+        .sort_by_key(|placement| core::cmp::Reverse((placement.internal_date, placement.uid)));
     let limit = usize::try_from(limit.min(MAX_ROWS)).unwrap_or(usize::MAX);
     let more = placements.len() > limit;
     let mut rows = Vec::new();
@@ -62,7 +63,11 @@ pub async fn messages<S: Store>(
         let message = account.message(placement.message).await.map_err(failed)?;
         rows.push(row(&placement, message.as_deref(), outgoing));
     }
-    Ok(Response::Messages { mailbox, rows, more })
+    Ok(Response::Messages {
+        mailbox,
+        rows,
+        more,
+    })
 }
 
 fn row(placement: &Placement, message: Option<&Message>, outgoing: bool) -> MessageRow {
@@ -114,12 +119,18 @@ pub async fn message<S: Store>(account: &Account<S>, place: &Place) -> Result<Re
         cc: present::people(&cc),
         reply_to,
         reply_cc,
-        date_ms: structure.summary.date.unwrap_or(placement.internal_date).as_millis(),
+        date_ms: structure
+            .summary
+            .date
+            .unwrap_or(placement.internal_date)
+            .as_millis(),
         seen: placement.flags.contains(&Flag::Seen),
         flagged: placement.flags.contains(&Flag::Flagged),
         protection: present::protection(&message.protection),
         body,
-        attachments: attachments.map(|(n, one)| present::attachment_view(n, one)).collect(),
+        attachments: attachments
+            .map(|(n, one)| present::attachment_view(n, one))
+            .collect(),
         defects,
     })))
 }
@@ -139,13 +150,19 @@ fn answers_to(message: &Message, own: &Address) -> (String, String) {
     let mut cc = mailboxes_of(&envelope.to);
     cc.extend(mailboxes_of(&envelope.cc));
     cc.retain(|mailbox| {
-        !is_own(mailbox) && !to.iter().any(|one| one.address.eq_ignore_ascii_case(&mailbox.address))
+        !is_own(mailbox)
+            && !to
+                .iter()
+                .any(|one| one.address.eq_ignore_ascii_case(&mailbox.address))
     });
     (present::people(&to), present::people(&cc))
 }
 
 fn mailboxes_of(addresses: &[EnvelopeAddress]) -> Vec<Mailbox> {
-    addresses.iter().filter_map(EnvelopeAddress::to_mailbox).collect()
+    addresses
+        .iter()
+        .filter_map(EnvelopeAddress::to_mailbox)
+        .collect()
 }
 
 /// The octets of an attachment, decoded, with its media type and file name.
@@ -158,13 +175,23 @@ pub async fn attachment<S: Store>(
     let index = usize::try_from(index).map_err(|_| Failure::NotFound)?;
     let listed = present::attachments(&message.structure);
     let attachment = listed.get(index).ok_or(Failure::NotFound)?;
-    let part = message.structure.part(&attachment.path).ok_or(Failure::NotFound)?;
-    let wire = account.read(&message, attachment.span).await.map_err(failed)?;
+    let part = message
+        .structure
+        .part(&attachment.path)
+        .ok_or(Failure::NotFound)?;
+    let wire = account
+        .read(&message, attachment.span)
+        .await
+        .map_err(failed)?;
     let octets = match attachment.leaf {
         Some(_) => decode_attachment(part, &wire),
         None => wire,
     };
-    Ok((octets, attachment.media_type.clone(), present::attachment_name(index, attachment)))
+    Ok((
+        octets,
+        attachment.media_type.clone(),
+        present::attachment_name(index, attachment),
+    ))
 }
 
 /// Puts a mark on a message or takes it off.
@@ -179,7 +206,11 @@ pub async fn mark<S: Store>(
         Mark::Seen => Flag::Seen,
         Mark::Flagged => Flag::Flagged,
     };
-    let how = if on { FlagChange::Add } else { FlagChange::Remove };
+    let how = if on {
+        FlagChange::Add
+    } else {
+        FlagChange::Remove
+    };
     set_flag(account, place, how, flag, now).await?;
     Ok(Response::Done)
 }
@@ -202,7 +233,10 @@ async fn set_flag<S: Store>(
 ) -> Result<(), Failure> {
     let (mailbox, uid) = ids(place)?;
     let flags = FlagSet::from([flag]);
-    account.store_flags(mailbox, &[uid], how, &flags, now).await.map_err(failed)?;
+    account
+        .store_flags(mailbox, &[uid], how, &flags, now)
+        .await
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -220,9 +254,15 @@ pub async fn put<S: Store>(
     };
     let target = account.mailbox_for(role).ok_or(Failure::NotFound)?;
     if target.id != mailbox {
-        account.move_messages(mailbox, &[uid], target.id, now).await.map_err(failed)?;
+        account
+            .move_messages(mailbox, &[uid], target.id, now)
+            .await
+            .map_err(failed)?;
     } else if to == Destination::Trash {
-        account.expunge(mailbox, &[uid], now).await.map_err(failed)?;
+        account
+            .expunge(mailbox, &[uid], now)
+            .await
+            .map_err(failed)?;
     }
     Ok(Response::Done)
 }
@@ -233,7 +273,10 @@ pub async fn thread<S: Store>(account: &Account<S>, place: &Place) -> Thread {
         return Thread::default();
     };
     let summary = &message.structure.summary;
-    Thread { in_reply_to: summary.message_id.clone(), references: summary.references.clone() }
+    Thread {
+        in_reply_to: summary.message_id.clone(),
+        references: summary.references.clone(),
+    }
 }
 
 async fn find<S: Store>(
@@ -247,7 +290,10 @@ async fn find<S: Store>(
 }
 
 fn ids(place: &Place) -> Result<(MailboxId, Uid), Failure> {
-    Ok((mailbox_id(&place.mailbox)?, Uid::new(place.uid).ok_or(Failure::NotFound)?))
+    Ok((
+        mailbox_id(&place.mailbox)?,
+        Uid::new(place.uid).ok_or(Failure::NotFound)?,
+    ))
 }
 
 fn mailbox_id(text: &str) -> Result<MailboxId, Failure> {

@@ -20,10 +20,15 @@ pub type Pieces = Vec<(Span, Vec<u8>)>;
 pub fn wanted(structure: &Structure) -> Vec<Span> {
     let body = body_to_show(structure);
     let texts = body.html.iter().chain(&body.text);
-    let mut spans: Vec<Span> =
-        texts.filter_map(|shown| structure.leaves.get(shown.leaf)).copied().collect();
+    let mut spans: Vec<Span> = texts
+        .filter_map(|shown| structure.leaves.get(shown.leaf))
+        .copied()
+        .collect();
     if body.html.iter().any(|shown| shown.html) {
-        let images = body.attachments.iter().filter(|attachment| is_inline_image(attachment));
+        let images = body
+            .attachments
+            .iter()
+            .filter(|attachment| is_inline_image(attachment));
         spans.extend(images.map(|attachment| attachment.span));
     }
     spans.sort_unstable();
@@ -36,7 +41,10 @@ pub fn attachments(structure: &Structure) -> Vec<Attachment> {
     let body = body_to_show(structure);
     let html = body.html.iter().any(|shown| shown.html);
     let shown = |attachment: &Attachment| html && is_inline_image(attachment);
-    body.attachments.into_iter().filter(|attachment| !shown(attachment)).collect()
+    body.attachments
+        .into_iter()
+        .filter(|attachment| !shown(attachment))
+        .collect()
 }
 
 /// An attachment for the list.
@@ -76,8 +84,11 @@ pub fn body(structure: &Structure, pieces: &Pieces) -> (Body, Vec<String>) {
         defects.extend(found.iter().map(ToString::to_string));
         cut(text)
     };
-    let html_parts: Vec<(bool, String)> =
-        shown.html.iter().map(|part| (part.html, decode(&part.path, part.leaf))).collect();
+    let html_parts: Vec<(bool, String)> = shown
+        .html
+        .iter()
+        .map(|part| (part.html, decode(&part.path, part.leaf)))
+        .collect();
     if !html_parts.iter().any(|(html, _)| *html) {
         let texts: Vec<String> = html_parts.into_iter().map(|(_, text)| text).collect();
         return (Body::Text(texts.join("\n")), unique(defects));
@@ -88,10 +99,16 @@ pub fn body(structure: &Structure, pieces: &Pieces) -> (Body, Vec<String>) {
         .map(|part| (part.html, decode(&part.path, part.leaf)))
         .map(|(html, text)| if html { html_to_text(&text) } else { text })
         .collect();
-    let document: String = html_parts.iter().map(|(html, text)| as_html(*html, text)).collect();
+    let document: String = html_parts
+        .iter()
+        .map(|(html, text)| as_html(*html, text))
+        .collect();
     let clean = html::sanitize(&document, images(structure, pieces, &shown.attachments));
-    let body =
-        Body::Html { document: clean.document, blocked: clean.blocked, text: texts.join("\n") };
+    let body = Body::Html {
+        document: clean.document,
+        blocked: clean.blocked,
+        text: texts.join("\n"),
+    };
     (body, unique(defects))
 }
 
@@ -105,24 +122,36 @@ pub fn protection(protection: &Protection) -> protocol::Protection {
     };
     let signature = match &protection.signature {
         SignatureStatus::None => Signature::None,
-        SignatureStatus::Valid { address, .. } => {
-            Signature::Good { signer: address.as_str().to_owned() }
-        }
-        SignatureStatus::WrongSender { fingerprint, address } => {
+        SignatureStatus::Valid { address, .. } => Signature::Good {
+            signer: address.as_str().to_owned(),
+        },
+        SignatureStatus::WrongSender {
+            fingerprint,
+            address,
+        } => {
             let address = address.as_ref().map(|address| address.as_str().to_owned());
-            Signature::Foreign { signer: address.unwrap_or_else(|| fingerprint.to_string()) }
+            Signature::Foreign {
+                signer: address.unwrap_or_else(|| fingerprint.to_string()),
+            }
         }
         // An expired or weak signature proves no more than one by a key that nobody knows.
         SignatureStatus::Expired { fingerprint } | SignatureStatus::Weak { fingerprint } => {
-            Signature::UnknownKey { key: fingerprint.to_string() }
+            Signature::UnknownKey {
+                key: fingerprint.to_string(),
+            }
         }
         SignatureStatus::UnknownKey { issuer } => {
             let key = issuer.as_ref().map(ToString::to_string);
-            Signature::UnknownKey { key: key.unwrap_or_default() }
+            Signature::UnknownKey {
+                key: key.unwrap_or_default(),
+            }
         }
         SignatureStatus::Bad { .. } => Signature::Bad,
     };
-    protocol::Protection { encryption, signature }
+    protocol::Protection {
+        encryption,
+        signature,
+    }
 }
 
 /// People as they are written: `Bob <bob@letterlock.example>, carol@example.org`.
@@ -148,7 +177,11 @@ pub fn first_name(mailboxes: &[Mailbox]) -> String {
     let Some(first) = mailboxes.first() else {
         return String::new();
     };
-    let name = if first.name.is_empty() { &first.address } else { &first.name };
+    let name = if first.name.is_empty() {
+        &first.address
+    } else {
+        &first.name
+    };
     match mailboxes.len() {
         1 => name.clone(),
         more => format!("{name} and {} more", more - 1),
@@ -171,19 +204,27 @@ fn images(structure: &Structure, pieces: &Pieces, all: &[Attachment]) -> Vec<Inl
             octets: letterlock_core::mime::text::decode_attachment(part, wire),
         })
     };
-    all.iter().filter(|attachment| is_inline_image(attachment)).filter_map(image).collect()
+    all.iter()
+        .filter(|attachment| is_inline_image(attachment))
+        .filter_map(image)
+        .collect()
 }
 
 fn piece(pieces: &Pieces, span: Span) -> &[u8] {
     let found = pieces.iter().find(|(at, _)| *at == span);
-    found.map(|(_, octets)| octets.as_slice()).unwrap_or_default()
+    found
+        .map(|(_, octets)| octets.as_slice())
+        .unwrap_or_default()
 }
 
 fn as_html(html: bool, text: &str) -> String {
     if html {
         return text.to_owned();
     }
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escaped = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     format!("<pre style=\"white-space:pre-wrap\">{escaped}</pre>")
 }
 
@@ -223,7 +264,10 @@ mod tests {
     fn plain_text_is_shown_decoded() {
         let raw = b"Subject: x\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\
             Content-Transfer-Encoding: quoted-printable\r\n\r\nCaf=E9 <b>\r\n";
-        assert_eq!(shown(raw), (Body::Text("Café <b>\n".to_owned()), Vec::new()));
+        assert_eq!(
+            shown(raw),
+            (Body::Text("Café <b>\n".to_owned()), Vec::new())
+        );
     }
 
     #[test]
@@ -232,13 +276,27 @@ mod tests {
             Content-Type: text/html\r\n\r\n<p>Hi <img src=\"cid:i@x\"><script>1</script></p>\r\n\
             --b\r\nContent-Type: image/png\r\nContent-ID: <i@x>\r\n\
             Content-Transfer-Encoding: base64\r\n\r\nUE5H\r\n--b--\r\n";
-        let (Body::Html { document, blocked, text }, _) = shown(raw) else {
+        let (
+            Body::Html {
+                document,
+                blocked,
+                text,
+            },
+            _,
+        ) = shown(raw)
+        else {
             panic!("this is HTML");
         };
-        assert!(document.contains("data:image/png;base64,UE5H"), "{document}");
+        assert!(
+            document.contains("data:image/png;base64,UE5H"),
+            "{document}"
+        );
         assert!(!document.contains("<script"));
         assert_eq!((blocked, text.trim()), (0, "Hi"));
-        assert!(attachments(&split(raw).structure).is_empty(), "the image is in the text");
+        assert!(
+            attachments(&split(raw).structure).is_empty(),
+            "the image is in the text"
+        );
     }
 
     #[test]
@@ -248,8 +306,11 @@ mod tests {
             Content-Type: image/png; name=\"../../etc/x.png\"\r\n\
             Content-Disposition: attachment\r\n\r\nPNG\r\n--b--\r\n";
         let listed = attachments(&split(raw).structure);
-        let names: Vec<String> =
-            listed.iter().enumerate().map(|(n, one)| attachment_name(n, one)).collect();
+        let names: Vec<String> = listed
+            .iter()
+            .enumerate()
+            .map(|(n, one)| attachment_name(n, one))
+            .collect();
         assert_eq!(names, ["attachment-1.pdf", "x.png"]);
     }
 

@@ -68,7 +68,14 @@ pub async fn log_in_finish(finish: &LogInFinish) -> Result<LogInFinished, Provid
 pub async fn log_out(token: &Token) -> Result<(), ProviderError> {
     let path = "/api/v1/sessions";
     let token = Some(token);
-    let reply = call(Call { method: "DELETE", path, token, body: None, timeout_ms: 5000 }).await?;
+    let reply = call(Call {
+        method: "DELETE",
+        path,
+        token,
+        body: None,
+        timeout_ms: 5000,
+    })
+    .await?;
     accepted(reply).map(|_| ())
 }
 
@@ -82,7 +89,11 @@ pub async fn pull(token: &Token, request: &PullRequest) -> Result<PullResponse, 
 /// Hands over what changed here. A conflict is an answer, not an error.
 pub async fn push(token: &Token, request: &PushRequest) -> Result<PushResponse, ProviderError> {
     let reply = cbor("/api/v1/sync/push", token, request, TIMEOUT_MS).await?;
-    let body = if reply.status == 409 { reply.body } else { accepted(reply)? };
+    let body = if reply.status == 409 {
+        reply.body
+    } else {
+        accepted(reply)?
+    };
     wire::decode(&body).map_err(|_| ProviderError::Nonsense)
 }
 
@@ -101,7 +112,14 @@ pub async fn certificate(
     let path = format!("/api/v1/keys/{}", String::from(name));
     let token = Some(token);
     let (method, body, timeout_ms) = ("GET", None, TIMEOUT_MS);
-    let reply = call(Call { method, path: &path, token, body, timeout_ms }).await?;
+    let reply = call(Call {
+        method,
+        path: &path,
+        token,
+        body,
+        timeout_ms,
+    })
+    .await?;
     if reply.status == 404 {
         return Ok(None);
     }
@@ -112,7 +130,14 @@ pub async fn certificate(
 async fn json<Q: Serialize, A: DeserializeOwned>(path: &str, body: &Q) -> Result<A, ProviderError> {
     let octets = serde_json::to_vec(body).map_err(|_| ProviderError::Nonsense)?;
     let (method, body, timeout_ms) = ("POST", Some((JSON, octets)), TIMEOUT_MS);
-    let reply = call(Call { method, path, token: None, body, timeout_ms }).await?;
+    let reply = call(Call {
+        method,
+        path,
+        token: None,
+        body,
+        timeout_ms,
+    })
+    .await?;
     serde_json::from_slice(&accepted(reply)?).map_err(|_| ProviderError::Nonsense)
 }
 
@@ -123,7 +148,14 @@ async fn cbor<Q: Serialize>(
     timeout_ms: u32,
 ) -> Result<Reply, ProviderError> {
     let body = Some((CBOR, wire::encode(body)));
-    Ok(call(Call { method: "POST", path, token: Some(token), body, timeout_ms }).await?)
+    Ok(call(Call {
+        method: "POST",
+        path,
+        token: Some(token),
+        body,
+        timeout_ms,
+    })
+    .await?)
 }
 
 fn accepted(reply: Reply) -> Result<Vec<u8>, ProviderError> {

@@ -54,7 +54,9 @@ fn scope() -> DedicatedWorkerGlobalScope {
 
 fn post(said: &Said) {
     // Text can always be cloned: posting it does not fail.
-    scope().post_message(&JsValue::from_str(&protocol::encode(said))).ok();
+    scope()
+        .post_message(&JsValue::from_str(&protocol::encode(said)))
+        .ok();
 }
 
 async fn answer(ask: Ask) {
@@ -70,11 +72,15 @@ async fn handle(request: Request) -> Result<Response, Failure> {
         }
         Request::Resume { tab } => match session::resume(tab).await? {
             Some(session) => Ok(enter(session)),
-            None => Ok(Response::Locked { last_address: session::last_address().await }),
+            None => Ok(Response::Locked {
+                last_address: session::last_address().await,
+            }),
         },
-        Request::LogIn { address, password, tab } => {
-            Ok(enter(session::log_in(&address, &password, tab).await?))
-        }
+        Request::LogIn {
+            address,
+            password,
+            tab,
+        } => Ok(enter(session::log_in(&address, &password, tab).await?)),
         Request::LogOut { forget } => {
             if let Some(session) = SESSION.take() {
                 session.close(forget).await?;
@@ -82,7 +88,9 @@ async fn handle(request: Request) -> Result<Response, Failure> {
             Ok(Response::Done)
         }
         request => {
-            let session = SESSION.with(|cell| cell.borrow().clone()).ok_or(Failure::Locked)?;
+            let session = SESSION
+                .with(|cell| cell.borrow().clone())
+                .ok_or(Failure::Locked)?;
             with_account(&session, request).await
         }
     }
@@ -134,7 +142,10 @@ async fn recipients(session: &Rc<Session>, text: &str) -> Response {
             Ok(address) => delivery(session, &address).await,
             Err(_) => Delivery::Invalid,
         };
-        known.push(protocol::Recipient { delivery, ..recipient });
+        known.push(protocol::Recipient {
+            delivery,
+            ..recipient
+        });
     }
     Response::Recipients(known)
 }
@@ -146,7 +157,11 @@ async fn delivery(session: &Rc<Session>, address: &Address) -> Delivery {
         match session.account.recipients(addresses, &answers, now()).await {
             Ok(Ok(found)) => {
                 let certificate = found.into_iter().find_map(|(_, certificate)| certificate);
-                return if certificate.is_some() { Delivery::Encrypted } else { Delivery::Clear };
+                return if certificate.is_some() {
+                    Delivery::Encrypted
+                } else {
+                    Delivery::Clear
+                };
             }
             Ok(Err(_)) => {
                 if exchange::look_up(session, address).await.is_err() {
@@ -171,7 +186,12 @@ async fn send(session: &Rc<Session>, draft: &Draft) -> Result<Response, Failure>
     let letter = letter::build(draft, account.address(), &thread, now(), unique)
         .map_err(|error| Failure::Refused(error.to_string()))?;
     let id = account
-        .submit(account.address(), letter.forward_paths, &letter.message, now())
+        .submit(
+            account.address(),
+            letter.forward_paths,
+            &letter.message,
+            now(),
+        )
         .await
         .map_err(|error| Failure::Refused(format!("This was not sent: {error}.")))?;
     if let Some(place) = &draft.answers {
@@ -196,11 +216,13 @@ fn blob_url(octets: &[u8], media_type: &str) -> Result<String, JsValue> {
     let parts = Array::of1(&Uint8Array::from(octets));
     let options = BlobPropertyBag::new();
     // What is saved is saved, never shown: no type of a stranger's runs in this origin.
-    options.set_type(if media_type.starts_with("image/") && !media_type.contains("svg") {
-        media_type
-    } else {
-        "application/octet-stream"
-    });
+    options.set_type(
+        if media_type.starts_with("image/") && !media_type.contains("svg") {
+            media_type
+        } else {
+            "application/octet-stream"
+        },
+    );
     let blob = Blob::new_with_u8_array_sequence_and_options(&parts, &options)?;
     Url::create_object_url_with_blob(&blob)
 }

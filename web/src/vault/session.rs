@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use letterlock_core::account::{Account, Answers};
 use letterlock_core::auth::wire::{Device, LogInFinish, LogInStart, Token};
 use letterlock_core::auth::{
-    ClientLogIn, LocalWrap, LocalWrapError, LogInError, RootKeyWrap, WrapKind, unwrap_root_key,
+    ClientLogIn, LocalWrap, LogInError, RootKeyWrap, WrapKind, unwrap_root_key,
 };
 use letterlock_core::id::{Address, ReplicaId, Timestamp};
 use letterlock_core::seal::{AccountKeys, RootKey};
@@ -48,7 +48,10 @@ pub struct Session {
 
 /// What this moment is called by the browser's clock.
 pub fn now() -> Timestamp {
-    #[expect(clippy::cast_possible_truncation, reason = "JavaScript times are whole and small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "JavaScript times are whole and small"
+    )]
     Timestamp::from_millis(js_sys::Date::now() as i64)
 }
 
@@ -63,7 +66,9 @@ impl Session {
         self.token.replace(None);
         if let Ok(store) = IndexedDbStore::open(device::DATABASE).await {
             // What cannot be deleted is refused again, and dropped then.
-            device::set_token(store, self.account.keys(), None).await.ok();
+            device::set_token(store, self.account.keys(), None)
+                .await
+                .ok();
         }
     }
 
@@ -72,7 +77,9 @@ impl Session {
         self.closed.set(true);
         self.wake.set();
         let store = device_store().await?;
-        device::forget_tab(&store, &self.tab).await.map_err(storage)?;
+        device::forget_tab(&store, &self.tab)
+            .await
+            .map_err(storage)?;
         if !forget {
             return Ok(());
         }
@@ -81,7 +88,9 @@ impl Session {
             provider::log_out(&token).await.ok();
         }
         device::forget(&store, &self.known).await.map_err(storage)?;
-        let replica = IndexedDbStore::open(&database(&self.known)).await.map_err(storage)?;
+        let replica = IndexedDbStore::open(&database(&self.known))
+            .await
+            .map_err(storage)?;
         replica.clear().await.map_err(storage)
     }
 }
@@ -109,7 +118,7 @@ pub async fn log_in(address: &str, password: &Secret, tab: Secret) -> Result<Ses
     let store = device_store().await?;
     let known = device::known(&store, &address).await.map_err(storage)?;
     if let Some(known) = &known
-        && let Some(opened) = unlock(known, password)?
+        && let Some(opened) = unlock(known, password)
     {
         let keys = opened.keys(known.account);
         if device::token(device_store().await?, &keys).await.is_some() {
@@ -134,15 +143,15 @@ pub async fn log_in(address: &str, password: &Secret, tab: Secret) -> Result<Ses
     }
 }
 
-fn unlock(known: &Known, password: &Secret) -> Result<Option<Opened>, Failure> {
-    match known.wrap.open(&password.0, known.account) {
-        Ok(unwrapped) => {
-            let root = RootKey::from_octets(*unwrapped.root_key);
-            Ok(Some(Opened { root, epoch: unwrapped.epoch }))
-        }
-        // It may have been changed on another device: the provider knows.
-        Err(LocalWrapError::WrongPassword | LocalWrapError::Form) => Ok(None),
-    }
+/// `None` if the password does not fit what is here; it may have been changed on another device,
+/// and then the provider knows.
+fn unlock(known: &Known, password: &Secret) -> Option<Opened> {
+    let unwrapped = known.wrap.open(&password.0, known.account).ok()?;
+    let root = RootKey::from_octets(*unwrapped.root_key);
+    Some(Opened {
+        root,
+        epoch: unwrapped.epoch,
+    })
 }
 
 struct Entered {
@@ -158,10 +167,14 @@ async fn ask_provider(
     device: Option<ReplicaId>,
 ) -> Result<Entered, Failure> {
     let (state, request) = ClientLogIn::start(&password.0, &mut OsRng).map_err(opaque)?;
-    let start = LogInStart { address: address.clone(), request: request.into() };
+    let start = LogInStart {
+        address: address.clone(),
+        request: request.into(),
+    };
     let started = provider::log_in_start(&start).await.map_err(refused)?;
-    let logged_in =
-        state.finish(address, &started.response.0, &mut OsRng).map_err(opaque)?;
+    let logged_in = state
+        .finish(address, &started.response.0, &mut OsRng)
+        .map_err(opaque)?;
     let device = device.unwrap_or_else(|| {
         let mut octets = [0; 16];
         OsRng.fill_bytes(&mut octets);
@@ -170,15 +183,18 @@ async fn ask_provider(
     let finish = LogInFinish {
         session: started.session,
         finalization: logged_in.finalization.into(),
-        device: Device { id: device, name: "Webmail".to_owned() },
+        device: Device {
+            id: device,
+            name: "Webmail".to_owned(),
+        },
     };
     let finished = provider::log_in_finish(&finish).await.map_err(refused)?;
     let account = finished.account_id;
     let broken = || Failure::Refused("The account’s key does not open.".to_owned());
     let wrap = RootKeyWrap::from_octets(&finished.root_key_wrap.0).map_err(|_| broken())?;
     let material = logged_in.export_key.as_bytes();
-    let unwrapped = unwrap_root_key(material, account, WrapKind::Password, &wrap)
-        .map_err(|_| broken())?;
+    let unwrapped =
+        unwrap_root_key(material, account, WrapKind::Password, &wrap).map_err(|_| broken())?;
     let opened = Opened {
         root: RootKey::from_octets(*unwrapped.root_key),
         epoch: unwrapped.epoch,
@@ -191,15 +207,20 @@ async fn ask_provider(
         &mut OsRng,
     )
     .map_err(|_| broken())?;
-    let known = Known { address: address.clone(), account, device, wrap };
-    Ok(Entered { known, opened, token: finished.token })
+    let known = Known {
+        address: address.clone(),
+        account,
+        device,
+        wrap,
+    };
+    Ok(Entered {
+        known,
+        opened,
+        token: finished.token,
+    })
 }
 
-async fn enter(
-    store: &IndexedDbStore,
-    entered: Entered,
-    tab: Secret,
-) -> Result<Session, Failure> {
+async fn enter(store: &IndexedDbStore, entered: Entered, tab: Secret) -> Result<Session, Failure> {
     keep(store, &entered.known, &entered.opened, &tab).await?;
     open(entered.known, &entered.opened, tab, Some(entered.token)).await
 }
@@ -211,7 +232,9 @@ async fn keep(
     tab: &Secret,
 ) -> Result<(), Failure> {
     device::remember(store, known).await.map_err(storage)?;
-    device::remember_tab(store, tab, known, opened, &mut OsRng).await.map_err(storage)
+    device::remember_tab(store, tab, known, opened, &mut OsRng)
+        .await
+        .map_err(storage)
 }
 
 async fn open(
@@ -224,17 +247,23 @@ async fn open(
     let token = match token {
         Some(token) => {
             let store = device_store().await?;
-            device::set_token(store, &keys, Some(&token)).await.map_err(storage)?;
+            device::set_token(store, &keys, Some(&token))
+                .await
+                .map_err(storage)?;
             Some(token)
         }
         None => device::token(device_store().await?, &keys).await,
     };
-    let store = IndexedDbStore::open(&database(&known)).await.map_err(storage)?;
+    let store = IndexedDbStore::open(&database(&known))
+        .await
+        .map_err(storage)?;
     let store = SealedStore::new(store, keys.store_key());
     let mut seed = [0; 32];
     OsRng.fill_bytes(&mut seed);
     let address = known.address.clone();
-    let account = Account::open(store, address, keys, seed, now()).await.map_err(mail::failed)?;
+    let account = Account::open(store, address, keys, seed, now())
+        .await
+        .map_err(mail::failed)?;
     Ok(Session {
         account,
         known,
@@ -252,7 +281,9 @@ fn database(known: &Known) -> String {
 
 /// The database of what this device knows of its accounts.
 pub async fn device_store() -> Result<IndexedDbStore, Failure> {
-    IndexedDbStore::open(device::DATABASE).await.map_err(storage)
+    IndexedDbStore::open(device::DATABASE)
+        .await
+        .map_err(storage)
 }
 
 fn storage(error: StoreError) -> Failure {

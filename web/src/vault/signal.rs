@@ -41,7 +41,9 @@ pub async fn pause(ms: i32) {
     let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
     let promise = js_sys::Promise::new(&mut |resolve, _| {
         // A scope that refuses timers is closing: then nothing is waited for any more.
-        scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms).ok();
+        scope
+            .set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms)
+            .ok();
     });
     JsFuture::from(promise).await.ok();
 }

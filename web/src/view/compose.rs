@@ -18,7 +18,10 @@ pub(super) struct Sheet<'a> {
 impl<'a> Sheet<'a> {
     pub(super) fn of(mail: &'a Mail) -> Self {
         let draft = mail.compose.as_ref().map(|compose| &compose.initial);
-        Self { draft, address: &mail.address }
+        Self {
+            draft,
+            address: &mail.address,
+        }
     }
 }
 
@@ -31,7 +34,12 @@ pub(super) struct Status<'a> {
 
 impl Status<'_> {
     fn summary(&self) -> &'static str {
-        let has = |delivery| self.compose.recipients.iter().any(|one| one.delivery == delivery);
+        let has = |delivery| {
+            self.compose
+                .recipients
+                .iter()
+                .any(|one| one.delivery == delivery)
+        };
         if has(Delivery::Clear) {
             "Signed, but not encrypted: a key is missing, so this can be read on its way."
         } else if has(Delivery::Unknown) {

@@ -5,10 +5,18 @@
 
 use crate::model::Clock;
 
-const DAYS: [&str; 7] =
-    ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAYS: [&str; 7] = [
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
 
@@ -37,7 +45,9 @@ pub fn short(ms: i64, clock: Clock) -> String {
 /// For the reader: `Tuesday, 5 May 2026, 14:05`.
 pub fn long(ms: i64, clock: Clock) -> String {
     let then = local(ms, clock);
-    let weekday = usize::try_from(then.days.rem_euclid(7)).ok().and_then(|day| DAYS.get(day));
+    let weekday = usize::try_from(then.days.rem_euclid(7))
+        .ok()
+        .and_then(|day| DAYS.get(day));
     format!(
         "{}, {} {} {}, {:02}:{:02}",
         weekday.copied().unwrap_or_default(),
@@ -65,7 +75,11 @@ fn local(ms: i64, clock: Clock) -> Local {
     Local {
         days,
         year: year_of_era + era * 400 + i64::from(month < 2),
-        month: usize::try_from(month).ok().and_then(|m| MONTHS.get(m)).copied().unwrap_or_default(),
+        month: usize::try_from(month)
+            .ok()
+            .and_then(|m| MONTHS.get(m))
+            .copied()
+            .unwrap_or_default(),
         day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
         hour: minutes / 60,
         minute: minutes % 60,
@@ -79,12 +93,18 @@ mod tests {
     #[test]
     fn dates_are_shown_in_local_time() {
         // 2026-05-05T12:05:00Z, two hours east.
-        let now = Clock { now_ms: 1_777_982_700_000, offset_minutes: 120 };
+        let now = Clock {
+            now_ms: 1_777_982_700_000,
+            offset_minutes: 120,
+        };
         assert_eq!(long(now.now_ms, now), "Tuesday, 5 May 2026, 14:05");
         assert_eq!(short(now.now_ms, now), "14:05");
         assert_eq!(short(now.now_ms - DAY_MS, now), "4 May");
         assert_eq!(short(0, now), "1 Jan 1970");
-        let utc = Clock { now_ms: 0, offset_minutes: 0 };
+        let utc = Clock {
+            now_ms: 0,
+            offset_minutes: 0,
+        };
         assert_eq!(long(951_782_400_000, utc), "Tuesday, 29 Feb 2000, 00:00");
         assert_eq!(long(-1, utc), "Wednesday, 31 Dec 1969, 23:59");
         long(i64::MAX, now);

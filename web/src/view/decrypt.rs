@@ -38,7 +38,11 @@ impl<'a> Outcome<'a> {
             Some(Ok(decrypted)) => (Some(opened(decrypted)), None),
             Some(Err(text)) => (None, Some(text.as_str())),
         };
-        Self { busy: page.busy, error, opened }
+        Self {
+            busy: page.busy,
+            error,
+            opened,
+        }
     }
 }
 

@@ -58,5 +58,9 @@ impl<'a> List<'a> {
 }
 
 fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
-    if text.trim().is_empty() { otherwise } else { text }
+    if text.trim().is_empty() {
+        otherwise
+    } else {
+        text
+    }
 }

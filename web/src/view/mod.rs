@@ -60,7 +60,12 @@ pub fn page(model: &Model) -> Page {
         }
         Screen::LogIn(form) => {
             // The address is the one first filled in: what the user types in the form stays.
-            regions.push(region(ROOT, &gate::LogInForm { address: &form.address }));
+            regions.push(region(
+                ROOT,
+                &gate::LogInForm {
+                    address: &form.address,
+                },
+            ));
             regions.push(region("login-status", &gate::LogInStatus { form }));
             ("Log in · Letterlock".to_owned(), "gate")
         }
@@ -74,7 +79,11 @@ pub fn page(model: &Model) -> Page {
             (mail_title(mail), mail.pane.as_str())
         }
     };
-    Page { title, pane, regions }
+    Page {
+        title,
+        pane,
+        regions,
+    }
 }
 
 fn mail_regions(regions: &mut Vec<Region>, mail: &Mail, model: &Model) {
@@ -88,7 +97,12 @@ fn mail_regions(regions: &mut Vec<Region>, mail: &Mail, model: &Model) {
     if let Some(compose) = &mail.compose {
         regions.push(region("compose-status", &compose::Status { compose }));
     }
-    regions.push(region("toast", &Toast { text: model.toast.as_deref() }));
+    regions.push(region(
+        "toast",
+        &Toast {
+            text: model.toast.as_deref(),
+        },
+    ));
 }
 
 fn mail_title(mail: &Mail) -> String {
@@ -103,7 +117,9 @@ fn mail_title(mail: &Mail) -> String {
 }
 
 fn region(id: &'static str, template: &impl Template) -> Region {
-    let html = template.render().expect("writing to a string does not fail");
+    let html = template
+        .render()
+        .expect("writing to a string does not fail");
     Region { id, html }
 }
 

@@ -83,7 +83,10 @@ mod tests {
     use super::*;
 
     fn protection(encryption: Encryption, signature: Signature) -> Protection {
-        Protection { encryption, signature }
+        Protection {
+            encryption,
+            signature,
+        }
     }
 
     #[test]
@@ -92,12 +95,25 @@ mod tests {
         let key = || "0123456789abcdef".to_owned();
         for (signature, seals) in [
             (Signature::None, ["open", "encrypted", "locked"]),
-            (Signature::Good { signer: signer() }, ["signed", "sealed", "locked"]),
-            (Signature::Foreign { signer: signer() }, ["doubtful", "doubtful", "locked"]),
-            (Signature::UnknownKey { key: key() }, ["open", "encrypted", "locked"]),
+            (
+                Signature::Good { signer: signer() },
+                ["signed", "sealed", "locked"],
+            ),
+            (
+                Signature::Foreign { signer: signer() },
+                ["doubtful", "doubtful", "locked"],
+            ),
+            (
+                Signature::UnknownKey { key: key() },
+                ["open", "encrypted", "locked"],
+            ),
             (Signature::Bad, ["broken", "broken", "broken"]),
         ] {
-            let kinds = [Encryption::None, Encryption::Decrypted, Encryption::Unopened];
+            let kinds = [
+                Encryption::None,
+                Encryption::Decrypted,
+                Encryption::Unopened,
+            ];
             for (encryption, expected) in kinds.into_iter().zip(seals) {
                 assert_eq!(seal(&protection(encryption, signature.clone())), expected);
             }

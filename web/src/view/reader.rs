@@ -42,12 +42,12 @@ impl<'a> Head<'a> {
             blocked: 0,
         };
         match &mail.reader {
-            Reader::Open(message) => Self::of_message(empty, message, clock),
+            Reader::Open(message) => empty.of_message(message, clock),
             Reader::Empty | Reader::Opening(_) | Reader::Failed(..) => empty,
         }
     }
 
-    fn of_message(empty: Self, message: &'a MessageView, clock: Clock) -> Self {
+    fn of_message(self, message: &'a MessageView, clock: Clock) -> Self {
         let blocked = match &message.body {
             Body::Html { blocked, .. } => *blocked,
             Body::Text(_) => 0,
@@ -55,13 +55,17 @@ impl<'a> Head<'a> {
         let subject = message.subject.trim();
         Self {
             date: date::long(message.date_ms, clock),
-            subject: if subject.is_empty() { "(no subject)" } else { subject },
+            subject: if subject.is_empty() {
+                "(no subject)"
+            } else {
+                subject
+            },
             seal: protection::seal(&message.protection),
             words: protection::words(&message.protection),
             meaning: protection::meaning(&message.protection),
             attachments: attachments(&message.attachments),
             blocked,
-            ..empty
+            ..self
         }
     }
 }
@@ -72,7 +76,11 @@ pub(super) fn attachments(files: &[AttachmentView]) -> Vec<Attachment<'_>> {
 }
 
 fn attachment(index: usize, file: &AttachmentView) -> Attachment<'_> {
-    Attachment { index, file, size: size(file.size) }
+    Attachment {
+        index,
+        file,
+        size: size(file.size),
+    }
 }
 
 /// A size for people; 1 kB is 1000 octets.
@@ -107,9 +115,13 @@ mod tests {
 
     #[test]
     fn sizes_are_for_people() {
-        for (octets, shown) in
-            [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1001, "2 kB"), (2_450_000, "2.4 MB")]
-        {
+        for (octets, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1 kB"),
+            (1001, "2 kB"),
+            (2_450_000, "2.4 MB"),
+        ] {
             assert_eq!(size(octets), shown);
         }
     }

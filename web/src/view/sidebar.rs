@@ -56,7 +56,10 @@ pub(super) fn title(row: &MailboxRow) -> String {
 
 fn rank(role: &str) -> usize {
     let order = ["inbox", "drafts", "sent", "archive", "", "junk", "trash"];
-    order.iter().position(|known| *known == role).unwrap_or(order.len())
+    order
+        .iter()
+        .position(|known| *known == role)
+        .unwrap_or(order.len())
 }
 
 fn icon(role: &str) -> &'static str {

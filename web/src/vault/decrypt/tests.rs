@@ -13,8 +13,13 @@ const NOW: Timestamp = Timestamp::from_secs(1_777_982_700);
 fn key(address: &str, seed: u64) -> SecretCertificate {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let address = Address::new(address).unwrap();
-    SecretCertificate::generate(&address, None, Timestamp::from_secs(1_777_000_000), &mut rng)
-        .unwrap()
+    SecretCertificate::generate(
+        &address,
+        None,
+        Timestamp::from_secs(1_777_000_000),
+        &mut rng,
+    )
+    .unwrap()
 }
 
 fn to_alice(alice: &SecretCertificate, bob: &SecretCertificate, plaintext: &[u8]) -> String {
@@ -27,7 +32,11 @@ fn to_alice(alice: &SecretCertificate, bob: &SecretCertificate, plaintext: &[u8]
 fn armored_key(key: &SecretCertificate) -> Secret {
     use base64::Engine;
     let body = base64::engine::general_purpose::STANDARD.encode(key.to_bytes());
-    let lines: Vec<&str> = body.as_bytes().chunks(64).map(|c| core::str::from_utf8(c).unwrap()).collect();
+    let lines: Vec<&str> = body
+        .as_bytes()
+        .chunks(64)
+        .map(|c| core::str::from_utf8(c).unwrap())
+        .collect();
     Secret(format!(
         "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{}\n-----END PGP PRIVATE KEY BLOCK-----\n",
         lines.join("\n")
@@ -45,21 +54,34 @@ fn request(message: &str, key: &SecretCertificate, sender: &str) -> Decrypt {
 
 #[test]
 fn a_text_is_read_and_its_signer_named() {
-    let (alice, bob) = (key("alice@letterlock.example", 1), key("bob@letterlock.example", 2));
+    let (alice, bob) = (
+        key("alice@letterlock.example", 1),
+        key("bob@letterlock.example", 2),
+    );
     let message = to_alice(&alice, &bob, "Dear Alice,\r\ncafé\r\n".as_bytes());
     let pasted = format!("Hello, see below\n\n{message}\n");
-    let opened = run(&request(&pasted, &alice, &bob.certificate().to_armor()), NOW).unwrap();
+    let opened = run(
+        &request(&pasted, &alice, &bob.certificate().to_armor()),
+        NOW,
+    )
+    .unwrap();
     assert_eq!(opened.body, Body::Text("Dear Alice,\ncafé\n".to_owned()));
     let signer = "bob@letterlock.example".to_owned();
     assert_eq!(opened.protection.signature, Signature::Good { signer });
     assert_eq!(opened.protection.encryption, Encryption::Decrypted);
     let opened = run(&request(&message, &alice, ""), NOW).unwrap();
-    assert!(matches!(opened.protection.signature, Signature::UnknownKey { .. }));
+    assert!(matches!(
+        opened.protection.signature,
+        Signature::UnknownKey { .. }
+    ));
 }
 
 #[test]
 fn a_mail_inside_is_shown_as_one() {
-    let (alice, bob) = (key("alice@letterlock.example", 1), key("bob@letterlock.example", 2));
+    let (alice, bob) = (
+        key("alice@letterlock.example", 1),
+        key("bob@letterlock.example", 2),
+    );
     let entity = b"Content-Type: text/html\r\nSubject: Tea\r\n\r\n<p>At <b>five</b>\
         <script>alert(1)</script></p>\r\n";
     let opened = run(&request(&to_alice(&alice, &bob, entity), &alice, ""), NOW).unwrap();
@@ -73,7 +95,10 @@ fn a_mail_inside_is_shown_as_one() {
 
 #[test]
 fn what_does_not_open_says_why() {
-    let (alice, bob) = (key("alice@letterlock.example", 1), key("bob@letterlock.example", 2));
+    let (alice, bob) = (
+        key("alice@letterlock.example", 1),
+        key("bob@letterlock.example", 2),
+    );
     let message = to_alice(&alice, &bob, b"x");
     let of = |result: Result<Decrypted, Failure>| match result {
         Err(Failure::Refused(text)) => text,
@@ -87,5 +112,8 @@ fn what_does_not_open_says_why() {
     no_key.key = Secret("nonsense".to_owned());
     assert!(of(run(&no_key, NOW)).starts_with("The secret key cannot be used"));
     let text = of(run(&request(&message, &alice, "nonsense"), NOW));
-    assert!(text.starts_with("The sender’s certificate cannot be used"), "{text}");
+    assert!(
+        text.starts_with("The sender’s certificate cannot be used"),
+        "{text}"
+    );
 }
