@@ -261,7 +261,7 @@ impl Address {
         if local.is_empty() || domain.is_empty() || local.len() > 64 {
             return Err(InvalidId::Form);
         }
-        let quoted = local.len() >= 2 && local.starts_with('"') && local.ends_with('"');
+        let quoted = is_quoted_string(local);
         let bad_local = |c: char| c.is_control() || (!quoted && " ()<>[]:;@\\,\"".contains(c));
         let bad_domain = |c: char| c.is_control() || " ()<>;@\\,\"".contains(c);
         if local.chars().any(bad_local) || domain.chars().any(bad_domain) {
@@ -406,6 +406,25 @@ impl fmt::Display for MailboxName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// `DQUOTE *QcontentSMTP DQUOTE` (RFC 5321 4.1.2): inner quotes and backslashes are escaped, so
+/// that the address cannot end before it seems to.
+fn is_quoted_string(text: &str) -> bool {
+    let inner = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let Some(inner) = inner else { return false };
+    let mut escaped = false;
+    for c in inner.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return false,
+            _ => {}
+        }
+    }
+    !escaped
 }
 
 fn decode_hex(text: &str, into: &mut [u8]) -> Result<(), InvalidId> {

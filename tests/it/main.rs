@@ -1,1 +1,41 @@
-fn main() {}
+//! Whole-system tests: the real program, driven over its real listeners by real clients.
+//!
+//! Reading order: [`world`] starts and stops the program; [`talk`], [`imap`], [`tools`] and
+//! [`webdriver`] speak to it; `letter`, `outgoing`, `programs`, `refusals`, `restart`, `browser`,
+//! `decrypt_page` and `kill` are the tests, one file per concern.
+//!
+//! Invariants: nothing of ours is replaced by a double; every wait is a poll with a deadline;
+//! nothing leaves this machine. Rejected: linking the server into the test process, which could
+//! not be killed and would share one clock, one allocator and one set of locks with its tests.
+
+#[cfg(test)]
+mod world;
+#[cfg(test)]
+mod talk;
+#[cfg(test)]
+mod imap;
+#[cfg(test)]
+mod tools;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod recorder;
+#[cfg(test)]
+mod webdriver;
+
+#[cfg(test)]
+mod letter;
+#[cfg(test)]
+mod outgoing;
+#[cfg(test)]
+mod programs;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod browser;
+#[cfg(test)]
+mod decrypt_page;
+#[cfg(test)]
+mod kill;

@@ -212,7 +212,10 @@ impl<S: Store> Replica<S> {
     /// command whether anything is new. `None` if there is no such mailbox.
     pub fn highest_mod_seq(&self, id: MailboxId) -> Option<ModSeq> {
         let view = self.view();
-        let state = view.mailboxes.get(&id).filter(|state| !state.row.document.deleted);
+        let state = view
+            .mailboxes
+            .get(&id)
+            .filter(|state| !state.row.document.deleted);
         state.map(|state| state.row.highest_mod_seq)
     }
 

@@ -138,13 +138,10 @@ impl Accounts {
         let account = Address::new(username)
             .ok()
             .and_then(|address| self.get(&address));
-        match account {
-            Some(account) => account.admits(password).then_some(account),
-            None => {
-                // One comparison, as for an account with one app password.
-                let _never = AppPasswordHash::of_nobody().matches(password);
-                None
-            }
+        if account.is_none() {
+            // One comparison, as for an account with one app password.
+            let _never = AppPasswordHash::of_nobody().matches(password);
         }
+        account.filter(|account| account.admits(password))
     }
 }

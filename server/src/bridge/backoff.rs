@@ -10,7 +10,7 @@ use rand::Rng;
 /// The first wait.
 const FIRST: Duration = Duration::from_millis(500);
 /// The longest wait.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Counts failures in a row.
 #[derive(Debug, Default)]

@@ -44,7 +44,7 @@ impl Failure {
     pub fn refused(recipients: &[Address], status: u16, code: &str) -> Self {
         let code: String = code
             .chars()
-            .filter(|c| c.is_ascii_graphic())
+            .filter(char::is_ascii_graphic)
             .take(64)
             .collect();
         Self {

@@ -141,13 +141,13 @@ impl Enrolment {
         let opened = unlock.wrap.open(&self.password, id)?;
         let root = RootKey::from_octets(*opened.root_key);
         let local = self.open(id, opened.epoch, &root, now).await?;
-        let token = match read_token(&local.store).await? {
-            Some(token) => token,
-            None => {
-                let (_, _, token) = self.prove(&local.account).await?;
-                write_token(&local.store, &token).await?;
-                token
-            }
+        let known = read_token(&local.store).await?;
+        let token = if let Some(token) = known {
+            token
+        } else {
+            let (_, _, token) = self.prove(&local.account).await?;
+            write_token(&local.store, &token).await?;
+            token
         };
         Ok(Some(self.finished(local, token, &unlock)))
     }

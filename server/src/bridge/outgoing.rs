@@ -22,7 +22,7 @@ use crate::clock;
 use crate::shutdown::Shutdown;
 
 /// How often the outbox is looked at without being told to: another device may have filled it.
-const LOOK_AGAIN: Duration = Duration::from_secs(300);
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
 /// Most rounds of looking certificates up for one mail.
 const MAX_LOOKUPS: usize = 3;
 

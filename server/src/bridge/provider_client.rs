@@ -24,9 +24,9 @@ use serde::de::DeserializeOwned;
 /// How long a connection may take to come about.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a small call may take.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+pub const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a call that carries messages may take: the largest over a slow line.
-pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(900);
+pub const TRANSFER_TIMEOUT: Duration = Duration::from_mins(15);
 /// Largest answer of an account call, error or certificate, in octets.
 const MAX_SMALL_ANSWER_OCTETS: usize = 1024 * 1024;
 

@@ -188,6 +188,9 @@ fn connect(path: &Path, key: &[u8; 32]) -> Result<Connection, OpenStoreError> {
     let timeout = Duration::from_millis(BUSY_TIMEOUT_MS);
     connection.busy_timeout(timeout).map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // SQLCipher would write of its own accord to stderr what the errors here say.
+    let quiet = "PRAGMA cipher_log_level = NONE;";
+    connection.execute_batch(quiet).map_err(fail)?;
     let hex = Zeroizing::new(hex::encode(key));
     let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", *hex));
     connection.execute_batch(&pragma).map_err(fail)?;

@@ -12,6 +12,8 @@ mod intake;
 mod letters;
 mod listeners;
 mod ready;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -19,15 +21,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use letterlock_core::id::MailboxName;
 use tokio::net::TcpListener;
 
-use crate::bridge::accounts::Accounts;
+use crate::bridge::accounts::{Accounts, SyncStatus};
 use crate::bridge::lock::DataDir;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::submission::Submissions;
+use crate::bridge::tls::Tls;
 use crate::bridge::{imap, outgoing, sync_loop, web_ui};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::provider::{self, Provider, ProviderConfig, Relay, SignUp};
 use crate::shutdown::{GRACE, Shutdown};
@@ -44,7 +46,7 @@ pub const DOMAIN: &str = "letterlock.example";
 /// The folder within the data directory where mail to other domains ends up.
 pub const OUTGOING_FOLDER: &str = "outgoing";
 /// How long the start waits until the sample letters are in the mailboxes.
-const LETTERS_PATIENCE: Duration = Duration::from_secs(60);
+const LETTERS_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -92,12 +94,14 @@ impl Demo {
         let shutdown = Shutdown::new();
         let outgoing = folder.join(OUTGOING_FOLDER);
         let provider = open_provider(&folder, &outgoing).await?;
-        let ready = ReadyFile::new(&listeners, &folder, &state);
+        let tls = Tls::open(&folder, clock::now())?;
+        let ready = ReadyFile::new(&listeners, &folder, &state, &tls);
         let running = Running {
             shutdown: shutdown.clone(),
             provider: Arc::clone(&provider),
             config: options.config.clone(),
             client: ProviderClient::new(&ready.provider)?,
+            tls,
         };
         let started = Box::pin(running.start(listeners, &folder, &mut state)).await;
         let demo = Self {
@@ -128,6 +132,12 @@ impl Demo {
         writeln!(out, "  LMTP        {}", ready.lmtp)?;
         writeln!(out, "  data        {}", ready.data_dir)?;
         writeln!(out, "  mail out    {}\n", self.outgoing.display())?;
+        writeln!(
+            out,
+            "  certificate for IMAP and SMTP with STARTTLS, SHA-256"
+        )?;
+        writeln!(out, "    {}", ready.certificate_sha256)?;
+        writeln!(out)?;
         for account in &ready.accounts {
             writeln!(out, "  {}", account.address)?;
             writeln!(out, "    in the browser    {}", account.password)?;
@@ -192,6 +202,7 @@ struct Running {
     provider: Arc<Provider>,
     config: Config,
     client: ProviderClient,
+    tls: Tls,
 }
 
 impl Running {
@@ -209,7 +220,8 @@ impl Running {
             state.set_letters_fed(folder)?;
         }
         self.serve_bridge(&accounts, listeners.imap, listeners.smtp);
-        Box::pin(wait_for_letters(&self.provider, &accounts)).await
+        Box::pin(wait_for_letters(&accounts)).await;
+        Ok(())
     }
 
     fn serve_provider(&self, web: TcpListener, lmtp: TcpListener) {
@@ -238,15 +250,22 @@ impl Running {
             outgoing::start(account, &self.shutdown);
         }
         let submissions = Arc::new(Submissions::new(accounts.clone()));
-        let policy = self.policy(Protocol::Submission);
+        let policy = Policy {
+            tls: Some(self.tls.config()),
+            ..self.policy(Protocol::Submission)
+        };
         self.shutdown.spawn(smtp::serve(
             smtp,
             policy,
             submissions,
             self.shutdown.clone(),
         ));
-        self.shutdown
-            .spawn(imap::serve(imap, accounts.clone(), self.shutdown.clone()));
+        self.shutdown.spawn(imap::serve(
+            imap,
+            accounts.clone(),
+            self.tls.clone(),
+            self.shutdown.clone(),
+        ));
     }
 
     fn policy(&self, protocol: Protocol) -> Policy {
@@ -255,34 +274,24 @@ impl Running {
             host_name: DOMAIN.to_owned(),
             domain: DOMAIN.to_owned(),
             max_message_octets: self.config.limits.message_octets,
+            tls: None,
         }
     }
 }
 
-/// Waits until every letter that the provider took in has come through the bridge once, or for
-/// [`LETTERS_PATIENCE`]: a slow machine may go on while it serves.
-async fn wait_for_letters(provider: &Provider, accounts: &Accounts) -> Result<(), DemoError> {
-    let arrived = async {
-        for account in accounts.iter() {
-            let mut changes = account.account.subscribe();
-            let address = account.account.address();
-            let accepted = provider.incoming_count(address).await?.unwrap_or(0);
-            while taken_in(account) < accepted {
-                changes.changed().await;
-            }
-        }
-        Ok(())
-    };
-    tokio::time::timeout(LETTERS_PATIENCE, arrived)
-        .await
-        .unwrap_or_else(|_| {
-            tracing::warn!("some letters are still on their way");
-            Ok(())
-        })
-}
-
-/// How many messages INBOX ever had: its next UID tells, also when some were deleted since.
-fn taken_in(account: &crate::bridge::accounts::BridgeAccount) -> u64 {
-    let inbox = account.account.mailbox(&MailboxName::inbox());
-    inbox.map_or(0, |inbox| u64::from(inbox.uid_next.get()).saturating_sub(1))
+/// Waits until the bridge has all that the provider had, or for [`LETTERS_PATIENCE`]: a slow
+/// machine may go on while it serves.
+async fn wait_for_letters(accounts: &Accounts) {
+    let current = accounts.iter().map(|account| async {
+        // An error says that the account's loops ended: the process is going down.
+        let mut status = account.status();
+        let _ended = status
+            .wait_for(|status| *status == SyncStatus::Current)
+            .await
+            .is_err();
+    });
+    let all = futures::future::join_all(current);
+    if tokio::time::timeout(LETTERS_PATIENCE, all).await.is_err() {
+        tracing::warn!("some letters are still on their way");
+    }
 }

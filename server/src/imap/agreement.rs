@@ -43,9 +43,15 @@ async fn run(seed: u64) {
             // The pipe breaks at the end of the test.
             let _gone = serve(&server, far, &CancellationToken::new()).await;
         });
-        let mut client = Client { pipe: BufReader::new(near), view: Vec::new(), seed };
+        let mut client = Client {
+            pipe: BufReader::new(near),
+            view: Vec::new(),
+            seed,
+        };
         client.line().await;
-        client.command("LOGIN alice sesame", Expunges::Allowed).await;
+        client
+            .command("LOGIN alice sesame", Expunges::Allowed)
+            .await;
         client.command("SELECT INBOX", Expunges::Allowed).await;
         client.learn().await;
         clients.push(client);
@@ -67,7 +73,11 @@ async fn step(rng: &mut StdRng, client: &mut Client) {
     let sign = ["+", "-", ""][rng.gen_range(0..3)];
     let silent = ["", ".SILENT"][rng.gen_range(0..2)];
     match rng.gen_range(0..10) {
-        0..=2 => client.command("APPEND INBOX (\\Draft) {2+}\r\nhi", Expunges::Allowed).await,
+        0..=2 => {
+            client
+                .command("APPEND INBOX (\\Draft) {2+}\r\nhi", Expunges::Allowed)
+                .await;
+        }
         3 => client.command("NOOP", Expunges::Allowed).await,
         4 => client.command("EXPUNGE", Expunges::Allowed).await,
         5 => client.command("UID SEARCH ALL", Expunges::Allowed).await,
@@ -82,9 +92,15 @@ async fn step(rng: &mut StdRng, client: &mut Client) {
                     client.command(&line, Expunges::Held).await;
                 }
                 (8, Some(uid)) => {
-                    client.command(&format!("UID MOVE {uid} INBOX"), Expunges::Allowed).await;
+                    client
+                        .command(&format!("UID MOVE {uid} INBOX"), Expunges::Allowed)
+                        .await;
                 }
-                _ => client.command(&format!("SEARCH {number}"), Expunges::Held).await,
+                _ => {
+                    client
+                        .command(&format!("SEARCH {number}"), Expunges::Held)
+                        .await;
+                }
             }
         }
     }
@@ -96,9 +112,15 @@ fn truth(account: &Account<MemoryStore>) -> BTreeMap<u32, BTreeSet<String>> {
     let inbox = account.mailbox(&MailboxName::inbox()).unwrap();
     let placements = account.placements(inbox.id).into_iter();
     let flags = |placement: &letterlock_core::replica::Placement| {
-        placement.flags.iter().map(|flag| flag.as_str().to_owned()).collect()
+        placement
+            .flags
+            .iter()
+            .map(|flag| flag.as_str().to_owned())
+            .collect()
     };
-    placements.map(|placement| (placement.uid.get(), flags(&placement))).collect()
+    placements
+        .map(|placement| (placement.uid.get(), flags(&placement)))
+        .collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,7 +143,10 @@ struct Client {
 
 impl Client {
     fn known(&self) -> BTreeMap<u32, BTreeSet<String>> {
-        let known = self.view.iter().map(|known| (known.uid.unwrap(), known.flags.clone().unwrap()));
+        let known = self
+            .view
+            .iter()
+            .map(|known| (known.uid.unwrap(), known.flags.clone().unwrap()));
         known.collect()
     }
 
@@ -149,25 +174,30 @@ impl Client {
     async fn store(&mut self, number: usize, sign: &str, silent: &str, flag: &str) {
         let line = format!("STORE {number} {sign}FLAGS{silent} ({flag})");
         let before = self.view[number - 1].flags.clone();
-        if !silent.is_empty() {
-            if let Some(mut flags) = before {
-                match sign {
-                    "+" => drop(flags.insert(flag.to_owned())),
-                    "-" => drop(flags.remove(flag)),
-                    _ => flags = BTreeSet::from([flag.to_owned()]),
-                }
-                self.view[number - 1].flags = Some(flags);
+        if let Some(mut flags) = before.filter(|_| !silent.is_empty()) {
+            match sign {
+                "+" => drop(flags.insert(flag.to_owned())),
+                "-" => drop(flags.remove(flag)),
+                _ => flags = BTreeSet::from([flag.to_owned()]),
             }
+            self.view[number - 1].flags = Some(flags);
         }
         self.command(&line, Expunges::Held).await;
     }
 
     async fn command(&mut self, line: &str, expunges: Expunges) {
-        self.pipe.write_all(format!("t {line}\r\n").as_bytes()).await.unwrap();
+        self.pipe
+            .write_all(format!("t {line}\r\n").as_bytes())
+            .await
+            .unwrap();
         loop {
             let answer = self.line().await;
             if answer.starts_with("t ") {
-                assert!(!answer.starts_with("t BAD"), "seed {}: {line}: {answer}", self.seed);
+                assert!(
+                    !answer.starts_with("t BAD"),
+                    "seed {}: {line}: {answer}",
+                    self.seed
+                );
                 return;
             }
             self.conclude(&answer, expunges, line);
@@ -177,14 +207,19 @@ impl Client {
     fn conclude(&mut self, answer: &str, expunges: Expunges, line: &str) {
         let seed = self.seed;
         let words: Vec<&str> = answer.splitn(4, ' ').collect();
-        let Some(number) = words.get(1).and_then(|word| word.parse::<usize>().ok()) else { return };
+        let Some(number) = words.get(1).and_then(|word| word.parse::<usize>().ok()) else {
+            return;
+        };
         match words[2] {
             "EXISTS" => {
                 assert!(number >= self.view.len(), "seed {seed}: {line}: {answer}");
                 self.view.resize_with(number, Known::default);
             }
             "EXPUNGE" => {
-                assert!(expunges == Expunges::Allowed, "seed {seed}: {line}: {answer}");
+                assert!(
+                    expunges == Expunges::Allowed,
+                    "seed {seed}: {line}: {answer}"
+                );
                 assert!(number <= self.view.len(), "seed {seed}: {line}: {answer}");
                 self.view.remove(number - 1);
             }
@@ -192,7 +227,10 @@ impl Client {
                 let known = &mut self.view[number - 1];
                 if let Some(uid) = after(words[3], "UID ") {
                     let uid = uid.split([' ', ')']).next().unwrap().parse().unwrap();
-                    assert!(known.uid.is_none_or(|old| old == uid), "seed {seed}: {line}: {answer}");
+                    assert!(
+                        known.uid.is_none_or(|old| old == uid),
+                        "seed {seed}: {line}: {answer}"
+                    );
                     known.uid = Some(uid);
                 }
                 if let Some(flags) = after(words[3], "FLAGS (") {

@@ -24,7 +24,11 @@ pub mod view;
 #[cfg(test)]
 mod transcripts;
 #[cfg(test)]
+mod starttls;
+#[cfg(test)]
 mod clients;
+#[cfg(test)]
+mod streams;
 #[cfg(test)]
 mod agreement;
 

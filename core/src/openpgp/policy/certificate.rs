@@ -135,7 +135,7 @@ impl Verified {
             if !algorithm::can_encrypt(subkey.key.algorithm()) {
                 continue;
             }
-            match self.subkey_binding(subkey, at) {
+            match subkey_binding(subkey, at) {
                 Ok(binding) => {
                     let flags = binding.key_flags();
                     let newer =
@@ -177,7 +177,7 @@ impl Verified {
         at: u32,
     ) -> Result<(), Unusable> {
         self.check(at)?;
-        let binding = self.subkey_binding(subkey, at)?;
+        let binding = subkey_binding(subkey, at)?;
         let back_signed = || {
             binding.embedded_signature().is_some_and(|back| {
                 acceptable(back, subkey.key.created_at().as_secs())
@@ -190,36 +190,6 @@ impl Verified {
             Ok(())
         } else {
             Err(Unusable::NoKey)
-        }
-    }
-
-    /// The binding of a subkey that holds at `at`; else why there is none.
-    fn subkey_binding<'a>(
-        &self,
-        subkey: &'a SignedPublicSubKey,
-        at: u32,
-    ) -> Result<&'a Signature, Unusable> {
-        if !algorithm::key_is_strong(&subkey.key) {
-            return Err(Unusable::Weak);
-        }
-        let revoked = subkey.signatures.iter().any(|signature| {
-            signature.typ() == Some(SignatureType::SubkeyRevocation) && revokes(signature, at)
-        });
-        if revoked {
-            return Err(Unusable::Revoked);
-        }
-        let bindings = subkey
-            .signatures
-            .iter()
-            .filter(|signature| signature.typ() == Some(SignatureType::SubkeyBinding));
-        let binding = newest(bindings, at).ok_or(Unusable::NotYetValid)?;
-        let created = subkey.key.created_at().as_secs();
-        let end = binding
-            .key_expiration_time()
-            .and_then(|lifetime| expiry(created, lifetime.as_secs()));
-        match end {
-            Some(end) if end <= at => Err(Unusable::Expired),
-            _ => Ok(binding),
         }
     }
 
@@ -458,6 +428,32 @@ fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>, at: u32) -> Optio
                 .is_none_or(|end| end > at)
         })
         .max_by_key(|signature| created(signature))
+}
+
+/// The binding of a subkey that holds at `at`; else why there is none.
+fn subkey_binding(subkey: &SignedPublicSubKey, at: u32) -> Result<&Signature, Unusable> {
+    if !algorithm::key_is_strong(&subkey.key) {
+        return Err(Unusable::Weak);
+    }
+    let revoked = subkey.signatures.iter().any(|signature| {
+        signature.typ() == Some(SignatureType::SubkeyRevocation) && revokes(signature, at)
+    });
+    if revoked {
+        return Err(Unusable::Revoked);
+    }
+    let bindings = subkey
+        .signatures
+        .iter()
+        .filter(|signature| signature.typ() == Some(SignatureType::SubkeyBinding));
+    let binding = newest(bindings, at).ok_or(Unusable::NotYetValid)?;
+    let created = subkey.key.created_at().as_secs();
+    let end = binding
+        .key_expiration_time()
+        .and_then(|lifetime| expiry(created, lifetime.as_secs()));
+    match end {
+        Some(end) if end <= at => Err(Unusable::Expired),
+        _ => Ok(binding),
+    }
 }
 
 /// Hard revocations count for all time, soft ones from when they were made (check 10).

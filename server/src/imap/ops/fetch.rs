@@ -27,22 +27,33 @@ pub(super) async fn run<S: Store>(
     op: FetchOp,
 ) -> Result<Fetched, OpError> {
     let sets_seen = op.access == Access::ReadWrite && op.items.iter().any(sets_seen);
+    let mut slots = op.slots.as_slice();
     if sets_seen {
-        mark_seen(context, op.mailbox, &op.slots).await?;
+        // Only what goes out in this step is marked: the client may leave before the next.
+        slots = within_step(context, op.mailbox, slots);
+        mark_seen(context, op.mailbox, slots).await?;
     }
     let mut fetched = Fetched {
         messages: Vec::new(),
         taken: 0,
         gone: false,
+        failed: None,
     };
     let mut octets = 0_u64;
-    for slot in &op.slots {
+    for slot in slots {
         fetched.taken = fetched.taken.saturating_add(1);
         let Some(placement) = context.account.placement(op.mailbox, slot.uid) else {
             fetched.gone = true;
             continue;
         };
-        let mut message = fetch_one(context, *slot, &placement, &op.items).await?;
+        let mut message = match fetch_one(context, *slot, &placement, &op.items).await {
+            Ok(message) => message,
+            Err(error) => {
+                // One message that cannot be read does not hide the others.
+                fetched.failed.get_or_insert(error);
+                continue;
+            }
+        };
         // The client is told that its fetch has changed the flags (RFC 3501 6.4.5).
         if sets_seen && message.told.is_none() && placement.mod_seq > slot.mod_seq {
             message.values.push(flags_value(&placement, slot));
@@ -68,6 +79,25 @@ fn sets_seen(item: &FetchItem) -> bool {
             ..
         })
     )
+}
+
+/// The first messages, at least one, that are no larger than a step.
+fn within_step<'a, S: Store>(
+    context: &Context<'_, S>,
+    mailbox: MailboxId,
+    slots: &'a [Slot],
+) -> &'a [Slot] {
+    let mut octets = 0_u64;
+    let fits = |slot: &&Slot| {
+        let size = context
+            .account
+            .placement(mailbox, slot.uid)
+            .map_or(0, |placement| placement.size);
+        octets = octets.saturating_add(size);
+        octets <= FETCH_STEP_OCTETS
+    };
+    let count = slots.iter().take_while(fits).count();
+    slots.get(..count.max(1)).unwrap_or(slots)
 }
 
 async fn mark_seen<S: Store>(

@@ -19,6 +19,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, DbError> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is deleted is overwritten: mail that went out in the clear is not kept.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)

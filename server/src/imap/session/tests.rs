@@ -1,0 +1,185 @@
+//! The session by steps, without a store; whole conversations are in the transcripts.
+
+use letterlock_core::id::{MailboxId, ModSeq, Uid, UidValidity};
+
+use super::*;
+use crate::imap::accounts::LoginRefused;
+use crate::imap::command::FetchItem;
+use crate::imap::encoder::encode;
+use crate::imap::ops::{Fetched, FetchedMessage, Outcome, Refreshed, SelectedMailbox};
+use crate::imap::response::FetchValue;
+use crate::imap::set::{Bound, MessageSet, Range, SequenceSet};
+use crate::imap::view::{Present, Snapshot};
+
+#[test]
+fn silence_ends_a_session() {
+    let mut session = Session::new();
+    assert_eq!(session.timeout(), LOGIN_TIMEOUT);
+    written(&mut session);
+    session.handle_timeout();
+    assert_eq!(
+        written(&mut session),
+        "* BYE No command for too long\r\n(close)"
+    );
+    session.handle_timeout();
+    assert_eq!(written(&mut session), "");
+}
+
+#[test]
+fn noise_ends_a_session() {
+    let mut session = Session::new();
+    written(&mut session);
+    for _ in 1..MAX_BAD_COMMANDS {
+        session.handle_frame(nonsense());
+        assert_eq!(written(&mut session), "* BAD what\r\n");
+    }
+    session.handle_frame(nonsense());
+    assert!(written(&mut session).ends_with("* BYE Too many commands that are none\r\n(close)"));
+}
+
+#[test]
+fn an_understood_command_ends_the_count() {
+    let mut session = Session::new();
+    for _ in 0..3 * MAX_BAD_COMMANDS {
+        session.handle_frame(nonsense());
+        session.handle_frame(Frame::Command(tag(), Command::Noop));
+    }
+    assert!(!written(&mut session).contains("BYE"));
+}
+
+#[test]
+fn a_reason_from_elsewhere_ends_no_line() {
+    let mut session = Session::new();
+    written(&mut session);
+    let secret = || Secret::new(b"x".to_vec());
+    let login = Command::Login {
+        user: secret(),
+        password: secret(),
+    };
+    session.handle_frame(Frame::Command(tag(), login));
+    assert!(matches!(session.poll(), Some(Action::Authenticate { .. })));
+    session.handle_login(Err(LoginRefused::Locked {
+        how: "one\r\n* BYE two".into(),
+    }));
+    assert_eq!(
+        written(&mut session),
+        "t NO [UNAVAILABLE] one  * BYE two\r\n"
+    );
+}
+
+#[test]
+fn a_large_message_is_refused_by_name() {
+    let mut session = Session::new();
+    written(&mut session);
+    let refusal = Refusal {
+        tag: Some(tag()),
+        cause: Syntax::TooBig,
+    };
+    session.handle_frame(Frame::Refused(refusal));
+    assert_eq!(
+        written(&mut session),
+        "t NO [TOOBIG] The message is too large\r\n"
+    );
+}
+
+#[test]
+fn a_message_that_cannot_be_read_does_not_hide_the_others() {
+    let mut session = with_two_messages();
+    let items = vec![FetchItem::Uid];
+    let all = Range {
+        from: Bound::Number(1),
+        to: Bound::Last,
+    };
+    let messages = MessageSet::Sequence(SequenceSet(vec![all]));
+    session.handle_frame(Frame::Command(tag(), Command::Fetch { messages, items }));
+    let Some(Action::Run(Op::Fetch(op))) = session.poll() else {
+        panic!("no fetch")
+    };
+    let second = FetchedMessage {
+        slot: op.slots[1],
+        values: vec![FetchValue::Uid(op.slots[1].uid)],
+        told: None,
+    };
+    session.handle_outcome(Ok(Outcome::Fetched(Fetched {
+        messages: vec![second],
+        taken: 2,
+        gone: false,
+        failed: Some(OpError::NotHere),
+    })));
+    let Some(Action::Send(Response::Fetch(data))) = session.poll() else {
+        panic!("no answer")
+    };
+    assert_eq!(data.number.get(), 2);
+    assert!(matches!(
+        session.poll(),
+        Some(Action::Run(Op::Refresh { .. }))
+    ));
+    session.handle_outcome(Ok(Outcome::Refreshed(Refreshed::Same)));
+    assert!(written(&mut session).starts_with("t NO [UNAVAILABLE] "));
+}
+
+/// A session that has selected a mailbox of two messages and said so.
+fn with_two_messages() -> Session {
+    let mut session = Session::new();
+    let secret = || Secret::new(b"x".to_vec());
+    let login = Command::Login {
+        user: secret(),
+        password: secret(),
+    };
+    session.handle_frame(Frame::Command(tag(), login));
+    session.handle_login(Ok(()));
+    let mailbox = MailboxArgument::Name(MailboxName::inbox());
+    let select = Command::Select {
+        mailbox,
+        access: Access::ReadWrite,
+    };
+    session.handle_frame(Frame::Command(tag(), select));
+    let present = |uid| Present {
+        uid,
+        mod_seq: ModSeq::ONE,
+    };
+    let snapshot = Snapshot {
+        highest: ModSeq::ONE,
+        present: [1, 2]
+            .into_iter()
+            .filter_map(Uid::new)
+            .map(present)
+            .collect(),
+        changed: Vec::new(),
+        recent_from: Uid::ONE,
+    };
+    session.handle_outcome(Ok(Outcome::Selected(Box::new(SelectedMailbox {
+        id: MailboxId::new([1; 16]),
+        uid_validity: UidValidity::ONE,
+        uid_next: Uid::ONE,
+        unseen: None,
+        keywords: std::collections::BTreeSet::new(),
+        snapshot,
+    }))));
+    while session.poll().is_some() {}
+    session
+}
+
+fn tag() -> Tag {
+    Tag("t".to_owned())
+}
+
+fn nonsense() -> Frame {
+    Frame::Refused(Refusal {
+        tag: None,
+        cause: Syntax::Bad("what"),
+    })
+}
+
+/// What the session says, with `(close)` for the end.
+fn written(session: &mut Session) -> String {
+    let mut out = Vec::new();
+    while let Some(action) = session.poll() {
+        match action {
+            Action::Send(response) => encode(&response, &mut out),
+            Action::Close => out.extend_from_slice(b"(close)"),
+            other => panic!("{other:?}"),
+        }
+    }
+    String::from_utf8(out).unwrap()
+}
