@@ -2,6 +2,12 @@
 //! nothing of it is readable at rest.
 
 #![cfg(target_arch = "wasm32")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use letterlock_core::account::Account;
 use letterlock_core::id::{AccountId, Address, MailboxName, Timestamp};
@@ -25,21 +31,33 @@ async fn open(name: &str) -> Account<SealedStore<IndexedDbStore>> {
     let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
     let store = SealedStore::new(store, keys.store_key());
     let address = Address::new("alice@letterlock.example").unwrap();
-    Account::open(store, address, keys, [3; 32], NOW).await.unwrap()
+    Account::open(store, address, keys, [3; 32], NOW)
+        .await
+        .unwrap()
 }
 
 #[wasm_bindgen_test]
 async fn a_letter_survives_closing_and_is_sealed_at_rest() {
     let account = open("account").await;
     let inbox = account.mailbox(&MailboxName::inbox()).unwrap().id;
-    account.append(inbox, LETTER, FlagSet::new(), NOW, NOW).await.unwrap();
+    account
+        .append(inbox, LETTER, FlagSet::new(), NOW, NOW)
+        .await
+        .unwrap();
     drop(account);
 
     let account = open("account").await;
     let placement = account.placements(inbox)[0].clone();
     let message = account.message(placement.message).await.unwrap().unwrap();
-    assert_eq!(account.raw(&message).await.unwrap(), LETTER, "byte for byte");
-    let place = Place { mailbox: inbox.to_string(), uid: placement.uid.get() };
+    assert_eq!(
+        account.raw(&message).await.unwrap(),
+        LETTER,
+        "byte for byte"
+    );
+    let place = Place {
+        mailbox: inbox.to_string(),
+        uid: placement.uid.get(),
+    };
     match mail::message(&account, &place).await {
         Ok(Response::Message(view)) => {
             assert_eq!(view.subject, "A secret subject");
@@ -53,7 +71,11 @@ async fn a_letter_survives_closing_and_is_sealed_at_rest() {
     for table in Table::ALL {
         for (key, value) in at_rest.scan(table, KeyRange::all()).await.unwrap() {
             let octets = [key, value].concat();
-            assert!(!octets.windows(6).any(|window| window == b"secret"), "{}", table.name());
+            assert!(
+                !octets.windows(6).any(|window| window == b"secret"),
+                "{}",
+                table.name()
+            );
             rows += 1;
         }
     }

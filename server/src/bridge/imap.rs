@@ -61,6 +61,9 @@ pub async fn serve(listener: TcpListener, accounts: Accounts, tls: Tls, shutdown
             let _closed = stream.shutdown().await;
             continue;
         };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "small answers to this connection may be late");
+        }
         let (server, token) = (Arc::clone(&server), shutdown.token.clone());
         shutdown.spawn(async move {
             let _seat = seat;

@@ -85,6 +85,9 @@ pub async fn serve<H: Handler>(
             let _closed = stream.shutdown().await;
             continue;
         };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "small answers to this connection may be late");
+        }
         let (policy, handler) = (policy.clone(), Arc::clone(&handler));
         let token = shutdown.token.clone();
         shutdown.spawn(async move {
