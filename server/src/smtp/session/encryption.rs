@@ -85,9 +85,9 @@ mod tests {
                     Action::Send(reply) => reply.write_to(&mut out),
                     Action::StartTls => out.extend_from_slice(b"(handshake)\r\n"),
                     Action::Authenticate(_) => {
- let alice = Address::new("alice@letterlock.example").unwrap();
- session.handle_answer(Answer::Authenticated(Ok(Some(alice))));
- }
+                        let alice = Address::new("alice@letterlock.example").unwrap();
+                        session.handle_answer(Answer::Authenticated(Ok(Some(alice))));
+                    }
                     _ => {}
                 }
             }
