@@ -142,8 +142,10 @@ impl Demo {
             out,
             "  certificate for IMAP and SMTP with STARTTLS, SHA-256"
         )?;
-        writeln!(out, "    {}", ready.certificate_sha256)?;
-        writeln!(out)?;
+        // In two halves, as mutt shows it.
+        let sha256 = &ready.certificate_sha256;
+        let (first, second) = sha256.split_at_checked(48).unwrap_or((sha256, ""));
+        writeln!(out, "    {first}\n    {second}\n")?;
         for account in &ready.accounts {
             writeln!(out, "  {}", account.address)?;
             writeln!(out, "    in the browser    {}", account.password)?;

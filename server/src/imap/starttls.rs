@@ -1,7 +1,5 @@
 //! STARTTLS over memory pipes, with a real handshake (RFC 3501 6.2.1).
 
-use std::sync::Arc;
-
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::io::{DuplexStream, duplex};
 use tokio_util::sync::CancellationToken;
@@ -112,10 +110,10 @@ async fn without_a_certificate_it_is_not_offered() {
 #[tokio::test]
 async fn a_client_that_does_not_shake_hands_is_left() {
     let (config, _) = pair();
-    let server = Arc::new(Server::new(Alice(new_account().await), now).with_tls(config));
+    let server = Server::new(Alice(new_account().await), now).with_tls(config);
     let (mut near, far) = duplex(4096);
     let shutdown = CancellationToken::new();
-    let served = serve(&server, far, &shutdown);
+    let serving = serve(&server, far, &shutdown);
     let said = async {
         near.write_all(b"a STARTTLS\r\n").await.unwrap();
         let mut heard = String::new();
@@ -128,6 +126,6 @@ async fn a_client_that_does_not_shake_hands_is_left() {
         near.read_to_end(&mut rest).await.unwrap();
         assert!(!rest.starts_with(b"b "), "{rest:?}");
     };
-    let (served, ()) = tokio::join!(served, said);
-    assert!(served.is_err());
+    let (end, ()) = tokio::join!(serving, said);
+    assert!(end.is_err());
 }

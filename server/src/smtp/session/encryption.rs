@@ -44,6 +44,7 @@ mod tests {
 
     use super::*;
     use crate::smtp::conn::{Handler, run};
+    use crate::smtp::session::Answer;
     use crate::smtp::{Credentials, Envelope, Message, Refusal};
     use crate::starttls::testing::{localhost, pair};
 
@@ -84,9 +85,8 @@ mod tests {
                     Action::Send(reply) => reply.write_to(&mut out),
                     Action::StartTls => out.extend_from_slice(b"(handshake)\r\n"),
                     Action::Authenticate(_) => {
-                        session.handle_answer(crate::smtp::session::Answer::Authenticated(Ok(
-                            Some(Address::new("alice@letterlock.example").unwrap()),
-                        )))
+                        let alice = Address::new("alice@letterlock.example").unwrap();
+                        session.handle_answer(Answer::Authenticated(Ok(Some(alice))));
                     }
                     _ => {}
                 }
