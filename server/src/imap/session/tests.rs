@@ -13,11 +13,7 @@ use crate::imap::view::{Present, Snapshot};
 
 #[test]
 fn silence_ends_a_session() {
-<<<<<<< HEAD
     let mut session = Session::new(Security::Plain);
-=======
-    let mut session = Session::new(crate::starttls::Security::Plain);
->>>>>>> bridge
     assert_eq!(session.timeout(), LOGIN_TIMEOUT);
     written(&mut session);
     session.handle_timeout();
@@ -31,11 +27,7 @@ fn silence_ends_a_session() {
 
 #[test]
 fn noise_ends_a_session() {
-<<<<<<< HEAD
     let mut session = Session::new(Security::Plain);
-=======
-    let mut session = Session::new(crate::starttls::Security::Plain);
->>>>>>> bridge
     written(&mut session);
     for _ in 1..MAX_BAD_COMMANDS {
         session.handle_frame(nonsense());
@@ -47,11 +39,7 @@ fn noise_ends_a_session() {
 
 #[test]
 fn an_understood_command_ends_the_count() {
-<<<<<<< HEAD
     let mut session = Session::new(Security::Plain);
-=======
-    let mut session = Session::new(crate::starttls::Security::Plain);
->>>>>>> bridge
     for _ in 0..3 * MAX_BAD_COMMANDS {
         session.handle_frame(nonsense());
         session.handle_frame(Frame::Command(tag(), Command::Noop));
@@ -61,11 +49,7 @@ fn an_understood_command_ends_the_count() {
 
 #[test]
 fn a_reason_from_elsewhere_ends_no_line() {
-<<<<<<< HEAD
     let mut session = Session::new(Security::Plain);
-=======
-    let mut session = Session::new(crate::starttls::Security::Plain);
->>>>>>> bridge
     written(&mut session);
     let secret = || Secret::new(b"x".to_vec());
     let login = Command::Login {
@@ -85,11 +69,7 @@ fn a_reason_from_elsewhere_ends_no_line() {
 
 #[test]
 fn a_large_message_is_refused_by_name() {
-<<<<<<< HEAD
     let mut session = Session::new(Security::Plain);
-=======
-    let mut session = Session::new(crate::starttls::Security::Plain);
->>>>>>> bridge
     written(&mut session);
     let refusal = Refusal {
         tag: Some(tag()),
@@ -140,11 +120,7 @@ fn a_message_that_cannot_be_read_does_not_hide_the_others() {
 
 /// A session that has selected a mailbox of two messages and said so.
 fn with_two_messages() -> Session {
-<<<<<<< HEAD
     let mut session = Session::new(Security::Plain);
-=======
-    let mut session = Session::new(crate::starttls::Security::Plain);
->>>>>>> bridge
     let secret = || Secret::new(b"x".to_vec());
     let login = Command::Login {
         user: secret(),
