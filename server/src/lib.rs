@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod shutdown;
 pub mod config;
+pub mod starttls;
 pub mod smtp;
 pub mod provider;
 pub mod imap;

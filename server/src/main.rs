@@ -28,7 +28,7 @@ enum Command {
 
 #[derive(Args)]
 struct DemoArguments {
-    /// Keep everything in this folder [default: $XDG_DATA_HOME/letterlock/demo].
+    /// Keep everything in this folder [default: ~/.local/share/letterlock/demo].
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
     data_dir: Option<PathBuf>,
     /// Keep everything in a temporary folder that is removed at the end.

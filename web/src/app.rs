@@ -73,7 +73,7 @@ fn answered(model: &mut Model, asked: Asked, result: Result<Response, Failure>) 
             });
             vec![Effect::Focus("decrypt-result")]
         }
-        (_, Asked::LogOut) => vec![Effect::Reload],
+        (_, Asked::LogOut) => vec![Effect::ForgetTab, Effect::Reload],
         (Screen::Mail(_), _) if result == Err(Failure::Locked) => {
             model.screen = Screen::LogIn(LogIn::default());
             vec![Effect::Focus("login-address")]
@@ -159,7 +159,9 @@ fn acted(model: &mut Model, action: Action) -> Vec<Effect> {
             let forget = forget == Forget::Everything;
             vec![Effect::Ask(Request::LogOut { forget })]
         }
-        (Screen::Stopped, Action::TryAgain) => vec![Effect::Reload],
+        (Screen::Stopped, Action::TryAgain) | (Screen::Decrypt(_), Action::ClearDecrypt) => {
+            vec![Effect::Reload]
+        }
         (Screen::LogIn(form), Action::LogIn { address, password }) if !form.busy => {
             if address.is_empty() || password.0.is_empty() {
                 form.error = Some("Please enter your address and your password.".to_owned());
@@ -179,7 +181,6 @@ fn acted(model: &mut Model, action: Action) -> Vec<Effect> {
             page.outcome = None;
             vec![Effect::Ask(Request::Decrypt(Box::new(decrypt)))]
         }
-        (Screen::Decrypt(_), Action::ClearDecrypt) => vec![Effect::Reload],
         (Screen::Mail(mail), action) => {
             model.toast = None;
             if action == Action::Sync {

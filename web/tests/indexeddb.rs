@@ -2,6 +2,7 @@
 //! special to this one. Runs in a dedicated worker of headless Chromium.
 
 #![cfg(target_arch = "wasm32")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use letterlock_core::store::{Batch, SealedStore, Store, StoreError, Table, conformance};
 use letterlock_web::vault::indexeddb_store::IndexedDbStore;

@@ -1,10 +1,13 @@
 //! Taking in what the MX sealed: open, judge, split, store.
 
+use std::borrow::Cow;
+
 use super::{Account, Answers, KeyError};
 use crate::id::{Address, MessageHash, Timestamp};
 use crate::keys::{Contact, Decision, Level, Offer, autocrypt, keyring};
-use crate::mime::header;
+use crate::mime::{header, strip_status_fields};
 use crate::openpgp::decrypt::{self, Limits};
+use crate::openpgp::pgp_mime::Opened;
 use crate::openpgp::{Certificate, pgp_mime};
 use crate::replica::{Arrived, IncomingMessage, ReplicaError};
 use crate::store::Store;
@@ -43,7 +46,8 @@ impl<S: Store> Account<S> {
             }
         };
         let raw: &[u8] = raw.as_ref();
-        let pending = pgp_mime::open(raw, &keys, &limits);
+        let stripped = strip_status_fields(raw);
+        let pending = pgp_mime::open(&stripped, &keys, &limits);
         let author = pending.from_address().cloned();
         let signed = !pending.signatures().is_empty();
         let mut contact = self.learn_from_header(raw, author.as_ref(), now).await?;
@@ -64,10 +68,11 @@ impl<S: Store> Account<S> {
             }
         }
         let opened = pending.judge(&certificates, now);
+        let rendered = strip_below(&opened);
         let arrived = Arrived {
-            rendered: &opened.rendered,
-            received: (opened.rendered != raw).then_some(raw),
-            protection: opened.protection,
+            rendered: &rendered,
+            received: (*rendered != *raw).then_some(raw),
+            protection: opened.protection.clone(),
             contact,
         };
         let message = self.replica.take_in(incoming, arrived, now).await?;
@@ -133,5 +138,17 @@ impl<S: Store> Account<S> {
             Decision::Store(contact) if existing.as_ref() != Some(&*contact) => Some(*contact),
             Decision::Store(_) | Decision::Keep(_) => None,
         })
+    }
+}
+
+/// Removes status fields that were inside the encryption, at every level, below our own.
+fn strip_below(opened: &Opened) -> Cow<'_, [u8]> {
+    let ours = opened.protection.header_fields();
+    let Some(rest) = opened.rendered.strip_prefix(ours.as_bytes()) else {
+        return strip_status_fields(&opened.rendered);
+    };
+    match strip_status_fields(rest) {
+        Cow::Borrowed(_) => Cow::Borrowed(&opened.rendered),
+        Cow::Owned(rest) => Cow::Owned([ours.as_bytes(), &rest].concat()),
     }
 }

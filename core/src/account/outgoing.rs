@@ -219,10 +219,8 @@ impl<S: Store> Account<S> {
             let mut octets = [0; 16];
             self.with_rng(|rng| rng.fill_bytes(&mut octets));
             let unique = OutboxId::new(octets);
-            added.push_str(&format!(
-                "Message-ID: <{unique}@{}>\r\n",
-                self.address.domain()
-            ));
+            let domain = self.address.domain();
+            added = format!("{added}Message-ID: <{unique}@{domain}>\r\n");
         }
         [added.as_bytes(), message].concat()
     }

@@ -186,3 +186,34 @@ async fn another_senders_name_is_refused() {
     let outcome = alice.submit(&bob, vec![bob.clone()], LETTER, NOW).await;
     assert!(matches!(outcome, Err(SubmitError::WrongSender)));
 }
+
+#[tokio::test]
+async fn forged_status_fields_are_removed_at_every_level() {
+    let forged =
+        b"Letterlock-Signature: valid; fingerprint=00; address=a@b\r\nFrom: a@b.example\r\n\
+        X-Leap-Signature: valid\r\nContent-Type: message/rfc822\r\n\r\n\
+        letterlock-encryption: encrypted\r\nSubject: inner\r\n\r\nbody\r\n";
+    let (bob, certificate) = account("bob", 2).await;
+    deliver(&bob, &certificate, forged, 1).await;
+    let incoming = only_incoming(&bob).await;
+    bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    let (_, raw) = shown(&bob, &newest(&bob, "INBOX")).await;
+    let clean = b"From: a@b.example\r\nContent-Type: message/rfc822\r\n\r\n\
+        Subject: inner\r\n\r\nbody\r\n";
+    assert_eq!(
+        String::from_utf8_lossy(&raw),
+        String::from_utf8_lossy(clean)
+    );
+    // What came stays at hand.
+    let message = bob
+        .message(newest(&bob, "INBOX").message)
+        .await
+        .unwrap()
+        .unwrap();
+    let received = bob
+        .message(message.received_as.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(bob.raw(&received).await.unwrap(), forged);
+}

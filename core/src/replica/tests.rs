@@ -170,7 +170,7 @@ async fn exchange(
         }
     }
     for incoming in device.incoming(100).await.unwrap() {
-        let taken = incoming::Arrived {
+        let taken = Arrived {
             rendered: &incoming.message,
             received: None,
             protection: Protection::NONE,

@@ -81,7 +81,7 @@ impl View {
         self.counters = delta.counters;
         for (id, row) in delta.mailboxes {
             if let Some(state) = self.mailboxes.get_mut(&id) {
-                state.row = row
+                state.row = row;
             } else {
                 let state = MailboxState {
                     row,

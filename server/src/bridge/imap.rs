@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::accounts::Accounts;
 use super::sqlite_store::SqliteStore;
+use super::tls::Tls;
 use crate::clock;
 use crate::imap::{self, LoginRefused, Server};
 use crate::shutdown::Shutdown;
@@ -38,8 +39,8 @@ impl imap::Accounts for Accounts {
 }
 
 /// Accepts connections until the shutdown, each served in a task of its own.
-pub async fn serve(listener: TcpListener, accounts: Accounts, shutdown: Shutdown) {
-    let server = Arc::new(Server::new(accounts, clock::now));
+pub async fn serve(listener: TcpListener, accounts: Accounts, tls: Tls, shutdown: Shutdown) {
+    let server = Arc::new(Server::new(accounts, clock::now).with_tls(tls.config()));
     let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -60,6 +61,9 @@ pub async fn serve(listener: TcpListener, accounts: Accounts, shutdown: Shutdown
             let _closed = stream.shutdown().await;
             continue;
         };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "small answers to this connection may be late");
+        }
         let (server, token) = (Arc::clone(&server), shutdown.token.clone());
         shutdown.spawn(async move {
             let _seat = seat;

@@ -15,6 +15,7 @@ pub mod directory;
 pub mod sync_loop;
 pub mod outgoing;
 pub mod delivery_report;
+pub mod tls;
 pub mod submission;
 pub mod imap;
 pub mod web_ui;

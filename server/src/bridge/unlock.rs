@@ -94,13 +94,18 @@ impl Unlock {
 pub fn write_private(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut octets = serde_json::to_vec_pretty(value)?;
     octets.push(b'\n');
+    write_private_octets(path, &octets)
+}
+
+/// Writes octets, durably, whole or not at all, for their owner alone.
+pub fn write_private_octets(path: &Path, octets: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&temporary)?;
-    file.write_all(&octets)?;
+    file.write_all(octets)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     // The new name is durable once its folder is.

@@ -113,7 +113,8 @@ async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
 }
 
 fn answer(name: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
-    let tag = format!("\"{}\"", hex::encode(file.metadata.sha256_hash()));
+    // Weak (RFC 9110 8.8.1): the same tag stands for the compressed forms.
+    let tag = format!("W/\"{}\"", hex::encode(file.metadata.sha256_hash()));
     let caching = if is_hashed(name) {
         "public, max-age=31536000, immutable"
     } else {
@@ -123,10 +124,7 @@ fn answer(name: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
     let known = asked.get(header::IF_NONE_MATCH);
     let unchanged = known
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|tags| {
-            tags.split(',')
-                .any(|known| known.trim().trim_start_matches("W/") == tag)
-        });
+        .is_some_and(|tags| tags.split(',').any(|known| known.trim() == tag));
     let headers = [
         (header::ETAG, tag),
         (header::CACHE_CONTROL, caching.to_owned()),

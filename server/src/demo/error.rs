@@ -9,6 +9,7 @@ use letterlock_core::id::Address;
 use crate::bridge::enrolment::EnrolError;
 use crate::bridge::lock::LockError;
 use crate::bridge::provider_client::ProviderError;
+use crate::bridge::tls::TlsError;
 use crate::bridge::unlock::UnlockFileError;
 use crate::provider::{DbError, OpenError};
 
@@ -65,6 +66,9 @@ pub enum DemoError {
     /// See there.
     #[error(transparent)]
     UnlockFile(#[from] UnlockFileError),
+    /// See there.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An account does not open.
     #[error("the account {address} does not open: {cause}")]
     Enrol {

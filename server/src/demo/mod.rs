@@ -27,8 +27,9 @@ use crate::bridge::accounts::{Accounts, SyncStatus};
 use crate::bridge::lock::DataDir;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::submission::Submissions;
+use crate::bridge::tls::Tls;
 use crate::bridge::{imap, outgoing, sync_loop, web_ui};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::provider::{self, Provider, ProviderConfig, Relay, SignUp};
 use crate::shutdown::{GRACE, Shutdown};
@@ -46,6 +47,12 @@ pub const DOMAIN: &str = "letterlock.example";
 pub const OUTGOING_FOLDER: &str = "outgoing";
 /// How long the start waits until the sample letters are in the mailboxes.
 const LETTERS_PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long the end waits for requests whose connection was cut; within the 5 s that ending may
+/// take, after [`GRACE`].
+const LAST_REQUESTS_PATIENCE: Duration = Duration::from_millis(500);
+/// How often it looks.
+const LAST_REQUESTS_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -93,12 +100,14 @@ impl Demo {
         let shutdown = Shutdown::new();
         let outgoing = folder.join(OUTGOING_FOLDER);
         let provider = open_provider(&folder, &outgoing).await?;
-        let ready = ReadyFile::new(&listeners, &folder, &state);
+        let tls = Tls::open(&folder, clock::now())?;
+        let ready = ReadyFile::new(&listeners, &folder, &state, &tls);
         let running = Running {
             shutdown: shutdown.clone(),
             provider: Arc::clone(&provider),
             config: options.config.clone(),
             client: ProviderClient::new(&ready.provider)?,
+            tls,
         };
         let started = Box::pin(running.start(listeners, &folder, &mut state)).await;
         let demo = Self {
@@ -129,6 +138,14 @@ impl Demo {
         writeln!(out, "  LMTP        {}", ready.lmtp)?;
         writeln!(out, "  data        {}", ready.data_dir)?;
         writeln!(out, "  mail out    {}\n", self.outgoing.display())?;
+        writeln!(
+            out,
+            "  certificate for IMAP and SMTP with STARTTLS, SHA-256"
+        )?;
+        // In two halves, as mutt shows it.
+        let sha256 = &ready.certificate_sha256;
+        let (first, second) = sha256.split_at_checked(48).unwrap_or((sha256, ""));
+        writeln!(out, "    {first}\n    {second}\n")?;
         for account in &ready.accounts {
             writeln!(out, "  {}", account.address)?;
             writeln!(out, "    in the browser    {}", account.password)?;
@@ -142,6 +159,19 @@ impl Demo {
         self.provider.close();
         if !self.shutdown.finish(GRACE).await {
             tracing::warn!("some connections did not end in time");
+        }
+        // A request whose connection was cut may still hold the provider, and with it the lock
+        // of its folder, for a moment.
+        let freed = async {
+            while Arc::strong_count(&self.provider) > 1 {
+                tokio::time::sleep(LAST_REQUESTS_PAUSE).await;
+            }
+        };
+        if tokio::time::timeout(LAST_REQUESTS_PATIENCE, freed)
+            .await
+            .is_err()
+        {
+            tracing::warn!("a request did not end in time");
         }
     }
 }
@@ -193,6 +223,7 @@ struct Running {
     provider: Arc<Provider>,
     config: Config,
     client: ProviderClient,
+    tls: Tls,
 }
 
 impl Running {
@@ -240,15 +271,22 @@ impl Running {
             outgoing::start(account, &self.shutdown);
         }
         let submissions = Arc::new(Submissions::new(accounts.clone()));
-        let policy = self.policy(Protocol::Submission);
+        let policy = Policy {
+            tls: Some(self.tls.config()),
+            ..self.policy(Protocol::Submission)
+        };
         self.shutdown.spawn(smtp::serve(
             smtp,
             policy,
             submissions,
             self.shutdown.clone(),
         ));
-        self.shutdown
-            .spawn(imap::serve(imap, accounts.clone(), self.shutdown.clone()));
+        self.shutdown.spawn(imap::serve(
+            imap,
+            accounts.clone(),
+            self.tls.clone(),
+            self.shutdown.clone(),
+        ));
     }
 
     fn policy(&self, protocol: Protocol) -> Policy {
@@ -257,6 +295,7 @@ impl Running {
             host_name: DOMAIN.to_owned(),
             domain: DOMAIN.to_owned(),
             max_message_octets: self.config.limits.message_octets,
+            tls: None,
         }
     }
 }

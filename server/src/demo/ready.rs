@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::DemoError;
 use super::accounts::DemoState;
 use super::listeners::{Listeners, address_of};
+use crate::bridge::tls::Tls;
 use crate::bridge::unlock::write_private;
 
 /// The form of the file.
@@ -29,6 +30,8 @@ pub struct ReadyFile {
     pub smtp: String,
     /// Address and port of the mail intake.
     pub lmtp: String,
+    /// SHA-256 of the certificate that IMAP and SMTP show after STARTTLS, in hexadecimal.
+    pub certificate_sha256: String,
     /// Where everything is kept.
     pub data_dir: String,
     /// Who can log in.
@@ -47,7 +50,12 @@ pub struct ReadyAccount {
 }
 
 impl ReadyFile {
-    pub(super) fn new(listeners: &Listeners, data_dir: &Path, state: &DemoState) -> Self {
+    pub(super) fn new(
+        listeners: &Listeners,
+        data_dir: &Path,
+        state: &DemoState,
+        tls: &Tls,
+    ) -> Self {
         let web = format!("http://{}", address_of(&listeners.web));
         Self {
             version: VERSION,
@@ -56,6 +64,7 @@ impl ReadyFile {
             imap: address_of(&listeners.imap),
             smtp: address_of(&listeners.smtp),
             lmtp: address_of(&listeners.lmtp),
+            certificate_sha256: tls.fingerprint().to_owned(),
             data_dir: data_dir.display().to_string(),
             accounts: state.accounts().to_vec(),
         }

@@ -84,6 +84,8 @@ pub enum Command {
     Noop,
     /// RFC 3501 6.1.3.
     Logout,
+    /// RFC 3501 6.2.1.
+    StartTls,
     /// RFC 2971; what the client says of itself is not kept.
     Id,
     /// RFC 5161: the names of capabilities.

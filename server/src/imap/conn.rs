@@ -17,16 +17,18 @@ use letterlock_core::replica::Subscription;
 use letterlock_core::store::Store;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::accounts::Accounts;
 use super::command::Secret;
 use super::decoder::Decoder;
 use super::encoder::encode;
-use super::ops::{self, Op, OpError};
+use super::ops::{self, Op, OpError, Outcome};
 use super::recent::Recents;
 use super::response::Response;
 use super::session::{Action, Session};
+use crate::starttls::{self, Security};
 
 /// Octets read at once.
 const READ_OCTETS: usize = 16 * 1024;
@@ -44,6 +46,7 @@ pub struct Server<A> {
     accounts: A,
     recents: Recents,
     clock: Clock,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl<A: Accounts> Server<A> {
@@ -53,6 +56,16 @@ impl<A: Accounts> Server<A> {
             accounts,
             recents: Recents::default(),
             clock,
+            tls: None,
+        }
+    }
+
+    /// The same, offering STARTTLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Arc<ServerConfig>) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
         }
     }
 }
@@ -68,18 +81,31 @@ pub async fn serve<A, I>(
 ) -> io::Result<()>
 where
     A: Accounts,
-    I: AsyncRead + AsyncWrite + Send,
+    I: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let (reader, writer) = tokio::io::split(stream);
-    let connection = Connection {
+    let security = match &server.tls {
+        Some(_) => Security::Offered,
+        None => Security::Plain,
+    };
+    let mut connection = Connection {
         server,
         shutdown,
-        session: Session::new(),
+        session: Session::new(security),
         decoder: Decoder::default(),
         out: Vec::new(),
         login: None,
     };
-    Box::pin(connection.run(reader, writer)).await
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let flow = Box::pin(connection.run(&mut reader, &mut writer)).await?;
+    let (Flow::Upgrade, Some(tls)) = (flow, &server.tls) else {
+        return Ok(());
+    };
+    // What was pipelined behind STARTTLS anybody on the way could have put there.
+    connection.decoder = Decoder::default();
+    let accepted = starttls::accept(tls, reader.unsplit(writer), shutdown);
+    let (mut reader, mut writer) = tokio::io::split(Box::pin(accepted).await?);
+    Box::pin(connection.run(&mut reader, &mut writer)).await?;
+    Ok(())
 }
 
 /// The account of the user who has logged in.
@@ -101,11 +127,18 @@ struct Connection<'a, A: Accounts> {
 #[derive(PartialEq, Eq)]
 enum Flow {
     Open,
+    /// The client shakes hands next.
+    Upgrade,
     Closed,
 }
 
 impl<A: Accounts> Connection<'_, A> {
-    async fn run<I>(mut self, mut reader: ReadHalf<I>, mut writer: WriteHalf<I>) -> io::Result<()>
+    /// Goes on until the client is gone or asks for TLS.
+    async fn run<I>(
+        &mut self,
+        reader: &mut ReadHalf<I>,
+        writer: &mut WriteHalf<I>,
+    ) -> io::Result<Flow>
     where
         I: AsyncRead + AsyncWrite + Send,
     {
@@ -113,20 +146,21 @@ impl<A: Accounts> Connection<'_, A> {
         let mut heard = Instant::now();
         loop {
             while let Some(action) = self.session.poll() {
-                if self.perform(action, &mut writer).await? == Flow::Closed {
-                    return Ok(());
+                match self.perform(action, writer).await? {
+                    Flow::Open => {}
+                    end => return Ok(end),
                 }
             }
             if let Some(frame) = self.decoder.next(self.session.admits()) {
                 self.session.handle_frame(frame);
                 continue;
             }
-            self.flush(&mut writer).await?;
+            self.flush(writer).await?;
             tokio::select! {
                 read = reader.read(&mut buffer) => {
                     let octets = buffer.get(..read?).unwrap_or_default();
                     if octets.is_empty() {
-                        return Ok(());
+                        return Ok(Flow::Closed);
                     }
                     self.decoder.feed(octets);
                     heard = Instant::now();
@@ -147,6 +181,10 @@ impl<A: Accounts> Connection<'_, A> {
             Action::Run(_) if self.shutdown.is_cancelled() => self.session.handle_shutdown(),
             Action::Run(op) => self.run_op(op).await,
             Action::Authenticate { user, password } => self.log_in(&user, &password).await,
+            Action::StartTls => {
+                self.flush(writer).await?;
+                return Ok(Flow::Upgrade);
+            }
             Action::Close => {
                 self.flush(writer).await?;
                 writer.shutdown().await?;
@@ -178,7 +216,12 @@ impl<A: Accounts> Connection<'_, A> {
             now,
         };
         let outcome = Box::pin(ops::run(&context, op)).await;
-        if let Err(OpError::Replica(error)) = &outcome {
+        let failed = match &outcome {
+            Ok(Outcome::Fetched(fetched)) => fetched.failed.as_ref(),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(OpError::Replica(error)) = failed {
             tracing::error!(%error, "an IMAP command failed inside the server");
         }
         self.session.handle_outcome(outcome);

@@ -24,6 +24,8 @@ pub mod view;
 #[cfg(test)]
 mod transcripts;
 #[cfg(test)]
+mod starttls;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod streams;

@@ -75,6 +75,8 @@ pub enum Command {
     Lhlo(String),
     /// `AUTH mechanism [initial-response]`; the response is still base64.
     Auth(Mechanism, Option<String>),
+    /// `STARTTLS` (RFC 3207)
+    StartTls,
     /// `MAIL FROM:<…>`
     Mail(Mail),
     /// `RCPT TO:<…>`
@@ -129,6 +131,7 @@ impl Command {
             "HELO" => domain(arguments).map(Self::Helo),
             "LHLO" => domain(arguments).map(Self::Lhlo),
             "AUTH" => auth(arguments),
+            "STARTTLS" => alone(arguments, Self::StartTls),
             "MAIL" => mail(arguments).map(Self::Mail),
             "RCPT" => rcpt(arguments).map(Self::Rcpt),
             "DATA" => alone(arguments, Self::Data),

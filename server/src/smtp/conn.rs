@@ -25,6 +25,7 @@ use super::reply::{Refusal, Reply};
 use super::session::{Action, Answer, Session, Wants};
 use super::{Credentials, Envelope, IDLE_TIMEOUT_SECS, MAX_SESSIONS, Policy};
 use crate::shutdown::Shutdown;
+use crate::starttls;
 
 /// Octets read at once.
 const READ_OCTETS: usize = 16 * 1024;
@@ -84,6 +85,9 @@ pub async fn serve<H: Handler>(
             let _closed = stream.shutdown().await;
             continue;
         };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "small answers to this connection may be late");
+        }
         let (policy, handler) = (policy.clone(), Arc::clone(&handler));
         let token = shutdown.token.clone();
         shutdown.spawn(async move {
@@ -108,17 +112,70 @@ where
     H: Handler,
 {
     let max_message_octets = policy.max_message_octets;
+    let tls = policy.tls.clone();
     let mut session = Session::new(policy, peer);
     let mut wire = Wire::new(stream);
+    let end = converse(
+        &mut session,
+        &mut wire,
+        max_message_octets,
+        handler,
+        shutdown,
+    );
+    let (End::Upgrade, Some(tls)) = (end.await?, tls) else {
+        return Ok(());
+    };
+    // The wire's input ends here: what was pipelined behind STARTTLS anybody on the way could
+    // have put there (RFC 3207 6).
+    let accepted = starttls::accept(&tls, wire.into_stream(), shutdown);
+    let mut wire = Wire::new(Box::pin(accepted).await?);
+    converse(
+        &mut session,
+        &mut wire,
+        max_message_octets,
+        handler,
+        shutdown,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Why a conversation ended.
+enum End {
+    /// The connection is over.
+    Closed,
+    /// The client shakes hands next.
+    Upgrade,
+}
+
+/// Goes on until the client is gone or asks for TLS.
+async fn converse<S, H>(
+    session: &mut Session,
+    wire: &mut Wire<S>,
+    max_message_octets: usize,
+    handler: &H,
+    shutdown: &CancellationToken,
+) -> io::Result<End>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+    H: Handler,
+{
     let mut decoder: Option<DataDecoder> = None;
     loop {
         while let Some(action) = session.poll() {
-            if let Some(answer) = perform(action, handler, &mut wire).await {
+            if matches!(action, Action::StartTls) {
+                wire.flush().await?;
+                return Ok(End::Upgrade);
+            }
+            if let Some(answer) = perform(action, handler, wire).await {
                 session.handle_answer(answer);
             }
         }
         let stuck = match session.wants() {
-            Wants::Nothing | Wants::Answer => return wire.close().await,
+            Wants::Nothing | Wants::Answer => {
+                wire.close().await?;
+                return Ok(End::Closed);
+            }
             Wants::Line(limit) => match wire.cut_line(limit) {
                 Line::Whole(line) => {
                     session.handle_line(&line);
@@ -146,7 +203,7 @@ where
         if stuck {
             match wire.read(shutdown).await? {
                 Read::Octets => {}
-                Read::End => return Ok(()),
+                Read::End => return Ok(End::Closed),
                 Read::Silence => session.handle_timeout(),
                 Read::Shutdown => session.handle_shutdown(),
             }
@@ -164,8 +221,8 @@ where
             reply.write_to(&mut wire.output);
             None
         }
-        // The replies are flushed when the wire is closed.
-        Action::Close => None,
+        // The replies are flushed when the wire is closed; the conversation's end starts TLS.
+        Action::Close | Action::StartTls => None,
         Action::Authenticate(credentials) => Some(Answer::Authenticated(
             handler.authenticate(credentials).await,
         )),
@@ -209,6 +266,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire<S> {
             )),
             output: Vec::new(),
         }
+    }
+
+    /// The stream alone: what was read from it and not taken is dropped.
+    fn into_stream(self) -> S {
+        self.stream
     }
 
     /// Cuts one line off the input, without its CRLF. A bare CR or LF in it is bad, and so is a

@@ -16,8 +16,10 @@ pub mod session;
 pub mod conn;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use letterlock_core::id::Address;
+use tokio_rustls::rustls::ServerConfig;
 use zeroize::Zeroizing;
 
 pub use command::ReversePath;
@@ -61,6 +63,8 @@ pub struct Policy {
     pub domain: String,
     /// Largest message, in octets.
     pub max_message_octets: usize,
+    /// With what `STARTTLS` is offered, if it is; submission only.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// Who sends what to whom (RFC 5321 2.3.1).

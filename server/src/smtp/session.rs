@@ -14,6 +14,7 @@
 //! socket and every rule would hide among awaits.
 
 mod authentication;
+mod encryption;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use super::command::{Command, CommandError, ForwardPath, Mail, Text};
 use super::data::{DataError, Message};
 use super::reply::{self, Refusal, Reply};
 use super::{Credentials, Envelope, MAX_ERRORS, MAX_RECIPIENTS, Policy, Protocol, ReversePath};
+use crate::starttls::Security;
 use authentication::Challenge;
 
 /// Where the session stands.
@@ -67,6 +69,8 @@ pub enum Action {
     CheckRecipient(Address),
     /// Store the message durably; answer with [`Answer::Delivered`].
     Deliver(Envelope, Message),
+    /// Send what is left, drop all that was read, and let the client shake hands.
+    StartTls,
     /// Send what is left and close.
     Close,
 }
@@ -101,6 +105,7 @@ pub struct Session {
     policy: Policy,
     peer: Option<IpAddr>,
     state: State,
+    security: Security,
     client_name: String,
     account: Option<Address>,
     errors: usize,
@@ -117,6 +122,7 @@ impl Session {
         };
         let greeting = Reply::plain(220, format!("{} {service} Letterlock", policy.host_name));
         Self {
+            security: encryption::offered(&policy),
             policy,
             peer,
             state: State::Greeted,
@@ -182,9 +188,15 @@ impl Session {
             (State::Ready, Command::Mail(mail)) => self.begin_transaction(mail),
             (State::Mail(transaction), Command::Rcpt(to)) => self.ask_about(transaction, to),
             (State::Mail(transaction), Command::Data) => self.begin_message(transaction),
-            (state, Command::Auth(..) | Command::Mail(_) | Command::Rcpt(_) | Command::Data) => {
-                self.reply(Reply::new(503, "5.5.1", "Bad sequence of commands"), state)
-            }
+            (State::Ready, Command::StartTls) => self.start_tls(),
+            (
+                state,
+                Command::Auth(..)
+                | Command::StartTls
+                | Command::Mail(_)
+                | Command::Rcpt(_)
+                | Command::Data,
+            ) => self.reply(Reply::new(503, "5.5.1", "Bad sequence of commands"), state),
         };
     }
 
@@ -261,6 +273,9 @@ impl Session {
             Protocol::Lmtp => reply.and("SMTPUTF8"),
             Protocol::Submission => reply.and("AUTH PLAIN LOGIN"),
         };
+        if self.security == Security::Offered {
+            reply = reply.and("STARTTLS");
+        }
         self.reply(reply, State::Ready)
     }
 

@@ -323,6 +323,18 @@ fn offline_is_said_and_a_lock_leads_to_the_log_in() {
 }
 
 #[test]
+fn locking_forgets_the_tab_and_starts_from_nothing() {
+    let mut model = listed();
+    let effects = act(&mut model, Action::LogOut(Forget::Nothing));
+    assert_eq!(
+        effects,
+        vec![Effect::Ask(Request::LogOut { forget: false })]
+    );
+    let effects = answer(&mut model, Asked::LogOut, Response::Done);
+    assert_eq!(effects, vec![Effect::ForgetTab, Effect::Reload]);
+}
+
+#[test]
 fn the_decrypt_page_asks_for_nothing_else() {
     let mut model = Model::default();
     let tab = Secret("tab".to_owned());
@@ -347,7 +359,7 @@ fn the_decrypt_page_asks_for_nothing_else() {
     };
     let effects = act(&mut model, Action::Decrypt(page));
     assert!(matches!(&effects[..], [Effect::Ask(Request::Decrypt(_))]));
-    let decrypted = Response::Decrypted(Box::new(Decrypted::default()));
+    let decrypted = Response::Decrypted(Box::<Decrypted>::default());
     answer(&mut model, Asked::Decrypt, decrypted);
     assert!(matches!(&model.screen, Screen::Decrypt(page) if matches!(page.outcome, Some(Ok(_)))));
 }

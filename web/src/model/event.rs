@@ -102,6 +102,8 @@ pub enum Effect {
         /// The file's name.
         name: String,
     },
+    /// Forget the tab's secret.
+    ForgetTab,
     /// Load the page anew, from nothing: the surest way to forget.
     Reload,
 }

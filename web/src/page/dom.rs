@@ -9,7 +9,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{Closure, JsValue};
 use web_sys::{
     Document, DragEvent, Element, HtmlAnchorElement, HtmlElement, HtmlFormElement,
-    HtmlInputElement, HtmlTextAreaElement, KeyboardEvent, Storage, Window,
+    HtmlInputElement, HtmlTextAreaElement, KeyboardEvent, ScrollIntoViewOptions,
+    ScrollLogicalPosition, Storage, Window,
 };
 
 use crate::model::event::Fields;
@@ -101,7 +102,7 @@ pub(super) fn listen() {
             event.prevent_default();
         }
     });
-    on("drop", dropped);
+    on("drop", |event| dropped(&event));
     let back = Closure::<dyn FnMut()>::new(|| super::dispatch(Event::NetworkBack));
     window()
         .add_event_listener_with_callback("online", back.as_ref().unchecked_ref())
@@ -189,8 +190,8 @@ fn drop_field(event: &web_sys::Event) -> Option<HtmlTextAreaElement> {
 }
 
 /// Puts the text of a dropped file into the field.
-fn dropped(event: web_sys::Event) {
-    let Some(field) = drop_field(&event) else {
+fn dropped(event: &web_sys::Event) {
+    let Some(field) = drop_field(event) else {
         return;
     };
     let files = event
@@ -239,9 +240,19 @@ pub(super) fn show(shown: &mut BTreeMap<&'static str, String>, page: &Page) {
             .unwrap_or_default();
         element.set_inner_html(&region.html);
         shown.insert(region.id, region.html.clone());
+        bring_into_view(&element);
         if !focused.is_empty() && document.active_element().is_none_or(|a| a.id() != focused) {
             focus(&focused);
         }
+    }
+}
+
+/// Scrolls as little as needed to show the row of the message that is read.
+fn bring_into_view(element: &Element) {
+    if let Ok(Some(row)) = element.query_selector(".row[aria-current]") {
+        let options = ScrollIntoViewOptions::new();
+        options.set_block(ScrollLogicalPosition::Nearest);
+        row.scroll_into_view_with_scroll_into_view_options(&options);
     }
 }
 

@@ -68,10 +68,8 @@ fn dispatch(event: Event) {
                     Effect::RestartWorker => shell.worker = worker::Worker::start(),
                     Effect::Focus(id) => focus = Some(id),
                     Effect::Save { url, name } => dom::save(&url, &name),
-                    Effect::Reload => {
-                        dom::forget(TAB_SECRET);
-                        dom::reload();
-                    }
+                    Effect::ForgetTab => dom::forget(TAB_SECRET),
+                    Effect::Reload => dom::reload(),
                 }
             }
         }
@@ -112,7 +110,10 @@ fn tab_secret() -> Secret {
     }
     let mut octets = [0; TAB_SECRET_OCTETS];
     dom::fill_random(&mut octets);
-    let secret: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    let digits = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]);
+    let secret: String = digits
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect();
     dom::remember(TAB_SECRET, &secret);
     Secret(secret)
 }

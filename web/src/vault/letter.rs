@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use letterlock_core::id::{Address, Timestamp};
+use letterlock_core::id::{Address, OutboxId, Timestamp};
 use letterlock_core::mime::address::parse_mailboxes;
 use letterlock_core::mime::{Mailbox, format_date};
 
@@ -77,10 +77,12 @@ pub fn build(
     if forward_paths.len() > MAX_RECIPIENTS {
         return Err(DraftError::TooMany);
     }
-    let unique: String = unique.iter().map(|octet| format!("{octet:02x}")).collect();
+    let unique = OutboxId::new(unique);
     let mut out = String::new();
     let mut field = |name: &str, value: &str| {
-        out.push_str(&format!("{name}: {value}\r\n"));
+        for piece in [name, ": ", value, "\r\n"] {
+            out.push_str(piece);
+        }
     };
     field("From", from.as_str());
     if !to.is_empty() {
@@ -229,13 +231,20 @@ fn quoted_printable(text: &str) -> String {
             if plain {
                 out.push(char::from(octet));
             } else {
-                out.push_str(&format!("={octet:02X}"));
+                push_hex(&mut out, octet);
             }
             width += needed;
         }
         out.push_str("\r\n");
     }
     out
+}
+
+fn push_hex(out: &mut String, octet: u8) {
+    out.push('=');
+    for digit in [octet >> 4, octet & 15] {
+        out.extend(char::from_digit(u32::from(digit), 16).map(|digit| digit.to_ascii_uppercase()));
+    }
 }
 
 #[cfg(test)]

@@ -312,3 +312,6 @@ pub fn failed(error: ReplicaError) -> Failure {
         error => Failure::Refused(format!("This could not be done: {error}.")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use letterlock_core::account::{Account, Answers};
 use letterlock_core::auth::wire::{Device, LogInFinish, LogInStart, Token};
 use letterlock_core::auth::{
-    ClientLogIn, LocalWrap, LocalWrapError, LogInError, RootKeyWrap, WrapKind, unwrap_root_key,
+    ClientLogIn, LocalWrap, LogInError, RootKeyWrap, WrapKind, unwrap_root_key,
 };
 use letterlock_core::id::{Address, ReplicaId, Timestamp};
 use letterlock_core::seal::{AccountKeys, RootKey};
@@ -118,7 +118,7 @@ pub async fn log_in(address: &str, password: &Secret, tab: Secret) -> Result<Ses
     let store = device_store().await?;
     let known = device::known(&store, &address).await.map_err(storage)?;
     if let Some(known) = &known
-        && let Some(opened) = unlock(known, password)?
+        && let Some(opened) = unlock(known, password)
     {
         let keys = opened.keys(known.account);
         if device::token(device_store().await?, &keys).await.is_some() {
@@ -143,18 +143,15 @@ pub async fn log_in(address: &str, password: &Secret, tab: Secret) -> Result<Ses
     }
 }
 
-fn unlock(known: &Known, password: &Secret) -> Result<Option<Opened>, Failure> {
-    match known.wrap.open(&password.0, known.account) {
-        Ok(unwrapped) => {
-            let root = RootKey::from_octets(*unwrapped.root_key);
-            Ok(Some(Opened {
-                root,
-                epoch: unwrapped.epoch,
-            }))
-        }
-        // It may have been changed on another device: the provider knows.
-        Err(LocalWrapError::WrongPassword | LocalWrapError::Form) => Ok(None),
-    }
+/// `None` if the password does not fit what is here; it may have been changed on another device,
+/// and then the provider knows.
+fn unlock(known: &Known, password: &Secret) -> Option<Opened> {
+    let unwrapped = known.wrap.open(&password.0, known.account).ok()?;
+    let root = RootKey::from_octets(*unwrapped.root_key);
+    Some(Opened {
+        root,
+        epoch: unwrapped.epoch,
+    })
 }
 
 struct Entered {

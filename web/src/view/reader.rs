@@ -42,12 +42,12 @@ impl<'a> Head<'a> {
             blocked: 0,
         };
         match &mail.reader {
-            Reader::Open(message) => Self::of_message(empty, message, clock),
+            Reader::Open(message) => empty.of_message(message, clock),
             Reader::Empty | Reader::Opening(_) | Reader::Failed(..) => empty,
         }
     }
 
-    fn of_message(empty: Self, message: &'a MessageView, clock: Clock) -> Self {
+    fn of_message(self, message: &'a MessageView, clock: Clock) -> Self {
         let blocked = match &message.body {
             Body::Html { blocked, .. } => *blocked,
             Body::Text(_) => 0,
@@ -65,7 +65,7 @@ impl<'a> Head<'a> {
             meaning: protection::meaning(&message.protection),
             attachments: attachments(&message.attachments),
             blocked,
-            ..empty
+            ..self
         }
     }
 }

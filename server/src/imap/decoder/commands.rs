@@ -28,6 +28,7 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "CAPABILITY" => Command::Capability,
         "NOOP" => Command::Noop,
         "LOGOUT" => Command::Logout,
+        "STARTTLS" => Command::StartTls,
         "ID" => id(cursor)?,
         "ENABLE" => enable(cursor)?,
         "AUTHENTICATE" => authenticate(cursor)?,

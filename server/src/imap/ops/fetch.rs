@@ -37,6 +37,7 @@ pub(super) async fn run<S: Store>(
         messages: Vec::new(),
         taken: 0,
         gone: false,
+        failed: None,
     };
     let mut octets = 0_u64;
     for slot in slots {
@@ -45,7 +46,14 @@ pub(super) async fn run<S: Store>(
             fetched.gone = true;
             continue;
         };
-        let mut message = fetch_one(context, *slot, &placement, &op.items).await?;
+        let mut message = match fetch_one(context, *slot, &placement, &op.items).await {
+            Ok(message) => message,
+            Err(error) => {
+                // One message that cannot be read does not hide the others.
+                fetched.failed.get_or_insert(error);
+                continue;
+            }
+        };
         // The client is told that its fetch has changed the flags (RFC 3501 6.4.5).
         if sets_seen && message.told.is_none() && placement.mod_seq > slot.mod_seq {
             message.values.push(flags_value(&placement, slot));

@@ -197,6 +197,8 @@ pub struct Fetched {
     pub taken: usize,
     /// Whether some were expunged by somebody else.
     pub gone: bool,
+    /// Why the first of those that cannot be read cannot: the others come all the same.
+    pub failed: Option<OpError>,
 }
 
 /// One of them.

@@ -1,4 +1,4 @@
-//! Logging in (RFC 3501 6.2): LOGIN, and AUTHENTICATE PLAIN (RFC 4616, RFC 4959).
+//! What strangers say (RFC 3501 6.2): STARTTLS, LOGIN, and AUTHENTICATE PLAIN (RFC 4616, RFC 4959).
 //!
 //! Invariant: what is told of a refusal does not depend on whether the user exists.
 
@@ -11,8 +11,22 @@ use super::{Action, CAPABILITIES_OF_USERS, MAX_LOGIN_FAILURES, Running, Session,
 use crate::imap::accounts::LoginRefused;
 use crate::imap::command::{Secret, Tag};
 use crate::imap::response::{Code, Reply, Response};
+use crate::starttls::Security;
 
 impl Session {
+    /// RFC 3501 6.2.1. No greeting follows: the client asks for the capabilities anew.
+    pub(super) fn start_tls(&mut self, tag: Tag) {
+        match self.security {
+            Security::Offered => {
+                self.tagged(tag, Reply::ok("Shake hands"));
+                self.actions.push_back(Action::StartTls);
+                self.security = Security::Tls;
+            }
+            Security::Plain => self.bad(Some(tag), Reply::bad("STARTTLS is not offered")),
+            Security::Tls => self.bad(Some(tag), Reply::bad("TLS protects this already")),
+        }
+    }
+
     /// RFC 3501 6.2.2, RFC 4616.
     pub(super) fn begin_sasl(&mut self, tag: Tag, mechanism: &str, initial: Option<Secret>) {
         if mechanism != "PLAIN" {

@@ -28,6 +28,7 @@ use super::decoder::{Admits, Frame, Refusal, Syntax};
 use super::ops::{Op, OpError, Subscription};
 use super::response::{Code, Reply, Response};
 use super::view::Release;
+use crate::starttls::Security;
 use letterlock_core::id::MailboxName;
 use selected::{Fetching, Selected};
 
@@ -43,6 +44,9 @@ pub const LOGIN_TIMEOUT: Duration = Duration::from_mins(3);
 /// What is announced before login; programs that never ask again see the rest here too.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN ID ENABLE IDLE NAMESPACE \
     UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
+/// What is announced before login where TLS can be had.
+const CAPABILITIES_STARTTLS: &str = "IMAP4rev1 STARTTLS LITERAL+ SASL-IR AUTH=PLAIN ID ENABLE \
+    IDLE NAMESPACE UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
 /// What is announced after login.
 const CAPABILITIES_OF_USERS: &str = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE \
     UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
@@ -61,6 +65,8 @@ pub enum Action {
         /// As the client sent it.
         password: Secret,
     },
+    /// Write what is left, drop all that was read, and let the client shake hands.
+    StartTls,
     /// Write what is left and close the connection.
     Close,
 }
@@ -108,6 +114,7 @@ enum Running {
 #[derive(Debug, Default)]
 pub struct Session {
     state: State,
+    security: Security,
     running: Running,
     actions: VecDeque<Action>,
     login_failures: u32,
@@ -116,9 +123,13 @@ pub struct Session {
 
 impl Session {
     /// A session that greets (RFC 3501 7.1.1).
-    pub fn new() -> Self {
-        let mut session = Self::default();
-        let greeting = Reply::ok("Letterlock is ready").with(Code::Capability(CAPABILITIES));
+    pub fn new(security: Security) -> Self {
+        let mut session = Self {
+            security,
+            ..Self::default()
+        };
+        let capabilities = Code::Capability(session.capabilities());
+        let greeting = Reply::ok("Letterlock is ready").with(capabilities);
         session.send(Response::Untagged(greeting));
         session
     }
@@ -217,6 +228,7 @@ impl Session {
                 self.send(Response::Namespace);
                 self.finish(tag, Reply::ok("NAMESPACE done"), Release::All);
             }
+            Command::StartTls => self.start_tls(tag),
             Command::Login { user, password } => self.authenticate(tag, user, password),
             Command::Authenticate { mechanism, initial } => {
                 self.begin_sasl(tag, &mechanism, initial);
@@ -315,9 +327,10 @@ impl Session {
     }
 
     fn capabilities(&self) -> &'static str {
-        match self.state {
-            State::NotAuthenticated => CAPABILITIES,
-            State::Authenticated | State::Selected(_) | State::Closed => CAPABILITIES_OF_USERS,
+        match (&self.state, self.security) {
+            (State::NotAuthenticated, Security::Offered) => CAPABILITIES_STARTTLS,
+            (State::NotAuthenticated, Security::Plain | Security::Tls) => CAPABILITIES,
+            (State::Authenticated | State::Selected(_) | State::Closed, _) => CAPABILITIES_OF_USERS,
         }
     }
 
@@ -394,7 +407,9 @@ impl Level {
     fn of(command: &Command) -> Self {
         match command {
             Command::Capability | Command::Noop | Command::Logout | Command::Id => Self::Any,
-            Command::Login { .. } | Command::Authenticate { .. } => Self::Stranger,
+            Command::StartTls | Command::Login { .. } | Command::Authenticate { .. } => {
+                Self::Stranger
+            }
             Command::Enable(_)
             | Command::Select { .. }
             | Command::Create(_)

@@ -55,6 +55,8 @@ impl Session {
                     .queue
                     .drain(..fetched.taken.clamp(1, fetching.queue.len().max(1)));
                 fetching.gone |= fetched.gone;
+                let failed = fetched.failed.as_ref().map(status_for);
+                fetching.failed = fetching.failed.take().or(failed);
                 self.fetched(fetched);
                 self.fetch_step(tag, fetching);
             }

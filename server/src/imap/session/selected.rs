@@ -37,6 +37,8 @@ pub(super) struct Fetching {
     pub(super) by: Numbering,
     /// Some messages were expunged by somebody else.
     pub(super) gone: bool,
+    /// The words for the first message that could not be read.
+    pub(super) failed: Option<Reply>,
 }
 
 /// Which notices may end a command: EXPUNGE must not come in answer to FETCH, STORE and SEARCH,
@@ -129,6 +131,7 @@ impl Session {
             items: items.into(),
             by,
             gone: false,
+            failed: None,
         };
         self.fetch_step(tag, fetching);
     }
@@ -139,9 +142,10 @@ impl Session {
             return;
         };
         if fetching.queue.is_empty() {
-            let reply = match (fetching.gone, fetching.by) {
-                (false, _) => Reply::ok("FETCH done"),
-                (true, by) => gone(by),
+            let reply = match (fetching.failed, fetching.gone) {
+                (Some(failed), _) => failed,
+                (None, true) => gone(fetching.by),
+                (None, false) => Reply::ok("FETCH done"),
             };
             return self.finish(tag, reply, release_after(fetching.by));
         }

@@ -1,12 +1,19 @@
 //! The session by steps, without a store; whole conversations are in the transcripts.
 
+use letterlock_core::id::{MailboxId, ModSeq, Uid, UidValidity};
+
 use super::*;
 use crate::imap::accounts::LoginRefused;
+use crate::imap::command::FetchItem;
 use crate::imap::encoder::encode;
+use crate::imap::ops::{Fetched, FetchedMessage, Outcome, Refreshed, SelectedMailbox};
+use crate::imap::response::FetchValue;
+use crate::imap::set::{Bound, MessageSet, Range, SequenceSet};
+use crate::imap::view::{Present, Snapshot};
 
 #[test]
 fn silence_ends_a_session() {
-    let mut session = Session::new();
+    let mut session = Session::new(Security::Plain);
     assert_eq!(session.timeout(), LOGIN_TIMEOUT);
     written(&mut session);
     session.handle_timeout();
@@ -20,7 +27,7 @@ fn silence_ends_a_session() {
 
 #[test]
 fn noise_ends_a_session() {
-    let mut session = Session::new();
+    let mut session = Session::new(Security::Plain);
     written(&mut session);
     for _ in 1..MAX_BAD_COMMANDS {
         session.handle_frame(nonsense());
@@ -32,7 +39,7 @@ fn noise_ends_a_session() {
 
 #[test]
 fn an_understood_command_ends_the_count() {
-    let mut session = Session::new();
+    let mut session = Session::new(Security::Plain);
     for _ in 0..3 * MAX_BAD_COMMANDS {
         session.handle_frame(nonsense());
         session.handle_frame(Frame::Command(tag(), Command::Noop));
@@ -42,7 +49,7 @@ fn an_understood_command_ends_the_count() {
 
 #[test]
 fn a_reason_from_elsewhere_ends_no_line() {
-    let mut session = Session::new();
+    let mut session = Session::new(Security::Plain);
     written(&mut session);
     let secret = || Secret::new(b"x".to_vec());
     let login = Command::Login {
@@ -62,7 +69,7 @@ fn a_reason_from_elsewhere_ends_no_line() {
 
 #[test]
 fn a_large_message_is_refused_by_name() {
-    let mut session = Session::new();
+    let mut session = Session::new(Security::Plain);
     written(&mut session);
     let refusal = Refusal {
         tag: Some(tag()),
@@ -73,6 +80,84 @@ fn a_large_message_is_refused_by_name() {
         written(&mut session),
         "t NO [TOOBIG] The message is too large\r\n"
     );
+}
+
+#[test]
+fn a_message_that_cannot_be_read_does_not_hide_the_others() {
+    let mut session = with_two_messages();
+    let items = vec![FetchItem::Uid];
+    let all = Range {
+        from: Bound::Number(1),
+        to: Bound::Last,
+    };
+    let messages = MessageSet::Sequence(SequenceSet(vec![all]));
+    session.handle_frame(Frame::Command(tag(), Command::Fetch { messages, items }));
+    let Some(Action::Run(Op::Fetch(op))) = session.poll() else {
+        panic!("no fetch")
+    };
+    let second = FetchedMessage {
+        slot: op.slots[1],
+        values: vec![FetchValue::Uid(op.slots[1].uid)],
+        told: None,
+    };
+    session.handle_outcome(Ok(Outcome::Fetched(Fetched {
+        messages: vec![second],
+        taken: 2,
+        gone: false,
+        failed: Some(OpError::NotHere),
+    })));
+    let Some(Action::Send(Response::Fetch(data))) = session.poll() else {
+        panic!("no answer")
+    };
+    assert_eq!(data.number.get(), 2);
+    assert!(matches!(
+        session.poll(),
+        Some(Action::Run(Op::Refresh { .. }))
+    ));
+    session.handle_outcome(Ok(Outcome::Refreshed(Refreshed::Same)));
+    assert!(written(&mut session).starts_with("t NO [UNAVAILABLE] "));
+}
+
+/// A session that has selected a mailbox of two messages and said so.
+fn with_two_messages() -> Session {
+    let mut session = Session::new(Security::Plain);
+    let secret = || Secret::new(b"x".to_vec());
+    let login = Command::Login {
+        user: secret(),
+        password: secret(),
+    };
+    session.handle_frame(Frame::Command(tag(), login));
+    session.handle_login(Ok(()));
+    let mailbox = MailboxArgument::Name(MailboxName::inbox());
+    let select = Command::Select {
+        mailbox,
+        access: Access::ReadWrite,
+    };
+    session.handle_frame(Frame::Command(tag(), select));
+    let present = |uid| Present {
+        uid,
+        mod_seq: ModSeq::ONE,
+    };
+    let snapshot = Snapshot {
+        highest: ModSeq::ONE,
+        present: [1, 2]
+            .into_iter()
+            .filter_map(Uid::new)
+            .map(present)
+            .collect(),
+        changed: Vec::new(),
+        recent_from: Uid::ONE,
+    };
+    session.handle_outcome(Ok(Outcome::Selected(Box::new(SelectedMailbox {
+        id: MailboxId::new([1; 16]),
+        uid_validity: UidValidity::ONE,
+        uid_next: Uid::ONE,
+        unseen: None,
+        keywords: std::collections::BTreeSet::new(),
+        snapshot,
+    }))));
+    while session.poll().is_some() {}
+    session
 }
 
 fn tag() -> Tag {

@@ -63,6 +63,7 @@ fn policy(protocol: Protocol) -> Policy {
         host_name: "mx.letterlock.example".to_owned(),
         domain: "letterlock.example".to_owned(),
         max_message_octets: 1000,
+        tls: None,
     }
 }
 
