@@ -170,8 +170,12 @@ impl Browser {
     }
 
     fn try_click(&self, element: &Element) -> bool {
-        self.post(&format!("/element/{}/click", element.0), &json!({}))
-            .is_ok()
+        // Scrolled only as far as needed, it could lie under a heading that stays on top.
+        let script = "arguments[0].scrollIntoView({ block: 'center' })";
+        let body = json!({ "script": script, "args": [{ ELEMENT: element.0 }] });
+        let scrolled = self.post("/execute/sync", &body);
+        let path = format!("/element/{}/click", element.0);
+        scrolled.and_then(|_| self.post(&path, &json!({}))).is_ok()
     }
 
     /// Types into a field, which is emptied first (12.5.2, 12.5.3).
