@@ -124,10 +124,7 @@ fn answer(name: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
     let known = asked.get(header::IF_NONE_MATCH);
     let unchanged = known
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|tags| {
-            tags.split(',')
-                .any(|known| known.trim().trim_start_matches("W/") == tag)
-        });
+        .is_some_and(|tags| tags.split(',').any(|known| known.trim() == tag));
     let headers = [
         (header::ETAG, tag),
         (header::CACHE_CONTROL, caching.to_owned()),

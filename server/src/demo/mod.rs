@@ -48,6 +48,12 @@ pub const OUTGOING_FOLDER: &str = "outgoing";
 /// How long the start waits until the sample letters are in the mailboxes.
 const LETTERS_PATIENCE: Duration = Duration::from_mins(1);
 
+/// How long the end waits for requests whose connection was cut; within the 5 s that ending may
+/// take, after [`GRACE`].
+const LAST_REQUESTS_PATIENCE: Duration = Duration::from_millis(500);
+/// How often it looks.
+const LAST_REQUESTS_PAUSE: Duration = Duration::from_millis(5);
+
 /// What the command line says.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -153,6 +159,19 @@ impl Demo {
         self.provider.close();
         if !self.shutdown.finish(GRACE).await {
             tracing::warn!("some connections did not end in time");
+        }
+        // A request whose connection was cut may still hold the provider, and with it the lock
+        // of its folder, for a moment.
+        let freed = async {
+            while Arc::strong_count(&self.provider) > 1 {
+                tokio::time::sleep(LAST_REQUESTS_PAUSE).await;
+            }
+        };
+        if tokio::time::timeout(LAST_REQUESTS_PATIENCE, freed)
+            .await
+            .is_err()
+        {
+            tracing::warn!("a request did not end in time");
         }
     }
 }
