@@ -52,7 +52,11 @@ impl<S: Store> Replica<S> {
         let mut change = self.begin(now).await;
         for entry in response.entries {
             match entry {
-                Entry::Document { envelope } => change.take_envelope(envelope.into_vec()).await?,
+                Entry::Document { envelope } => {
+                    change
+                        .take_envelope(envelope.into_vec(), Told::InTheLog)
+                        .await?;
+                }
                 Entry::Incoming {
                     id,
                     generation,
@@ -85,7 +89,9 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
         for envelope in envelopes {
-            change.take_envelope(envelope.into_vec()).await?;
+            change
+                .take_envelope(envelope.into_vec(), Told::AsCurrent)
+                .await?;
         }
         change.settle_names();
         change.commit().await
@@ -216,6 +222,15 @@ impl<S: Store> Replica<S> {
     }
 }
 
+/// How the provider came to speak of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// In an answer to a pull, which may be an old one.
+    InTheLog,
+    /// As what it has now.
+    AsCurrent,
+}
+
 /// Rows of the Meta table that name the documents of secret keys.
 const KEY_PREFIX: &[u8] = b"key ";
 
@@ -242,7 +257,7 @@ impl<S: Store> Change<'_, S> {
     }
 
     /// Takes in one envelope of the provider's.
-    async fn take_envelope(&mut self, envelope: Vec<u8>) -> Result<(), ReplicaError> {
+    async fn take_envelope(&mut self, envelope: Vec<u8>, told: Told) -> Result<(), ReplicaError> {
         let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
         let id = header.document;
         let document = self.replica.open_document(id, &envelope)?;
@@ -264,7 +279,8 @@ impl<S: Store> Change<'_, S> {
             }
             return Ok(());
         };
-        if base.is_some_and(|(known, _)| known >= header.revision) {
+        // What the provider says it has now is what must be followed, even if it had more before.
+        if told == Told::InTheLog && base.is_some_and(|(known, _)| known >= header.revision) {
             return Ok(());
         }
         let mut merged = self.replica.open_document(id, &stored)?;
@@ -369,6 +385,10 @@ impl<S: Store> Change<'_, S> {
         if self.whereabouts(placement).is_none() {
             let key = incoming_key(incoming.generation);
             self.batch.put(Table::Incoming, key, encode_row(incoming));
+        } else {
+            // Taken in, and the provider has forgotten it or has not been told yet.
+            let removal = [&[PENDING_REMOVAL], &incoming.id.as_bytes()[..]].concat();
+            self.batch.put(Table::Pending, removal, Vec::new());
         }
     }
 
