@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 use super::change::{Base, Change, PENDING_REMOVAL};
 use super::document::{Document, MailboxDocument, PlacementDocument};
 use super::incoming::incoming_key;
-use super::view::Whereabouts;
+use super::view::{PlacementRow, Whereabouts};
 use super::{IncomingMessage, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{Address, CollectionId, DocId, IncomingId, MailboxName, Revision, Timestamp};
 use crate::keys::Contact;
@@ -346,7 +346,8 @@ impl<S: Store> Change<'_, S> {
                     self.unplace(mailbox, uid)?;
                     self.put_whereabouts(id, Whereabouts::Deleted);
                     Ok(())
-                } else if target != mailbox {
+                } else if target != mailbox || !shows(current.as_deref(), &document) {
+                    // What a UID stands for never changes (RFC 9051 2.3.1.1): a new one.
                     self.unplace(mailbox, uid)?;
                     self.place_or_rescue(document).await
                 } else if current.is_none_or(|row| row.document != document) {
@@ -408,6 +409,10 @@ impl<S: Store> Change<'_, S> {
         self.batch.ops.retain(|op| !is_incoming(op, id));
         Ok(())
     }
+}
+
+fn shows(row: Option<&PlacementRow>, document: &PlacementDocument) -> bool {
+    row.is_none_or(|row| row.document.message == document.message)
 }
 
 fn is_incoming(op: &crate::store::Op, id: IncomingId) -> bool {

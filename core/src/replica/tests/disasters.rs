@@ -138,3 +138,28 @@ async fn a_conflict_with_an_older_revision_is_resolved_and_not_repeated() {
     }
     assert!(!device.has_pending().await.unwrap());
 }
+
+#[tokio::test]
+async fn a_uid_never_stands_for_another_message() {
+    let provider = Provider::default();
+    let (one, two) = (device(1).await, device(2).await);
+    // One of them knew the signer, the other did not.
+    arrive(&one, b"X-Judged: one\r\n\r\nbody\r\n")
+        .await
+        .unwrap();
+    arrive(&two, b"X-Judged: two\r\n\r\nbody\r\n")
+        .await
+        .unwrap();
+    let before = [&one, &two].map(|d| d.placements(inbox(d).id).remove(0));
+    for _ in 0..2 {
+        exchange(&one, &provider, &mut None).await;
+        exchange(&two, &provider, &mut None).await;
+    }
+    let after = [&one, &two].map(|d| d.placements(inbox(d).id));
+    assert_eq!((after[0].len(), after[1].len()), (1, 1));
+    assert_eq!(after[0][0].message, after[1][0].message);
+    for (before, after) in before.iter().zip(&after) {
+        let same = before.message == after[0].message;
+        assert_eq!(same, before.uid == after[0].uid);
+    }
+}
