@@ -37,13 +37,7 @@ impl<S: Store> Account<S> {
         let limits = Limits::default();
         let raw = match decrypt::message(&incoming.message, &keys, &limits) {
             Ok(decrypted) => decrypted.plaintext,
-            Err(error) => {
-                let problem = error.to_string();
-                self.replica
-                    .note_problem(incoming.clone(), problem.clone(), now)
-                    .await?;
-                return Ok(TakenIn::Kept(problem));
-            }
+            Err(error) => return self.keep(incoming, error.to_string(), now).await,
         };
         let raw: &[u8] = raw.as_ref();
         let stripped = strip_status_fields(raw);
@@ -75,8 +69,26 @@ impl<S: Store> Account<S> {
             protection: opened.protection.clone(),
             contact,
         };
-        let message = self.replica.take_in(incoming, arrived, now).await?;
-        Ok(TakenIn::Done(message))
+        match self.replica.take_in(incoming, arrived, now).await {
+            Ok(message) => Ok(TakenIn::Done(message)),
+            // It would be so at every attempt, and those behind it wait.
+            Err(error @ ReplicaError::MessageTooLarge) => {
+                self.keep(incoming, error.to_string(), now).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn keep(
+        &self,
+        incoming: &IncomingMessage,
+        problem: String,
+        now: Timestamp,
+    ) -> Result<TakenIn, KeyError> {
+        self.replica
+            .note_problem(incoming.clone(), problem.clone(), now)
+            .await?;
+        Ok(TakenIn::Kept(problem))
     }
 
     /// What an `Autocrypt` field tells of the author's certificate, if it changes what is known.

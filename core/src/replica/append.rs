@@ -54,6 +54,9 @@ impl<S: Store> Replica<S> {
         if flags.len() > MAX_FLAGS_PER_MESSAGE {
             return Err(ReplicaError::TooManyFlags);
         }
+        if raw.len() > MAX_MESSAGE_OCTETS {
+            return Err(ReplicaError::MessageTooLarge);
+        }
         let mut change = self.begin(now).await;
         let message = change.store_message(raw, Protection::NONE, None).await?;
         let id = PlacementId::new(change.random());
@@ -127,15 +130,13 @@ impl<S: Store> Replica<S> {
 
 impl<S: Store> Change<'_, S> {
     /// Stores a message's structure and those of its leaves that the account does not have yet.
+    /// A message that was accepted once may have grown since: only its documents are limited.
     pub(super) async fn store_message(
         &mut self,
         raw: &[u8],
         protection: Protection,
         received_as: Option<MessageHash>,
     ) -> Result<MessageHash, ReplicaError> {
-        if raw.len() > MAX_MESSAGE_OCTETS {
-            return Err(ReplicaError::MessageTooLarge);
-        }
         let keys = &self.replica.keys;
         let hash = keys.message_hash(raw);
         let mime::Split {

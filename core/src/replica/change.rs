@@ -19,6 +19,7 @@ use crate::id::{
 };
 use crate::seal::{self, EnvelopeHash, Header, Place};
 use crate::store::{Batch, KeyRange, Store, Table};
+use crate::sync::wire::MAX_DOCUMENT_OCTETS;
 
 /// What the provider has of a document that waits to be pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,12 +314,12 @@ impl<'a, S: Store> Change<'a, S> {
             previous,
             replica,
         };
-        let envelope = seal::seal(
-            &self.replica.keys,
-            place,
-            &document.encode(),
-            &mut *self.rng,
-        )?;
+        let payload = document.encode();
+        // What the provider would refuse must not wait: it would hold up all that comes after.
+        if payload.len() > MAX_DOCUMENT_OCTETS {
+            return Err(ReplicaError::MessageTooLarge);
+        }
+        let envelope = seal::seal(&self.replica.keys, place, &payload, &mut *self.rng)?;
         self.batch
             .put(Table::Pending, pending_key(document, id), encode_row(&base));
         self.batch

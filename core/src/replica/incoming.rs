@@ -53,6 +53,21 @@ impl<S: Store> Replica<S> {
             .collect()
     }
 
+    /// The first incoming message that waits behind this generation; with `None`, the first.
+    pub async fn next_incoming(
+        &self,
+        after: Option<Generation>,
+    ) -> Result<Option<IncomingMessage>, ReplicaError> {
+        let mut range = KeyRange::all().limit(1);
+        if let Some(after) = after {
+            range.start = incoming_key(Generation(after.0.saturating_add(1)));
+        }
+        let rows = self.store.scan(Table::Incoming, range).await?;
+        let row = rows.into_iter().next();
+        row.map(|(_, row)| decode_row(Table::Incoming, &row))
+            .transpose()
+    }
+
     /// Stores what an incoming message became, places it in INBOX, forgets the sealed form here
     /// and lets its removal at the provider wait to be pushed: one atomic step.
     ///

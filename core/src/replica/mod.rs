@@ -25,6 +25,7 @@ mod incoming;
 mod mailboxes;
 mod outbox;
 mod remote;
+mod set_back;
 mod view;
 #[cfg(test)]
 mod tests;
@@ -87,11 +88,9 @@ pub enum ReplicaError {
     /// INBOX cannot be deleted, and nothing can be renamed to it.
     #[error("this cannot be done with INBOX")]
     Inbox,
-    /// The message is longer than [`crate::sync::wire::MAX_MESSAGE_OCTETS`].
-    #[error(
-        "the message is longer than {} octets",
-        crate::sync::wire::MAX_MESSAGE_OCTETS
-    )]
+    /// The message is longer than [`crate::sync::wire::MAX_MESSAGE_OCTETS`], or one of its
+    /// documents would be longer than [`crate::sync::wire::MAX_DOCUMENT_OCTETS`].
+    #[error("the message is too large")]
     MessageTooLarge,
     /// A message would carry more flags than [`crate::model::MAX_FLAGS_PER_MESSAGE`].
     #[error(

@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 use super::change::{Base, Change, PENDING_REMOVAL};
 use super::document::{Document, MailboxDocument, PlacementDocument};
 use super::incoming::incoming_key;
-use super::view::Whereabouts;
+use super::view::{PlacementRow, Whereabouts};
 use super::{IncomingMessage, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{Address, CollectionId, DocId, IncomingId, MailboxName, Revision, Timestamp};
 use crate::keys::Contact;
@@ -52,7 +52,11 @@ impl<S: Store> Replica<S> {
         let mut change = self.begin(now).await;
         for entry in response.entries {
             match entry {
-                Entry::Document { envelope } => change.take_envelope(envelope.into_vec()).await?,
+                Entry::Document { envelope } => {
+                    change
+                        .take_envelope(envelope.into_vec(), Told::InTheLog)
+                        .await?;
+                }
                 Entry::Incoming {
                     id,
                     generation,
@@ -85,7 +89,9 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
         for envelope in envelopes {
-            change.take_envelope(envelope.into_vec()).await?;
+            change
+                .take_envelope(envelope.into_vec(), Told::AsCurrent)
+                .await?;
         }
         change.settle_names();
         change.commit().await
@@ -216,6 +222,15 @@ impl<S: Store> Replica<S> {
     }
 }
 
+/// How the provider came to speak of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// In an answer to a pull, which may be an old one.
+    InTheLog,
+    /// As what it has now.
+    AsCurrent,
+}
+
 /// Rows of the Meta table that name the documents of secret keys.
 const KEY_PREFIX: &[u8] = b"key ";
 
@@ -242,7 +257,7 @@ impl<S: Store> Change<'_, S> {
     }
 
     /// Takes in one envelope of the provider's.
-    async fn take_envelope(&mut self, envelope: Vec<u8>) -> Result<(), ReplicaError> {
+    async fn take_envelope(&mut self, envelope: Vec<u8>, told: Told) -> Result<(), ReplicaError> {
         let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
         let id = header.document;
         let document = self.replica.open_document(id, &envelope)?;
@@ -264,7 +279,8 @@ impl<S: Store> Change<'_, S> {
             }
             return Ok(());
         };
-        if base.is_some_and(|(known, _)| known >= header.revision) {
+        // What the provider says it has now is what must be followed, even if it had more before.
+        if told == Told::InTheLog && base.is_some_and(|(known, _)| known >= header.revision) {
             return Ok(());
         }
         let mut merged = self.replica.open_document(id, &stored)?;
@@ -330,7 +346,8 @@ impl<S: Store> Change<'_, S> {
                     self.unplace(mailbox, uid)?;
                     self.put_whereabouts(id, Whereabouts::Deleted);
                     Ok(())
-                } else if target != mailbox {
+                } else if target != mailbox || !shows(current.as_deref(), &document) {
+                    // What a UID stands for never changes (RFC 9051 2.3.1.1): a new one.
                     self.unplace(mailbox, uid)?;
                     self.place_or_rescue(document).await
                 } else if current.is_none_or(|row| row.document != document) {
@@ -369,6 +386,10 @@ impl<S: Store> Change<'_, S> {
         if self.whereabouts(placement).is_none() {
             let key = incoming_key(incoming.generation);
             self.batch.put(Table::Incoming, key, encode_row(incoming));
+        } else {
+            // Taken in, and the provider has forgotten it or has not been told yet.
+            let removal = [&[PENDING_REMOVAL], &incoming.id.as_bytes()[..]].concat();
+            self.batch.put(Table::Pending, removal, Vec::new());
         }
     }
 
@@ -388,6 +409,10 @@ impl<S: Store> Change<'_, S> {
         self.batch.ops.retain(|op| !is_incoming(op, id));
         Ok(())
     }
+}
+
+fn shows(row: Option<&PlacementRow>, document: &PlacementDocument) -> bool {
+    row.is_none_or(|row| row.document.message == document.message)
 }
 
 fn is_incoming(op: &crate::store::Op, id: IncomingId) -> bool {

@@ -16,6 +16,8 @@ use crate::seal::{Header, RootKey};
 use crate::store::MemoryStore;
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
 
+mod disasters;
+
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 const LETTER: &[u8] = b"From: a@x.example\r\nSubject: hello\r\n\r\nDear B,\r\nbye\r\n";
 

@@ -9,11 +9,15 @@
 //! loop: next_push    -> provider -> handle_push      (until nothing waits)
 //! ```
 
-use crate::id::{CollectionId, Timestamp};
+use crate::id::{CollectionId, Generation, Timestamp};
 use crate::replica::{PendingPush, Replica, ReplicaError};
 use crate::seal::Collection;
 use crate::store::Store;
 use crate::sync::wire::{PullRequest, PullResponse, PushResponse};
+
+/// The code with which the provider refuses a push whose documents follow revisions that it does
+/// not have ([`crate::sync::wire::ErrorBody`]).
+pub const REVISION_GAP: &str = "revision_gap";
 
 /// How much of an account a device keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +51,17 @@ pub fn pull_request<S: Store>(replica: &Replica<S>, extent: Extent, wait_ms: u32
     replica.pull_request(collections, wait_ms)
 }
 
-/// Takes in the answer to a pull.
+/// Takes in the answer to a pull of everything after `since`.
 pub async fn handle_pull<S: Store>(
     replica: &Replica<S>,
+    since: Generation,
     response: PullResponse,
     now: Timestamp,
 ) -> Result<Next, ReplicaError> {
+    if response.until < since {
+        replica.provider_was_set_back(now).await?;
+        return Ok(Next::Again);
+    }
     let next = if response.more {
         Next::Again
     } else {
@@ -80,4 +89,13 @@ pub async fn handle_push<S: Store>(
         PushResponse::Accepted { .. } => replica.pushed(push, now).await,
         PushResponse::Conflict { current } => replica.take_documents(current, now).await,
     }
+}
+
+/// Takes in that the provider refused a push with the code [`REVISION_GAP`]: it has lost
+/// documents that it had. They wait again as new ones.
+pub async fn handle_gap<S: Store>(
+    replica: &Replica<S>,
+    now: Timestamp,
+) -> Result<(), ReplicaError> {
+    replica.provider_was_set_back(now).await
 }

@@ -26,13 +26,14 @@ use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::replica::ReplicaError;
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::{Batch, Store, StoreError, Table};
+use letterlock_core::sync::wire::DocumentsRequest;
 use rand::RngCore;
 use rand::rngs::OsRng;
 use zeroize::Zeroizing;
 
 use super::accounts::{BridgeAccount, LocalAccount};
 use super::lock::create_private_dir;
-use super::provider_client::{ProviderClient, ProviderError};
+use super::provider_client::{CONNECT_TIMEOUT, ProviderClient, ProviderError};
 use super::sqlite_store::{OpenStoreError, SqliteStore};
 use super::unlock::{Unlock, UnlockFileError};
 
@@ -131,8 +132,9 @@ struct Opened {
 }
 
 impl Enrolment {
-    /// Unlocks the account that is on this device; `None` if it is not. The provider is called
-    /// only if this device has no token.
+    /// Unlocks the account that is on this device; `None` if it is not. The provider is asked
+    /// whether it still knows this device, and logged in to if it does not; one that is away is
+    /// no reason not to unlock.
     pub async fn unlock(&self, now: Timestamp) -> Result<Option<BridgeAccount>, EnrolError> {
         let Some(unlock) = Unlock::read(&self.folder)? else {
             return Ok(None);
@@ -142,13 +144,21 @@ impl Enrolment {
         let root = RootKey::from_octets(*opened.root_key);
         let local = self.open(id, opened.epoch, &root, now).await?;
         let known = read_token(&local.store).await?;
-        let token = if let Some(token) = known {
-            token
-        } else {
-            let (_, _, token) = self.prove(&local.account).await?;
-            write_token(&local.store, &token).await?;
-            token
+        let proved = match &known {
+            None => Some(self.prove(&local.account).await?),
+            Some(token) if self.is_unknown(token).await => {
+                let proved = self.prove(&local.account).await;
+                proved
+                    .inspect_err(|error| tracing::warn!(%error, "this device is logged out"))
+                    .ok()
+            }
+            Some(_) => None,
         };
+        if let Some((_, _, token)) = &proved {
+            write_token(&local.store, token).await?;
+        }
+        let token = proved.map(|(_, _, token)| token).or(known);
+        let token = token.ok_or(EnrolError::UnknownForm)?;
         Ok(Some(self.finished(local, token, &unlock)))
     }
 
@@ -215,6 +225,15 @@ impl Enrolment {
             Err(EnrolError::WrongPassword) => Box::pin(self.sign_up(now)).await,
             other => other,
         }
+    }
+
+    /// Whether the provider says that it does not know this token: it was ended, or the
+    /// provider's storage was set back to before it.
+    async fn is_unknown(&self, token: &Token) -> bool {
+        let nothing = DocumentsRequest { ids: Vec::new() };
+        let call = self.provider.documents(token, &nothing);
+        let answer = tokio::time::timeout(CONNECT_TIMEOUT, call).await;
+        matches!(answer, Ok(Err(ProviderError::Unauthorized)))
     }
 
     fn device(&self, account: &LocalAccount) -> Device {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use letterlock_core::account::{Answers, Prepared, Ready};
-use letterlock_core::id::MailboxName;
+use letterlock_core::id::{Address, MailboxName};
 use letterlock_core::replica::{OutboxEntry, ReplicaError};
 use rand::rngs::OsRng;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use super::accounts::BridgeAccount;
 use super::backoff::Backoff;
 use super::delivery_report::{self, Failure};
 use super::directory;
+use super::provider_client::ProviderError;
 use super::sync_loop::{ExchangeError, pause};
 use crate::clock;
 use crate::shutdown::Shutdown;
@@ -57,23 +58,36 @@ async fn send_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
     }
 }
 
-/// Sends all that waits. On a failure that may pass, what is left stays in the outbox.
+/// Sends all that waits. On a failure that may pass, what is left stays in the outbox; one mail
+/// that fails on this device does not hold up the others.
 pub(super) async fn run_once(account: &BridgeAccount) -> Result<(), ExchangeError> {
+    let mut failed = None;
     for entry in account.account.outbox().await? {
-        let result = Box::pin(send(account, &entry)).await;
-        if let Err(error) = result {
-            let reason = error.to_string();
-            let noted = account
-                .account
-                .outbox_problem(&entry, reason, clock::now())
-                .await;
-            if let Err(error) = noted {
-                tracing::warn!(mail = %entry.id, %error, "a problem could not be noted");
-            }
+        let Err(error) = Box::pin(send(account, &entry)).await else {
+            continue;
+        };
+        let reason = error.to_string();
+        let noted = account
+            .account
+            .outbox_problem(&entry, reason, clock::now())
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(mail = %entry.id, %error, "a problem could not be noted");
+        }
+        let for_all = matches!(
+            error,
+            ExchangeError::Provider(
+                ProviderError::Away { .. }
+                    | ProviderError::Busy { .. }
+                    | ProviderError::Unauthorized
+            )
+        );
+        if for_all {
             return Err(error);
         }
+        failed.get_or_insert(error);
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 async fn send(account: &BridgeAccount, entry: &OutboxEntry) -> Result<(), ExchangeError> {
@@ -105,16 +119,22 @@ async fn hand_over(
     entry: &OutboxEntry,
     ready: Ready,
 ) -> Result<(), ExchangeError> {
+    let mut refused: Option<(Vec<Address>, u16, String)> = None;
     for submission in &ready.submissions {
         let result = account.provider.submit(account.token(), submission).await;
         match result {
             Ok(()) => {}
-            Err(super::provider_client::ProviderError::Refused { status, code }) => {
-                let failure = Failure::refused(&submission.forward_paths, status, &code);
-                return Ok(give_up(account, entry, &failure).await?);
+            // The others get it; the report names all who do not.
+            Err(ProviderError::Refused { status, code }) => {
+                let (paths, _, _) = refused.get_or_insert((Vec::new(), status, code));
+                paths.extend_from_slice(&submission.forward_paths);
             }
             Err(error) => return Err(error.into()),
         }
+    }
+    if let Some((paths, status, code)) = refused {
+        let failure = Failure::refused(&paths, status, &code);
+        return Ok(give_up(account, entry, &failure).await?);
     }
     Ok(account
         .account

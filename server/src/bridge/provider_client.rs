@@ -65,6 +65,9 @@ pub enum ProviderError {
         /// Stable code of [`ErrorBody`].
         code: String,
     },
+    /// It lacks what it had: its storage was set back. All is offered to it again.
+    #[error("the provider has lost documents; they are pushed again")]
+    SetBack,
     /// The answer makes no sense.
     #[error("the provider's answer does not read")]
     Malformed,
@@ -74,7 +77,11 @@ impl ProviderError {
     /// Whether the same call can succeed later without anybody doing anything.
     pub const fn is_temporary(&self) -> bool {
         match self {
-            Self::Away { .. } | Self::Busy { .. } | Self::Failed { .. } | Self::Malformed => true,
+            Self::Away { .. }
+            | Self::Busy { .. }
+            | Self::Failed { .. }
+            | Self::SetBack
+            | Self::Malformed => true,
             Self::Url | Self::Unauthorized | Self::Refused { .. } => false,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use letterlock_core::account::{Answers, KeyError, TakenIn};
 use letterlock_core::replica::{IncomingMessage, ReplicaError};
 use letterlock_core::sync::engine::{self, Extent, Next};
-use letterlock_core::sync::wire::MAX_WAIT_MS;
+use letterlock_core::sync::wire::{MAX_WAIT_MS, PushResponse};
 use rand::rngs::OsRng;
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +20,9 @@ use super::provider_client::ProviderError;
 use crate::clock;
 use crate::shutdown::Shutdown;
 
-/// Most incoming messages that are looked at after one pull; an answer to a pull holds fewer.
-const MAX_INCOMING_AT_ONCE: usize = 1000;
+/// Most conflicts in a row that are merged before the provider is given time: another device may
+/// write on and on, or the provider may not mean what it says.
+const MAX_CONFLICTS: usize = 8;
 /// Most certificates that are looked up for one message.
 const MAX_LOOKUPS_PER_MESSAGE: usize = 4;
 
@@ -80,16 +81,20 @@ async fn pull(
 ) -> Result<Next, ExchangeError> {
     let request = engine::pull_request(&account.account, Extent::Everything, wait_ms);
     let response = account.provider.pull(account.token(), &request).await?;
-    let next = engine::handle_pull(&account.account, response, clock::now()).await?;
+    let next = engine::handle_pull(&account.account, request.since, response, clock::now()).await?;
     take_in_all(account, *retry_kept).await?;
     *retry_kept = false;
     Ok(next)
 }
 
-/// Takes in what waits, in the order in which it came. What does not open stays where it is.
+/// Takes in what waits, in the order in which it came. What does not open stays where it is, and
+/// what fails here holds up nothing behind it.
 async fn take_in_all(account: &BridgeAccount, retry_kept: bool) -> Result<(), ExchangeError> {
-    let waiting = account.account.incoming(MAX_INCOMING_AT_ONCE).await?;
-    for incoming in waiting {
+    let mut failed = None;
+    let mut after = None;
+    // One at a time: each may be as large as a message can be.
+    while let Some(incoming) = account.account.next_incoming(after).await? {
+        after = Some(incoming.generation);
         if incoming.problem.is_some() && !retry_kept {
             continue;
         }
@@ -97,10 +102,14 @@ async fn take_in_all(account: &BridgeAccount, retry_kept: bool) -> Result<(), Ex
             Ok(()) => {}
             // The key is still on its way; so is the rest of the first sync.
             Err(ExchangeError::Key(KeyError::NotHere)) => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error @ ExchangeError::Provider(_)) => return Err(error),
+            Err(error) => {
+                tracing::error!(incoming = %incoming.id, %error, "a message is not taken in yet");
+                failed.get_or_insert(error);
+            }
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 async fn take_in(account: &BridgeAccount, incoming: &IncomingMessage) -> Result<(), ExchangeError> {
@@ -150,12 +159,23 @@ async fn push_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
 }
 
 async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {
+    let mut conflicts = 0;
     while let Some(push) = engine::next_push(&account.account).await? {
-        let response = account
-            .provider
-            .push(account.token(), &push.request)
-            .await?;
+        let response = match account.provider.push(account.token(), &push.request).await {
+            Err(ProviderError::Refused { code, .. }) if code == engine::REVISION_GAP => {
+                engine::handle_gap(&account.account, clock::now()).await?;
+                return Err(ProviderError::SetBack.into());
+            }
+            response => response?,
+        };
+        conflicts = match response {
+            PushResponse::Accepted { .. } => 0,
+            PushResponse::Conflict { .. } => conflicts + 1,
+        };
         engine::handle_push(&account.account, &push, response, clock::now()).await?;
+        if conflicts > MAX_CONFLICTS {
+            return Err(ProviderError::Busy { wait: None }.into());
+        }
     }
     Ok(())
 }

@@ -1,13 +1,19 @@
 //! STARTTLS over memory pipes, with a real handshake (RFC 3501 6.2.1).
 
+use std::time::Duration;
+
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::io::{DuplexStream, duplex};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::conn::{Server, serve};
 use super::transcripts::{Alice, new_account, now};
 use crate::starttls::testing::{localhost, pair};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Says lines and hears the answer to the last, up to its tag.
 async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, said: &str) -> String {
@@ -18,7 +24,8 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, said:
     let mut heard = String::new();
     loop {
         let before = heard.len();
-        let read = stream.read_line(&mut heard).await.unwrap();
+        let read = timeout(PATIENCE, stream.read_line(&mut heard));
+        let read = read.await.expect("the server is silent").unwrap();
         if read == 0 || heard[before..].starts_with(&tag) {
             return heard;
         }

@@ -11,7 +11,7 @@ mod db;
 mod mx;
 mod api;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -163,7 +163,7 @@ impl Provider {
 /// Takes the folder for this process alone; the operating system frees it however we end.
 fn lock_folder(data_dir: &Path) -> Result<File, OpenError> {
     let failed = |path: &Path, source| OpenError::Storage(DbError::io(path, source));
-    fs::create_dir_all(data_dir).map_err(|source| failed(data_dir, source))?;
+    db::create_private(data_dir).map_err(|source| failed(data_dir, source))?;
     let path = data_dir.join("provider.lock");
     let lock = OpenOptions::new()
         .create(true)

@@ -12,3 +12,5 @@ mod sync;
 mod mail;
 #[cfg(test)]
 mod storage;
+#[cfg(test)]
+mod devices;

@@ -217,3 +217,20 @@ impl Drop for SmallDisk<'_> {
         let _ = Command::new("umount").arg("-l").arg(self.0).status();
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_it_keeps_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("provider");
+    World::start(&data_dir).await.stop().await;
+    for folder in [
+        &data_dir,
+        &data_dir.join("blobs"),
+        &data_dir.join("outgoing"),
+    ] {
+        let mode = fs::metadata(folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    }
+}

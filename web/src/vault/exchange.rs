@@ -30,8 +30,6 @@ const WAIT_MS: u32 = 25_000;
 const FIRST_PAUSE_MS: i32 = 2_000;
 /// The longest pause, in milliseconds.
 const LONGEST_PAUSE_MS: i32 = 60_000;
-/// How many incoming messages are read at once.
-const INCOMING_BATCH: usize = 16;
 /// How often a message is tried at which the worker died.
 const MAX_ATTEMPTS: u8 = 2;
 
@@ -120,7 +118,7 @@ async fn pull_round(session: &Session, wait_ms: u32) -> Result<Next, ExchangeErr
     let account = &session.account;
     let request = engine::pull_request(account, Extent::Everything, wait_ms);
     let response = provider::pull(&token(session)?, &request).await?;
-    let next = engine::handle_pull(account, response, now()).await?;
+    let next = engine::handle_pull(account, request.since, response, now()).await?;
     if next == Next::Idle {
         take_in_all(session).await?;
     }
@@ -130,24 +128,17 @@ async fn pull_round(session: &Session, wait_ms: u32) -> Result<Next, ExchangeErr
 /// Opens and stores what waits. A message that does not open stays and is tried again when the
 /// account is opened the next time.
 async fn take_in_all(session: &Session) -> Result<(), ExchangeError> {
-    let mut kept = 0;
     let mut taken_in = 0;
-    loop {
-        let waiting = session.account.incoming(kept + INCOMING_BATCH).await?;
-        let batch: Vec<IncomingMessage> = waiting.into_iter().skip(kept).collect();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        for incoming in batch {
-            match take_in(session, &incoming).await? {
-                TakenIn::Done(_) => {
-                    taken_in += 1;
-                    serve::tell(News::Sync(SyncState::Working { taken_in }));
-                }
-                TakenIn::Kept(_) | TakenIn::NeedsCertificate(_) => kept += 1,
-            }
+    let mut after = None;
+    // One at a time: each may be as large as a message can be.
+    while let Some(incoming) = session.account.next_incoming(after).await? {
+        after = Some(incoming.generation);
+        if let TakenIn::Done(_) = take_in(session, &incoming).await? {
+            taken_in += 1;
+            serve::tell(News::Sync(SyncState::Working { taken_in }));
         }
     }
+    Ok(())
 }
 
 async fn take_in(session: &Session, incoming: &IncomingMessage) -> Result<TakenIn, ExchangeError> {
@@ -204,7 +195,13 @@ async fn push_round(session: &Session) -> Result<(), ExchangeError> {
         }
     }
     while let Some(push) = engine::next_push(&session.account).await? {
-        let response = provider::push(&token(session)?, &push.request).await?;
+        let response = match provider::push(&token(session)?, &push.request).await {
+            Err(ProviderError::SetBack) => {
+                engine::handle_gap(&session.account, now()).await?;
+                return Err(ProviderError::SetBack.into());
+            }
+            response => response?,
+        };
         engine::handle_push(&session.account, &push, response, now()).await?;
     }
     Ok(())
@@ -223,8 +220,18 @@ pub async fn send(session: &Session, entry: &OutboxEntry) -> Result<(), Exchange
                 }
             }
             Prepared::Ready(ready) => {
+                let mut refusal = None;
                 for submission in &ready.submissions {
-                    provider::submit(&token, submission).await?;
+                    match provider::submit(&token, submission).await {
+                        // The other groups get it; the user hears of this one.
+                        Err(error) if !error.is_passing() => {
+                            refusal.get_or_insert(error.to_string());
+                        }
+                        other => other?,
+                    }
+                }
+                if let Some(reason) = refusal {
+                    return give_up(session, entry, &reason).await;
                 }
                 account.file_sent(entry, ready.protection, now()).await?;
                 return Ok(());

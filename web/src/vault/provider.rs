@@ -6,6 +6,7 @@
 use letterlock_core::auth::wire::{LogInFinish, LogInFinished, LogInStart, LogInStarted, Token};
 use letterlock_core::id::Address;
 use letterlock_core::openpgp::Certificate;
+use letterlock_core::sync::engine::REVISION_GAP;
 use letterlock_core::sync::wire::{
     self, CBOR, ErrorBody, PullRequest, PullResponse, PushRequest, PushResponse, Submission,
 };
@@ -33,6 +34,9 @@ pub enum ProviderError {
         /// Its words.
         message: String,
     },
+    /// It lacks what it had: its storage was set back. All is offered to it again.
+    #[error("the provider has lost documents; they are pushed again")]
+    SetBack,
     /// Its answer is not understood.
     #[error("the provider's answer is not understood")]
     Nonsense,
@@ -48,7 +52,7 @@ impl ProviderError {
     /// Whether the same call may well succeed later.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable | Self::Unauthorized | Self::Nonsense => true,
+            Self::Unreachable | Self::Unauthorized | Self::SetBack | Self::Nonsense => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
         }
     }
@@ -164,6 +168,9 @@ fn accepted(reply: Reply) -> Result<Vec<u8>, ProviderError> {
         401 => Err(ProviderError::Unauthorized),
         status => {
             let body = serde_json::from_slice::<ErrorBody>(&reply.body);
+            if body.as_ref().is_ok_and(|body| body.code == REVISION_GAP) {
+                return Err(ProviderError::SetBack);
+            }
             let message = body.map(|body| body.message).unwrap_or_default();
             Err(ProviderError::Refused { status, message })
         }

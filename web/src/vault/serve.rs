@@ -204,8 +204,12 @@ async fn send(session: &Rc<Session>, draft: &Draft) -> Result<Response, Failure>
     };
     match exchange::send(session, &entry).await {
         Ok(()) => Ok(Response::Sent { waits: false }),
-        Err(ExchangeError::Provider(ProviderError::Refused { message, .. })) => {
-            Err(Failure::Refused(format!("This was not sent: {message}.")))
+        Err(ExchangeError::Provider(error)) if !error.is_passing() => {
+            let reason = match error {
+                ProviderError::Refused { message, .. } => message,
+                error => error.to_string(),
+            };
+            Err(Failure::Refused(format!("This was not sent: {reason}.")))
         }
         // It is in the outbox: the exchange sends it later.
         Err(_) => Ok(Response::Sent { waits: true }),

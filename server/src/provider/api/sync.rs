@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use letterlock_core::id::{AccountId, Generation};
 use letterlock_core::seal::Header;
+use letterlock_core::sync::engine::REVISION_GAP;
 use letterlock_core::sync::wire::{
     BATCH_OCTETS, DocumentsRequest, DocumentsResponse, MAX_BATCH_DOCUMENTS, MAX_WAIT_MS,
     PullRequest, PullResponse, PushRequest, PushResponse,
@@ -120,7 +121,7 @@ pub(super) async fn push(
         }
         Pushed::Gap => {
             let message = "a document that is not stored must begin with revision 1";
-            ApiError::bad_request("revision_gap", message).into_response()
+            ApiError::bad_request(REVISION_GAP, message).into_response()
         }
     })
 }
@@ -140,12 +141,20 @@ fn put_all(
 ) -> Result<Pushed, TxError> {
     let mut last = Generation::default();
     let mut conflicts = Vec::new();
+    let mut octets: usize = 0;
     let mut gap = false;
     for document in documents {
         match documents::put(transaction, blobs, effects, account, document)? {
             Put::Stored(generation) => last = last.max(generation),
-            Put::Conflict(current) => conflicts.push(ByteBuf::from(current)),
+            Put::Conflict(current) => {
+                octets = octets.saturating_add(current.len());
+                conflicts.push(ByteBuf::from(current));
+            }
             Put::Gap => gap = true,
+        }
+        // The device merges these and hears of the others at its next push.
+        if octets > BATCH_OCTETS {
+            break;
         }
     }
     Ok(match (conflicts.is_empty(), gap) {

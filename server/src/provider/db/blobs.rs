@@ -71,7 +71,7 @@ impl Blobs {
     /// Opens the folder, makes it if it is missing.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, DbError> {
         let folder = data_dir.join("blobs");
-        fs::create_dir_all(&folder).map_err(|source| DbError::io(&folder, source))?;
+        create_private(&folder).map_err(|source| DbError::io(&folder, source))?;
         sync_folder(data_dir)?;
         Ok(Self { folder })
     }
@@ -150,6 +150,16 @@ impl Blobs {
     fn path(&self, id: &BlobId) -> PathBuf {
         self.folder.join(hex::encode(id))
     }
+}
+
+/// Makes a folder and its parents; the new ones are their owner's alone: mail for the relay may
+/// be in the clear, and the log-in secret lies in the database.
+pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// Writes a new file and waits until the disk has it.

@@ -27,7 +27,9 @@ use letterlock_core::id::{AccountId, Generation};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{Semaphore, watch};
 
-pub(crate) use blobs::{BlobId, Blobs, Staged, Stored, Value, sync_folder, write_durably};
+pub(crate) use blobs::{
+    BlobId, Blobs, Staged, Stored, Value, create_private, sync_folder, write_durably,
+};
 pub use error::DbError;
 pub(crate) use error::TxError;
 pub(crate) use log::{Changes, changed_since};

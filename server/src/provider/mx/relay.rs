@@ -12,7 +12,9 @@ use serde::Serialize;
 
 use crate::provider::Provider;
 use crate::provider::db::queue::{self, Queued};
-use crate::provider::db::{DbError, Decision, blocking, sync_folder, write_durably};
+use crate::provider::db::{
+    DbError, Decision, blocking, create_private, sync_folder, write_durably,
+};
 
 /// Takes mail for other domains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl Relay {
     /// Makes what the relay needs.
     pub(crate) fn prepare(&self) -> Result<(), DbError> {
         let Self::Folder(folder) = self;
-        fs::create_dir_all(folder).map_err(|source| DbError::io(folder, source))
+        create_private(folder).map_err(|source| DbError::io(folder, source))
     }
 
     /// Hands a mail over; durable when this returns. The same mail again replaces itself.

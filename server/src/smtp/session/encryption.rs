@@ -37,6 +37,8 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use letterlock_core::id::Address;
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, duplex};
     use tokio_util::sync::CancellationToken;
@@ -174,7 +176,9 @@ mod tests {
         tls.write_all(said).await.unwrap();
         tls.flush().await.unwrap();
         let mut heard = String::new();
-        tls.read_to_string(&mut heard).await.unwrap();
+        let read = tls.read_to_string(&mut heard);
+        let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+        read.expect("the server is silent").unwrap();
         let (hello, rest) = heard.split_once("250 AUTH PLAIN LOGIN\r\n").unwrap();
         assert!(
             hello.starts_with("250-mx.letterlock.example\r\n"),
