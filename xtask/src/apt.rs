@@ -48,6 +48,7 @@ pub(crate) const TEST: &[Requirement] = &[
     program("chromium-driver", "chromedriver"),
     program("isync", "mbsync"),
     program("mutt", "mutt"),
+    program("tmux", "tmux"),
     program("gnupg", "gpg"),
     program("python3", "python3"),
 ];
