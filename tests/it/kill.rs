@@ -16,10 +16,12 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::imap::Imap;
 use crate::talk::{Fate, Reply, Talk};
-use crate::world::{Account, World, now, poll};
+use crate::world::{Account, Ready, World, now, poll};
 
 /// As the issue of this test asks.
 const KILLS: usize = 50;
+/// The same promise for what the submission server accepts.
+const SUBMISSION_KILLS: usize = 20;
 /// Kills that hit the first start, when accounts and sample mail are made.
 const FIRST_START_KILLS: usize = 6;
 /// From being ready to being killed.
@@ -41,63 +43,90 @@ enum Said {
 /// Subject and recipient's address, to what was said.
 type Book = BTreeMap<(String, String), Said>;
 
+/// By which way the mail flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In from the world, for alice, every fourth message for bob as well.
+    Lmtp,
+    /// Submitted by alice, for bob.
+    Submission,
+}
+
 /// Sends mail as fast as it is taken, to wherever the program listens just now.
 #[derive(Debug)]
 struct Feeder {
-    lmtp: Arc<Mutex<Option<String>>>,
+    target: Arc<Mutex<Option<Ready>>>,
     finished: Arc<AtomicBool>,
     thread: JoinHandle<Book>,
 }
 
 impl Feeder {
-    fn start(recipients: [String; 2]) -> Self {
-        let lmtp = Arc::new(Mutex::new(None::<String>));
+    fn start(way: Way) -> Self {
+        let target = Arc::new(Mutex::new(None::<Ready>));
         let finished = Arc::new(AtomicBool::new(false));
-        let (address, end) = (Arc::clone(&lmtp), Arc::clone(&finished));
+        let (shared, end) = (Arc::clone(&target), Arc::clone(&finished));
         let thread = thread::spawn(move || {
             let mut book = Book::new();
             let mut number = 0;
             while !end.load(Ordering::Relaxed) {
-                let target = address
+                let ready = shared
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .clone();
-                let talk = target.and_then(|target| Talk::lmtp(&target).ok());
-                match talk {
-                    Some(talk) => feed(talk, &recipients, &mut number, &mut book),
+                let connected = ready.and_then(|ready| Some((connect(way, &ready)?, ready)));
+                match connected {
+                    Some((talk, ready)) => feed(way, talk, &ready, &mut number, &mut book),
                     None => thread::sleep(Duration::from_millis(5)),
                 }
             }
             book
         });
         Self {
-            lmtp,
+            target,
             finished,
             thread,
         }
     }
 
-    fn aim(&self, lmtp: Option<String>) {
-        *self.lmtp.lock().unwrap_or_else(PoisonError::into_inner) = lmtp;
+    fn aim(&self, ready: Option<Ready>) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = ready;
+    }
+
+    /// Ends with the connection that is open: the program is killed after this is told.
+    fn end_soon(&self) {
+        self.finished.store(true, Ordering::Relaxed);
     }
 
     fn finish(self) -> Book {
-        self.finished.store(true, Ordering::Relaxed);
+        self.end_soon();
         self.thread.join().expect("the feeder ends")
     }
 }
 
-/// Sends on one connection until it breaks. Every fourth message is for both recipients.
-fn feed(mut talk: Talk, recipients: &[String; 2], number: &mut u32, book: &mut Book) {
+fn connect(way: Way, ready: &Ready) -> Option<Talk> {
+    match way {
+        Way::Lmtp => Talk::lmtp(&ready.lmtp).ok(),
+        Way::Submission => Talk::submission(&ready.smtp, ready.accounts.first()?).ok(),
+    }
+}
+
+/// Sends on one connection until it breaks.
+fn feed(way: Way, mut talk: Talk, ready: &Ready, number: &mut u32, book: &mut Book) {
+    let [alice, bob] = [0, 1].map(|index| ready.accounts[index].address.as_str());
     loop {
         *number += 1;
         let subject = format!("flowing {number}");
-        let count = if number.is_multiple_of(4) { 2 } else { 1 };
-        let to: Vec<&str> = recipients.iter().take(count).map(String::as_str).collect();
+        let (from, to) = match way {
+            Way::Lmtp if number.is_multiple_of(4) => ("flow@elsewhere.example", vec![alice, bob]),
+            Way::Lmtp => ("flow@elsewhere.example", vec![alice]),
+            // One recipient, one reply: the dialogue is that of LMTP.
+            Way::Submission => (alice, vec![bob]),
+        };
         let text = "Some lines, so that sealing takes its time.\r\n".repeat(50);
-        let message =
-            format!("Subject: {subject}\r\nMessage-ID: <{number}@flow.example>\r\n\r\n{text}");
-        let fate = talk.deliver("flow@elsewhere.example", &to, message.as_bytes());
+        let message = format!(
+            "From: {from}\r\nSubject: {subject}\r\nMessage-ID: <{number}@flow.example>\r\n\r\n{text}"
+        );
+        let fate = talk.deliver(from, &to, message.as_bytes());
         let said = |index: usize| match &fate {
             Ok(Fate::Answered(replies)) if replies.get(index).is_some_and(Reply::accepted) => {
                 Said::Accepted
@@ -125,7 +154,12 @@ fn seeded() -> ChaCha8Rng {
 
 /// The subjects in an account's INBOX with how often each is there.
 fn subjects(world: &World, account: &Account) -> BTreeMap<String, usize> {
-    let mut imap = Imap::inbox(world, account);
+    subjects_in(world, account, "INBOX")
+}
+
+fn subjects_in(world: &World, account: &Account, mailbox: &str) -> BTreeMap<String, usize> {
+    let mut imap = Imap::log_in(world, account);
+    imap.ok(&format!("SELECT {mailbox}"));
     let uids = imap.uids();
     assert!(
         uids.is_sorted_by(|one, next| one < next),
@@ -147,26 +181,19 @@ fn settle(world: &World, account: &Account, name: &str) {
     });
 }
 
-#[test]
-fn fifty_kills_lose_nothing_and_double_nothing() {
+/// Kills and starts again and again while mail flows; then stops the flow and says what it said.
+fn flow_through_kills(world: &mut World, way: Way, kills: usize) -> Book {
     let mut rng = seeded();
-    let mut world = World::prepare_alone();
-    world.restart();
-    let accounts = [world.alice().clone(), world.bob().clone()];
-    for account in &accounts {
-        settle(&world, account, "before the first kill");
-    }
-    let before: Vec<_> = accounts
-        .iter()
-        .map(|account| subjects(&world, account))
-        .collect();
-    let feeder = Feeder::start(accounts.clone().map(|account| account.address));
-    feeder.aim(Some(world.ready().lmtp.clone()));
-    for _ in 0..KILLS {
+    let feeder = Feeder::start(way);
+    feeder.aim(Some(world.ready().clone()));
+    for kill in 1..=kills {
         thread::sleep(rng.gen_range(Duration::ZERO..LONGEST_LIFE));
+        if kill == kills {
+            // The feeder ends when its connection does.
+            feeder.end_soon();
+        }
         world.kill();
         feeder.aim(None);
-        let start = now();
         world.spawn();
         if rng.gen_ratio(1, EARLY) {
             // Also while it recovers from the kill before.
@@ -175,35 +202,62 @@ fn fifty_kills_lose_nothing_and_double_nothing() {
             world.spawn();
         }
         world.wait_until_ready();
-        println!("ready again after {:?}", start.elapsed());
-        feeder.aim(Some(world.ready().lmtp.clone()));
+        feeder.aim(Some(world.ready().clone()));
     }
-    // Mail that flows in on the last start and is not interrupted.
-    thread::sleep(LONGEST_LIFE);
     let book = feeder.finish();
     let accepted = book
         .values()
         .filter(|said| **said == Said::Accepted)
         .count();
-    println!("{} messages sent, {accepted} accepted", book.len());
-    assert!(accepted > KILLS, "too little mail flowed: {accepted}");
+    println!(
+        "{way:?}: {} messages sent, {accepted} accepted, {kills} kills",
+        book.len()
+    );
+    assert!(accepted > kills, "too little mail flowed: {accepted}");
+    book
+}
+
+#[test]
+fn fifty_kills_lose_nothing_and_double_nothing() {
+    let mut world = World::prepare_alone();
+    world.restart();
+    let accounts = [world.alice().clone(), world.bob().clone()];
+    for account in &accounts {
+        settle(&world, account, "before the first kill");
+    }
+    let look = |world: &World| accounts.clone().map(|account| subjects(world, &account));
+    let before = look(&world);
+    let book = flow_through_kills(&mut world, Way::Lmtp, KILLS);
     for (account, before) in accounts.iter().zip(&before) {
         settle(&world, account, "after the last kill");
         wait_for_accepted(&world, account, &book);
         judge(&subjects(&world, account), before, &book, account);
     }
     // And what is there is there to stay.
-    let last: Vec<_> = accounts
-        .iter()
-        .map(|account| subjects(&world, account))
-        .collect();
+    let last = look(&world);
     world.stop();
     world.restart();
-    let again: Vec<_> = accounts
-        .iter()
-        .map(|account| subjects(&world, account))
-        .collect();
-    assert_eq!(again, last);
+    assert_eq!(look(&world), last);
+}
+
+#[test]
+fn kills_while_alice_writes_lose_nothing_and_double_nothing() {
+    let mut world = World::prepare_alone();
+    world.restart();
+    let (alice, bob) = (world.alice().clone(), world.bob().clone());
+    settle(&world, &bob, "before the first kill");
+    let before = subjects(&world, &bob);
+    let book = flow_through_kills(&mut world, Way::Submission, SUBMISSION_KILLS);
+    wait_for_accepted(&world, &bob, &book);
+    settle(&world, &bob, "after the last kill");
+    judge(&subjects(&world, &bob), &before, &book, &bob);
+    // Her own copies: one of each.
+    let sent = subjects_in(&world, &alice, "Sent");
+    for ((subject, _), said) in &book {
+        let count = sent.get(subject).copied().unwrap_or_default();
+        let right = count == 1 || (count == 0 && *said != Said::Accepted);
+        assert!(right, "`{subject}`: {said:?}, {count} times in Sent");
+    }
 }
 
 /// Gives what was accepted time to come in; whether it did, the judgement says.
