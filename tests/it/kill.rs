@@ -92,13 +92,10 @@ impl Feeder {
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = ready;
     }
 
-    /// Ends with the connection that is open: the program is killed after this is told.
-    fn end_soon(&self) {
-        self.finished.store(true, Ordering::Relaxed);
-    }
-
+    /// What was said to all that was sent. To be called while the program does not run: a
+    /// connection that is open is used until it breaks.
     fn finish(self) -> Book {
-        self.end_soon();
+        self.finished.store(true, Ordering::Relaxed);
         self.thread.join().expect("the feeder ends")
     }
 }
@@ -188,12 +185,11 @@ fn flow_through_kills(world: &mut World, way: Way, kills: usize) -> Book {
     feeder.aim(Some(world.ready().clone()));
     for kill in 1..=kills {
         thread::sleep(rng.gen_range(Duration::ZERO..LONGEST_LIFE));
-        if kill == kills {
-            // The feeder ends when its connection does.
-            feeder.end_soon();
-        }
         world.kill();
         feeder.aim(None);
+        if kill == kills {
+            break;
+        }
         world.spawn();
         if rng.gen_ratio(1, EARLY) {
             // Also while it recovers from the kill before.
@@ -204,7 +200,9 @@ fn flow_through_kills(world: &mut World, way: Way, kills: usize) -> Book {
         world.wait_until_ready();
         feeder.aim(Some(world.ready().clone()));
     }
+    // The program does not run now, so that the feeder's connection breaks and it ends.
     let book = feeder.finish();
+    world.restart();
     let accepted = book
         .values()
         .filter(|said| **said == Said::Accepted)
