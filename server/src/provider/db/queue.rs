@@ -96,6 +96,16 @@ pub(crate) fn next(
         .transpose()
 }
 
+/// The first position after `position`, whether or not the mail there can be read.
+pub(crate) fn following(
+    transaction: &Transaction<'_>,
+    position: i64,
+) -> Result<Option<i64>, TxError> {
+    Ok(transaction
+        .prepare_cached("SELECT min(position) FROM queue WHERE position > ?")?
+        .query_row([position], |row| row.get(0))?)
+}
+
 /// Takes mail out of the queue: the relay has it.
 pub(crate) fn remove(
     transaction: &Transaction<'_>,

@@ -65,11 +65,26 @@ impl Provider {
                 Ok(Some(next)) => position = next,
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::error!(%error, "the queue of outgoing mail cannot be read");
-                    return;
+                    tracing::error!(%error, "a queued mail cannot be read; it stays queued");
+                    // One damaged mail does not hold up those behind it.
+                    let Some(next) = self.following(position).await else {
+                        return;
+                    };
+                    position = next;
                 }
             }
         }
+    }
+
+    async fn following(&self, position: i64) -> Option<i64> {
+        let found = self
+            .db
+            .read(move |transaction, _| queue::following(transaction, position))
+            .await;
+        found.unwrap_or_else(|error| {
+            tracing::error!(%error, "the queue of outgoing mail cannot be read");
+            None
+        })
     }
 
     /// Tries the first mail after a position; returns its position.
