@@ -125,7 +125,7 @@ fn system(paths: &Paths, filter: Option<&str>) -> Result<()> {
         .env("CHROMEDRIVER", chromedriver()?)
         .args(["test", "--workspace", "--test", "it"])
         .args(filter);
-    step("whole-system tests", "usually 1 minute", &mut command)
+    step("whole-system tests", "usually 4 minutes", &mut command)
 }
 
 /// The driver's path: wasm-bindgen-test-runner and the browser tests take it from CHROMEDRIVER.
