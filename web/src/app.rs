@@ -1,6 +1,6 @@
 //! The page's state machine: an event in, a changed [`Model`] and effects out.
 //!
-//! Pure: no browser, no clock, no waiting; the shell ([`crate::page`]) runs the effects and tells
+//! Pure: no browser, no clock, no waiting; the shell (`crate::page`) runs the effects and tells
 //! their outcome as events. So everything that the page decides is tested natively.
 //!
 //! Invariant: an answer that comes too late (the user has gone elsewhere) changes nothing.

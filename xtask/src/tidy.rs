@@ -212,9 +212,11 @@ impl Word {
         let imported = || {
             used_paths(code).into_iter().find(|(_, path)| match self {
                 Self::Crate(name) => path.split("::").next() == Some(name),
-                Self::Path(name) => path
-                    .match_indices(name)
-                    .any(|(offset, _)| !path.get(..offset).unwrap_or_default().ends_with(is_name)),
+                Self::Path(name) => path.match_indices(name).any(|(offset, word)| {
+                    let before = path.get(..offset).unwrap_or_default();
+                    let after = path.get(offset + word.len()..).unwrap_or_default();
+                    self.fits(before, after)
+                }),
             })
         };
         let offset = written
@@ -230,7 +232,8 @@ impl Word {
         }
         match self {
             Self::Crate(_) => !before.ends_with("::") && after.starts_with("::"),
-            Self::Path(_) => true,
+            // `super::provider` is not `super::provider_client`.
+            Self::Path(name) => !name.ends_with(is_name) || !after.starts_with(is_name),
         }
     }
 }
@@ -343,6 +346,11 @@ mod tests {
         complains(
             "server/src/demo/mod.rs",
             "use crate::{bridge, provider};",
+            None,
+        );
+        complains(
+            "server/src/bridge/outgoing.rs",
+            "use super::provider_client::E;",
             None,
         );
     }

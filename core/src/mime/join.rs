@@ -1,4 +1,4 @@
-//! Puts a message together again: the inverse of [`super::split`].
+//! Puts a message together again: the inverse of [`super::split()`].
 //!
 //! Invariant: `join(split(raw)) == raw` for every octet string; whatever does not fit together is
 //! refused, never padded or cut. Rejected: writing a message anew from its parsed parts; it would
@@ -28,7 +28,7 @@ pub enum JoinError {
     SkeletonLength,
 }
 
-/// Joins what [`super::split`] split.
+/// Joins what [`super::split()`] split.
 pub fn join(
     structure: &Structure,
     skeleton: &[u8],

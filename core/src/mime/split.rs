@@ -3,7 +3,7 @@
 //! The skeleton has everything that is not the body of a leaf: headers, delimiters, preambles,
 //! epilogues. Equal leaves (the same attachment sent twice) are equal octets and are stored once.
 //!
-//! Invariant: see [`super::join`]. Rejected: decoding leaves before they are stored; base64 is not
+//! Invariant: see [`super::join()`]. Rejected: decoding leaves before they are stored; base64 is not
 //! unique, so the message could not be put together again.
 
 use core::fmt;

@@ -1,3 +1,5 @@
+//! Containers, recipients and limits: what is refused before and after it is opened.
+
 use pgp::composed::MessageBuilder;
 use pgp::types::CompressionAlgorithm;
 

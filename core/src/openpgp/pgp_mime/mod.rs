@@ -1,6 +1,6 @@
 //! OpenPGP in mail: PGP/MIME (RFC 3156), header protection (RFC 9788), and reading inline PGP.
 //!
-//! Outgoing: [`sign_and_encrypt`], [`sign`]. Incoming: [`open`] gives a [`Pending`] message, whose
+//! Outgoing: [`sign_and_encrypt`], [`sign`]. Incoming: [`open()`] gives a [`Pending`] message, whose
 //! signatures are judged when the sender's certificate has been looked up.
 //!
 //! Invariants: only the cryptographic envelope at the root counts (RFC 9787 4); a decrypted part

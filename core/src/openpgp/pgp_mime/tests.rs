@@ -1,3 +1,5 @@
+//! Letters out and in: what others read, what is protected, what is shown.
+
 use super::*;
 use crate::id::Timestamp;
 use crate::openpgp::decrypt::Limits;

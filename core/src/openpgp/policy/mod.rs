@@ -6,10 +6,10 @@
 //!
 //! | checks | where |
 //! |---|---|
-//! | signatures over documents: every one judged, type, version, issuer, hash, times, criticals, unhashed area, key state, flags and back-signature, strength, sender, intended recipients | [`signature`] |
-//! | certificates: per-signature filtering, grafted parts dropped, revocation, expiry, limits | [`certificate`] |
-//! | algorithms and key sizes | [`algorithm`] |
-//! | messages before they are opened: session key packets, containers without integrity, chunk sizes | [`container`] |
+//! | signatures over documents: every one judged, type, version, issuer, hash, times, criticals, unhashed area, key state, flags and back-signature, strength, sender, intended recipients | `signature` |
+//! | certificates: per-signature filtering, grafted parts dropped, revocation, expiry, limits | `certificate` |
+//! | algorithms and key sizes | `algorithm` |
+//! | messages before they are opened: session key packets, containers without integrity, chunk sizes | `container` |
 //! | every number | [`limits`] |
 //!
 //! Invariant: nothing else in this workspace calls rPGP's `verify*`, `decrypt*` or

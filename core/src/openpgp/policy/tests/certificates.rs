@@ -1,3 +1,5 @@
+//! Checks of certificates: bindings, expiry, revocation, key flags, strength.
+
 use pgp::composed::{KeyType, SignedSecretSubKey};
 use pgp::packet::{KeyFlags, PubKeyInner, PublicSubkey, RevocationCode, SecretSubkey};
 use pgp::types::{KeyVersion, Tag};

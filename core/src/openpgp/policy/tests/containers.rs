@@ -1,3 +1,5 @@
+//! Checks of containers: what is refused before a key is tried.
+
 use super::super::container::{Container, Refused, inspect, inspect_under};
 
 /// A packet with a new-format header and a one- or five-octet length.

@@ -1,3 +1,5 @@
+//! Checks of signatures over documents.
+
 use pgp::composed::KeyType;
 use pgp::packet::{
     Notation, PubKeyInner, PublicKey, RevocationCode, SecretKey, Signature,
