@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use askama::Template;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -158,16 +159,25 @@ fn is_hashed(name: &str) -> bool {
     })
 }
 
+/// What a build without the web UI shows instead of it.
+#[derive(Template)]
+#[template(path = "not_built.html")]
+struct NotBuilt {
+    command: &'static str,
+}
+
 fn not_built() -> Response {
-    let page = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\">\
-        <title>Letterlock</title><h1>The web UI is not part of this build</h1>\
-        <p>The mail servers run. For the web UI build it first: <code>cargo xtask run</code> \
-        does that and starts everything.</p></html>\n";
+    let page = NotBuilt {
+        command: "cargo xtask run",
+    };
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    (headers, page).into_response()
+    match page.render() {
+        Ok(page) => (headers, page).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 #[cfg(test)]
