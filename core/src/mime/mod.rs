@@ -33,7 +33,7 @@ pub mod build;
 pub use address::{EnvelopeAddress, Mailbox};
 pub use body_structure::{Content, Part, Span, Structure};
 pub use charset::decode_charset;
-pub use date::{format_date, parse_date};
+pub use date::{civil_from_days, days_from_civil, format_date, parse_date};
 pub use defect::Defect;
 pub use encoded_word::decode_header;
 pub use envelope::EnvelopeData;

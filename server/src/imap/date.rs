@@ -4,6 +4,7 @@
 //! crate; two conversions of a dozen lines need none.
 
 use letterlock_core::id::Timestamp;
+use letterlock_core::mime;
 
 /// English month names (RFC 3501 9 `date-month`).
 const MONTHS: [&str; 12] = [
@@ -30,13 +31,11 @@ impl Date {
         if !(1..=days).contains(&day) || !(0..=9999).contains(&year) {
             return None;
         }
-        // Years are counted from March, so that the leap day is the last of a year.
-        let shifted = if month <= 2 { year - 1 } else { year };
-        let era = shifted.div_euclid(400);
-        let year_of_era = shifted.rem_euclid(400);
-        let day_of_year = (153 * ((i64::from(month) + 9) % 12) + 2) / 5 + i64::from(day) - 1;
-        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-        Some(Self(era * 146_097 + day_of_era - 719_468))
+        Some(Self(mime::days_from_civil(
+            year,
+            i64::from(month),
+            i64::from(day),
+        )))
     }
 
     /// The day of an instant in UTC.
@@ -46,21 +45,7 @@ impl Date {
 
     /// Year, month, day.
     fn civil(self) -> (i64, i64, i64) {
-        let days = self.0 + 719_468;
-        let era = days.div_euclid(146_097);
-        let day_of_era = days.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 {
-            shifted_month + 3
-        } else {
-            shifted_month - 9
-        };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        (year, month, day)
+        mime::civil_from_days(self.0)
     }
 }
 

@@ -12,6 +12,7 @@
 use std::net::IpAddr;
 
 use letterlock_core::id::{Address, IncomingId, Timestamp};
+use letterlock_core::mime;
 
 /// Longest name of a peer that is repeated in a trace field, in octets.
 const MAX_PEER_NAME_OCTETS: usize = 255;
@@ -94,7 +95,7 @@ fn date_time(now: Timestamp) -> String {
     ];
     let days = now.as_secs().div_euclid(86_400);
     let second = now.as_secs().rem_euclid(86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = mime::civil_from_days(days);
     let name = |names: &[&'static str], at: i64| {
         usize::try_from(at)
             .ok()
@@ -109,26 +110,6 @@ fn date_time(now: Timestamp) -> String {
         second / 60 % 60,
         second % 60,
     )
-}
-
-/// Days since 1970-01-01 as year, month and day of the Gregorian calendar. Years are counted
-/// from March, so that the leap day is the last of its year.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]
