@@ -3,7 +3,7 @@
 //! A [`Change`] holds the writer's lock, so the view stands still while it is being made. It
 //! keeps new versions of rows beside the view; the view takes them over after the commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use futures::lock::MutexGuard;
@@ -403,9 +403,15 @@ impl View {
             };
             mailboxes.insert(state.row.document.id, state);
         }
+        let mut by_message: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for (_, row) in store.scan(Table::Placements, KeyRange::all()).await? {
             let row: PlacementRow = decode_row(Table::Placements, &row)?;
-            if let Some(state) = mailboxes.get_mut(&row.document.mailbox.value) {
+            let mailbox = row.document.mailbox.value;
+            if let Some(state) = mailboxes.get_mut(&mailbox) {
+                by_message
+                    .entry(row.document.message)
+                    .or_default()
+                    .insert((mailbox, row.uid));
                 state.placements.insert(row.uid, Arc::new(row));
             }
         }
@@ -420,6 +426,7 @@ impl View {
             counters,
             mailboxes,
             index,
+            by_message,
         })
     }
 }

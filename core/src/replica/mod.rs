@@ -38,7 +38,9 @@ use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::id::{DocId, Generation, MailboxId, MailboxName, ModSeq, ReplicaId, Timestamp, Uid};
+use crate::id::{
+    DocId, Generation, MailboxId, MailboxName, MessageHash, ModSeq, ReplicaId, Timestamp, Uid,
+};
 use crate::seal::{AccountKeys, OpenError, SealError};
 use crate::store::{Store, StoreError, Table};
 
@@ -237,6 +239,13 @@ impl<S: Store> Replica<S> {
             .placements
             .get(&uid)
             .map(|row| (&**row).into())
+    }
+
+    /// Where a message is placed, by mailbox and UID; empty if it is in no mailbox.
+    pub fn placements_of(&self, message: MessageHash) -> Vec<(MailboxId, Uid)> {
+        let view = self.view();
+        let places = view.by_message.get(&message);
+        places.into_iter().flatten().copied().collect()
     }
 
     /// The last mod-sequence given out.

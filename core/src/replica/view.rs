@@ -3,7 +3,7 @@
 //! Shared by all sessions of an account; message structure and content stay in the store.
 //! The view changes only after a commit, by [`View::apply`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,8 @@ pub(crate) struct View {
     pub(crate) counters: Counters,
     pub(crate) mailboxes: BTreeMap<MailboxId, MailboxState>,
     pub(crate) index: BTreeMap<PlacementId, Whereabouts>,
+    /// Where each message is placed; a message that is placed nowhere has no entry.
+    pub(crate) by_message: BTreeMap<MessageHash, BTreeSet<(MailboxId, Uid)>>,
 }
 
 /// What one commit changes in the view.
@@ -94,12 +96,41 @@ impl View {
             let Some(state) = self.mailboxes.get_mut(&mailbox) else {
                 continue;
             };
-            match row {
+            let now_here = row.as_ref().map(|row| row.document.message);
+            let before = match row {
                 Some(row) => state.placements.insert(uid, row),
                 None => state.placements.remove(&uid),
             };
+            self.note(mailbox, uid, before.map(|row| row.document.message), now_here);
         }
         self.index.extend(delta.index);
+    }
+
+    /// Keeps [`View::by_message`] true: at this place stood one message and stands another.
+    fn note(
+        &mut self,
+        mailbox: MailboxId,
+        uid: Uid,
+        before: Option<MessageHash>,
+        after: Option<MessageHash>,
+    ) {
+        if before == after {
+            return;
+        }
+        if let Some(message) = before
+            && let Some(places) = self.by_message.get_mut(&message)
+        {
+            places.remove(&(mailbox, uid));
+            if places.is_empty() {
+                self.by_message.remove(&message);
+            }
+        }
+        if let Some(message) = after {
+            self.by_message
+                .entry(message)
+                .or_default()
+                .insert((mailbox, uid));
+        }
     }
 
     pub(crate) fn live(&self) -> impl Iterator<Item = &MailboxState> {

@@ -43,11 +43,25 @@ pub enum Table {
     Outbox,
     /// Certificates of correspondents, by address.
     Contacts,
+    /// Sealed contents as they travel, by document id: the bulk of an account.
+    Contents,
+    /// How many messages refer to a content, by document id.
+    References,
+    /// What may have lost its last reference, for the collector: kind, then id.
+    Garbage,
+    /// Messages removed from mailboxes: mailbox id, mod-sequence, then UID, big-endian.
+    Vanished,
+    /// Messages that the search index and the threads do not know yet, by hash.
+    Unindexed,
+    /// The search index: segments in blocks.
+    SearchIndex,
+    /// Which messages answer which.
+    Threads,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Mailboxes,
         Self::Placements,
@@ -57,6 +71,13 @@ impl Table {
         Self::Incoming,
         Self::Outbox,
         Self::Contacts,
+        Self::Contents,
+        Self::References,
+        Self::Garbage,
+        Self::Vanished,
+        Self::Unindexed,
+        Self::SearchIndex,
+        Self::Threads,
     ];
 
     /// The name that a backend gives the table.
@@ -71,6 +92,13 @@ impl Table {
             Self::Incoming => "incoming",
             Self::Outbox => "outbox",
             Self::Contacts => "contacts",
+            Self::Contents => "contents",
+            Self::References => "content_references",
+            Self::Garbage => "garbage",
+            Self::Vanished => "vanished",
+            Self::Unindexed => "unindexed",
+            Self::SearchIndex => "search_index",
+            Self::Threads => "threads",
         }
     }
 }

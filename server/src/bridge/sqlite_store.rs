@@ -218,13 +218,22 @@ fn connect(path: &Path, key: &[u8; 32]) -> Result<Connection, OpenStoreError> {
 /// so their tables keep it apart.
 fn create_table(table: Table) -> String {
     let layout = match table {
-        Table::Documents | Table::Incoming | Table::Outbox => "STRICT",
+        Table::Documents
+        | Table::Incoming
+        | Table::Outbox
+        | Table::Contents
+        | Table::SearchIndex => "STRICT",
         Table::Meta
         | Table::Mailboxes
         | Table::Placements
         | Table::PlacementIndex
         | Table::Pending
-        | Table::Contacts => "STRICT, WITHOUT ROWID",
+        | Table::Contacts
+        | Table::References
+        | Table::Garbage
+        | Table::Vanished
+        | Table::Unindexed
+        | Table::Threads => "STRICT, WITHOUT ROWID",
     };
     format!(
         "CREATE TABLE IF NOT EXISTS {} (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) {layout}",
