@@ -9,8 +9,15 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use letterlock_server::config::Config;
 use letterlock_server::demo::{self, DataPlace, Demo};
+use rust_embed::RustEmbed;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// What the web build left: part of the program in a release build, else read from the folder.
+#[derive(RustEmbed)]
+#[folder = "../dist"]
+#[allow_missing = true]
+struct WebUi;
 
 /// End-to-end encrypted mail for the mail program you already have.
 #[derive(Parser)]
@@ -115,5 +122,6 @@ fn options(arguments: DemoArguments) -> anyhow::Result<demo::Options> {
         data_dir,
         ready_file: arguments.ready_file,
         config,
+        web_files: WebUi::get,
     })
 }

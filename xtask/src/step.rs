@@ -86,6 +86,21 @@ pub(crate) fn step(name: &str, usually: &str, command: &mut Command) -> Result<(
     Ok(())
 }
 
+/// Does two things at the same time; both are ended before an error of either is reported.
+pub(crate) fn together(
+    one: impl FnOnce() -> Result<()>,
+    other: impl FnOnce() -> Result<()> + Send,
+) -> Result<()> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let one = one();
+        let other = other
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        one.and(other)
+    })
+}
+
 /// Runs a program quietly and returns what it wrote, or why it failed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let Output {

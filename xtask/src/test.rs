@@ -9,12 +9,13 @@
 
 use anyhow::{Result, bail};
 use std::fs;
+use std::process::Command;
 
 use crate::apt;
 use crate::arguments::nearest;
 use crate::paths::Paths;
 use crate::prune::prune;
-use crate::step::{cargo, step};
+use crate::step::{cargo, step, together};
 use crate::wasm_toolchain::WasmToolchain;
 use crate::web::{self, Flavour};
 
@@ -49,13 +50,27 @@ pub(crate) fn test(paths: &Paths, only: Option<Part>, filter: Option<&str>) -> R
     apt::ensure(apt::BUILD)?;
     apt::ensure(apt::TEST)?;
     web::ensure_dist_exists(paths)?;
-    if wanted(Part::Native) || wanted(Part::System) {
-        step(
-            "build everything for this machine",
-            "first time 5 minutes, after a change 30 s",
-            cargo(paths).args(["build", "--workspace", "--all-targets"]),
-        )?;
-    }
+    together(
+        || {
+            if wanted(Part::System) {
+                web::bundle(paths, Flavour::Quick)?;
+            }
+            if wanted(Part::Wasm) {
+                build_wasm_tests(paths)?;
+            }
+            Ok(())
+        },
+        || {
+            if wanted(Part::Native) || wanted(Part::System) {
+                step(
+                    "build everything for this machine",
+                    "first time 5 minutes, after a change 30 s",
+                    cargo(paths).args(["build", "--workspace", "--all-targets"]),
+                )?;
+            }
+            Ok(())
+        },
+    )?;
     if wanted(Part::Native) {
         native(paths, filter)?;
     }
@@ -101,22 +116,30 @@ fn integration_targets(paths: &Paths) -> Vec<String> {
     targets
 }
 
-fn wasm(paths: &Paths, filter: Option<&str>) -> Result<()> {
+/// `cargo test` of the webmail in the browser.
+fn wasm_tests(paths: &Paths) -> Result<Command> {
     let mut command = WasmToolchain::ensure(paths)?.program(paths, "cargo")?;
     command
-        .env("CHROMEDRIVER", chromedriver()?)
         .args(["test", "--package", "letterlock-web", "--tests"])
-        .args(["--target", "wasm32-unknown-unknown"])
-        .args(filter);
+        .args(["--target", "wasm32-unknown-unknown"]);
+    Ok(command)
+}
+
+fn build_wasm_tests(paths: &Paths) -> Result<()> {
     step(
-        "tests in headless Chromium",
+        "build the tests of the browser",
         "first time 3 minutes, after a change 30 s",
-        &mut command,
+        wasm_tests(paths)?.arg("--no-run"),
     )
 }
 
+fn wasm(paths: &Paths, filter: Option<&str>) -> Result<()> {
+    let mut command = wasm_tests(paths)?;
+    command.env("CHROMEDRIVER", chromedriver()?).args(filter);
+    step("tests in headless Chromium", "usually 30 s", &mut command)
+}
+
 fn system(paths: &Paths, filter: Option<&str>) -> Result<()> {
-    web::bundle(paths, Flavour::Quick)?;
     let built = paths.target.join("debug/letterlock");
     let letterlock = paths.keep_program(&built, "letterlock-debug")?;
     let mut command = cargo(paths);

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::debian_sysroot::{ensure_overlay, ready_overlay};
 use crate::paths::Paths;
-use crate::step::{self, find_on_path, output, succeeds_within};
+use crate::step::{self, find_on_path, output, succeeds_within, together};
 use crate::tools;
 
 /// How long rustup may take before its server counts as unreachable.
@@ -35,7 +35,31 @@ pub(crate) struct WasmToolchain {
 impl WasmToolchain {
     /// Installs whatever is missing.
     pub(crate) fn ensure(paths: &Paths) -> Result<Self> {
-        let overlay = match forced()? {
+        let mut overlay = None;
+        // The standard library compiles crate after crate and leaves a core to the tools.
+        together(
+            || {
+                overlay = Self::ensure_compiler(paths)?;
+                Ok(())
+            },
+            || {
+                tools::WASM_BINDGEN.ensure(paths)?;
+                tools::TRUNK.ensure(paths)
+            },
+        )?;
+        let mut directories = Vec::new();
+        directories.extend(overlay.iter().map(|overlay| overlay.join("bin")));
+        directories.push(tools::WASM_BINDGEN.directory(paths));
+        directories.push(tools::TRUNK.directory(paths));
+        Ok(Self {
+            directories,
+            overlay,
+        })
+    }
+
+    /// The overlay, if that is what compiles.
+    fn ensure_compiler(paths: &Paths) -> Result<Option<PathBuf>> {
+        Ok(match forced()? {
             Some(Origin::Rustup) => {
                 if !target_installed() && !add_target() {
                     bail!(
@@ -52,16 +76,6 @@ impl WasmToolchain {
                 None if add_target() => None,
                 None => Some(ensure_overlay(paths)?),
             },
-        };
-        tools::WASM_BINDGEN.ensure(paths)?;
-        tools::TRUNK.ensure(paths)?;
-        let mut directories = Vec::new();
-        directories.extend(overlay.iter().map(|overlay| overlay.join("bin")));
-        directories.push(tools::WASM_BINDGEN.directory(paths));
-        directories.push(tools::TRUNK.directory(paths));
-        Ok(Self {
-            directories,
-            overlay,
         })
     }
 

@@ -12,7 +12,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::EmbeddedFile;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
@@ -34,19 +34,18 @@ const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Pages of the UI that all are `index.html`: it finds out by itself which one is asked for.
 const PAGES: [&str; 2] = ["", "decrypt"];
 
-#[derive(RustEmbed)]
-#[folder = "../dist"]
-#[allow_missing = true]
-struct Files;
+/// Where the files are: the program that serves them embeds them, so that this library builds
+/// without them.
+pub type WebFiles = fn(&str) -> Option<EmbeddedFile>;
 
 /// `api` with the UI beside it, behind the headers and the check of the `Host` field.
-pub fn beside(api: Router) -> Router {
+pub fn beside(api: Router, files: WebFiles) -> Router {
     // Sealed documents and mail do not shrink, and compressing beside secrets can leak them.
     let worth_it = DefaultPredicate::new()
         .and(NotForContentType::new("application/cbor"))
         .and(NotForContentType::new("application/octet-stream"))
         .and(NotForContentType::new("application/json"));
-    api.fallback(serve)
+    api.fallback(move |method, uri, headers| serve(files, method, uri, headers))
         .layer(CompressionLayer::new().compress_when(worth_it))
         .layer(middleware::from_fn(guard))
 }
@@ -92,7 +91,7 @@ fn is_this_machine(host: &str) -> bool {
     HOSTS.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn serve(files: WebFiles, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return (
             StatusCode::METHOD_NOT_ALLOWED,
@@ -106,7 +105,7 @@ async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     } else {
         path
     };
-    match Files::get(name) {
+    match files(name) {
         Some(file) => answer(name, file, &headers),
         None if name == "index.html" => not_built(),
         None => (StatusCode::NOT_FOUND, "There is no such page.\n").into_response(),

@@ -28,7 +28,8 @@ use crate::bridge::lock::DataDir;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::submission::Submissions;
 use crate::bridge::tls::Tls;
-use crate::bridge::{imap, outgoing, sync_loop, web_ui};
+use crate::bridge::web_ui::{self, WebFiles};
+use crate::bridge::{imap, outgoing, sync_loop};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::provider::{self, Provider, ProviderConfig, Relay, SignUp};
@@ -63,6 +64,8 @@ pub struct Options {
     pub ready_file: Option<PathBuf>,
     /// Addresses and limits.
     pub config: Config,
+    /// The web UI.
+    pub web_files: WebFiles,
 }
 
 /// Where everything is kept.
@@ -106,6 +109,7 @@ impl Demo {
             shutdown: shutdown.clone(),
             provider: Arc::clone(&provider),
             config: options.config.clone(),
+            web_files: options.web_files,
             client: ProviderClient::new(&ready.provider)?,
             tls,
         };
@@ -222,6 +226,7 @@ struct Running {
     shutdown: Shutdown,
     provider: Arc<Provider>,
     config: Config,
+    web_files: WebFiles,
     client: ProviderClient,
     tls: Tls,
 }
@@ -246,7 +251,7 @@ impl Running {
     }
 
     fn serve_provider(&self, web: TcpListener, lmtp: TcpListener) {
-        let app = web_ui::beside(provider::router(Arc::clone(&self.provider)))
+        let app = web_ui::beside(provider::router(Arc::clone(&self.provider)), self.web_files)
             .into_make_service_with_connect_info::<SocketAddr>();
         let token = self.shutdown.token.clone();
         self.shutdown.spawn(async move {

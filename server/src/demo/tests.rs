@@ -9,6 +9,7 @@ fn options(folder: &Path) -> Options {
         data_dir: DataPlace::Directory(folder.join("data")),
         ready_file: Some(folder.join("ready.json")),
         config: Config::parse(text).unwrap(),
+        web_files: |_| None,
     }
 }
 
