@@ -23,3 +23,4 @@ pub mod seal;
 pub mod sending;
 pub mod store;
 pub mod sync;
+pub mod threads;

@@ -11,7 +11,9 @@ use letterlock_server::config::Config;
 use letterlock_server::demo::{self, DataPlace, Demo};
 use rust_embed::RustEmbed;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What the web build left: part of the program in a release build, else read from the folder.
 #[derive(RustEmbed)]
@@ -64,10 +66,9 @@ struct DemoArguments {
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let Command::Demo(arguments) = command;
-    let filter = EnvFilter::try_from_env("LETTERLOCK_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(io::stderr))
+        .with(log_filter())
         .init();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,6 +78,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is logged: `LETTERLOCK_LOG=debug`, or by module, `letterlock_server::imap=debug,warn`.
+fn log_filter() -> Targets {
+    let asked = std::env::var("LETTERLOCK_LOG").ok();
+    asked
+        .and_then(|asked| asked.parse().ok())
+        .unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN))
 }
 
 #[tokio::main]

@@ -1,7 +1,10 @@
 //! The public mail API: one account on one device, its mail and its keys.
 //!
-//! What the IMAP and SMTP servers and the webmail use. An [`Account`] is a [`Replica`] that can
-//! also open what came in and protect what goes out. It asks for certificates by saying which it
+//! What the IMAP and SMTP servers, the command line, the webmail and other programs use: an
+//! [`Account`] has [`Mailbox`]es, these have messages, a [`Message`] has parts and octets, and
+//! [`Events`] say what happens. Nothing of it needs to know what a document or an envelope is.
+//!
+//! An account is a [`Replica`] that can also open what came in and protect what goes out. It asks for certificates by saying which it
 //! lacks; a shell looks them up and calls again with [`Answers`].
 //!
 //! ```text
@@ -9,7 +12,10 @@
 //! prepare(entry, answers)    -> Ready(submissions) | NeedsCertificates(addresses) | Refused
 //! ```
 
+mod events;
 mod incoming;
+mod mailbox;
+mod message;
 mod outgoing;
 #[cfg(test)]
 mod tests;
@@ -28,7 +34,10 @@ use crate::seal::AccountKeys;
 use crate::sending::SendingPolicy;
 use crate::store::Store;
 
+pub use events::{Event, Events};
 pub use incoming::TakenIn;
+pub use mailbox::Mailbox;
+pub use message::{HeaderField, Message};
 pub use outgoing::{Prepared, Ready, SubmitError};
 
 /// What a directory answered, by address: a certificate, or that there is none.

@@ -11,15 +11,18 @@ use rand::RngCore;
 use rand_chacha::ChaCha20Rng;
 use serde::{Deserialize, Serialize};
 
+use super::changes::MAX_VANISHED;
 use super::document::{Document, MailboxDocument, PlacementDocument, Stamp};
 use super::view::{Counters, Delta, MailboxRow, MailboxState, PlacementRow, View, Whereabouts};
 use super::{COUNTERS, REPLICA, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{
-    DocId, MailboxId, ModSeq, PlacementId, ReplicaId, Revision, Timestamp, Uid, UidValidity,
+    DocId, MailboxId, MessageHash, ModSeq, PlacementId, ReplicaId, Revision, Timestamp, Uid,
+    UidValidity,
 };
 use crate::seal::{self, EnvelopeHash, Header, Place};
 use crate::store::{Batch, KeyRange, Store, Table};
 use crate::sync::wire::MAX_DOCUMENT_OCTETS;
+use crate::threads::Link;
 
 /// What the provider has of a document that waits to be pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,8 @@ pub(super) struct Change<'a, S> {
     pub(super) delta: Delta,
     old_counters: Counters,
     mod_seq: Option<ModSeq>,
+    /// Messages that came to be known, and what ties them to others; `None` for one that is gone.
+    pub(super) links: Vec<(MessageHash, Option<Link>)>,
     /// Envelopes written by this change, which the store does not have yet.
     sealed: BTreeMap<DocId, (Vec<u8>, Option<Base>)>,
 }
@@ -70,6 +75,7 @@ impl<'a, S: Store> Change<'a, S> {
             delta,
             old_counters,
             mod_seq: None,
+            links: Vec::new(),
             sealed,
         }
     }
@@ -77,6 +83,7 @@ impl<'a, S: Store> Change<'a, S> {
     /// Writes everything, durably, and tells subscribers. On [`ReplicaError::Busy`] the view is
     /// what the other writer left.
     pub(super) async fn commit(mut self) -> Result<(), ReplicaError> {
+        self.finish_mailboxes().await?;
         if self.batch.is_empty() && self.delta.counters == self.old_counters {
             return Ok(());
         }
@@ -104,6 +111,7 @@ impl<'a, S: Store> Change<'a, S> {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .apply(self.delta);
+        self.replica.apply_links(self.links);
         self.replica.notify();
         Ok(())
     }
@@ -165,14 +173,29 @@ impl<'a, S: Store> Change<'a, S> {
         row.ok_or(ReplicaError::NoSuchMailbox)
     }
 
-    /// Writes a mailbox's row.
+    /// Writes a mailbox's row, with the commit.
     pub(super) fn put_mailbox(&mut self, row: MailboxRow) {
-        self.batch.put(
-            Table::Mailboxes,
-            *row.document.id.as_bytes(),
-            encode_row(&row),
-        );
         self.delta.mailboxes.insert(row.document.id, row);
+    }
+
+    /// Puts the rows of mailboxes into the batch: marks those that are not what they were, and
+    /// forgets the oldest of what vanished from them.
+    async fn finish_mailboxes(&mut self) -> Result<(), ReplicaError> {
+        for (id, mut row) in core::mem::take(&mut self.delta.mailboxes) {
+            let same = self.replica.view().mailboxes.get(&id).is_some_and(|state| {
+                state.row.document == row.document && state.row.name == row.name
+            });
+            if !same {
+                row.changed = self.mod_seq()?;
+            }
+            if row.vanished > MAX_VANISHED {
+                self.forget_vanished(&mut row).await?;
+            }
+            self.batch
+                .put(Table::Mailboxes, *id.as_bytes(), encode_row(&row));
+            self.delta.mailboxes.insert(id, row);
+        }
+        Ok(())
     }
 
     /// Every mailbox row, with this change's edits.
@@ -212,6 +235,9 @@ impl<'a, S: Store> Change<'a, S> {
             uid_validity,
             uid_next: Uid::ONE,
             highest_mod_seq,
+            changed: highest_mod_seq,
+            vanished: 0,
+            vanished_floor: None,
         })
     }
 
@@ -247,6 +273,7 @@ impl<'a, S: Store> Change<'a, S> {
             document,
             uid,
             mod_seq,
+            placed: mod_seq,
         });
         Ok(uid)
     }
@@ -257,18 +284,24 @@ impl<'a, S: Store> Change<'a, S> {
         uid: Uid,
         document: PlacementDocument,
     ) -> Result<(), ReplicaError> {
-        let mod_seq = self.touch(document.mailbox.value)?;
+        let mailbox = document.mailbox.value;
+        let mod_seq = self.touch(mailbox)?;
+        let before = self.placement(mailbox, uid);
         self.put_placement(PlacementRow {
             document,
             uid,
             mod_seq,
+            placed: before.map_or(mod_seq, |row| row.placed),
         });
         Ok(())
     }
 
     /// Removes the row of a placement that is moved or deleted.
     pub(super) fn unplace(&mut self, mailbox: MailboxId, uid: Uid) -> Result<(), ReplicaError> {
-        self.touch(mailbox)?;
+        let mod_seq = self.touch(mailbox)?;
+        if let Some(row) = self.placement(mailbox, uid) {
+            self.note_vanished(mailbox, mod_seq, &row);
+        }
         self.batch
             .delete(Table::Placements, placement_key(mailbox, uid));
         self.delta.placements.insert((mailbox, uid), None);
@@ -320,6 +353,7 @@ impl<'a, S: Store> Change<'a, S> {
             return Err(ReplicaError::MessageTooLarge);
         }
         let envelope = seal::seal(&self.replica.keys, place, &payload, &mut *self.rng)?;
+        self.note_link(document);
         self.batch
             .put(Table::Pending, pending_key(document, id), encode_row(&base));
         self.batch
@@ -330,6 +364,7 @@ impl<'a, S: Store> Change<'a, S> {
 
     /// Stores an envelope as the provider has it; nothing of it waits any more.
     pub(super) fn settle(&mut self, document: &Document, id: DocId, envelope: Vec<u8>) {
+        self.note_link(document);
         self.batch.delete(Table::Pending, pending_key(document, id));
         self.batch
             .put(Table::Documents, *id.as_bytes(), envelope.clone());

@@ -26,6 +26,8 @@ mod mailboxes;
 mod outbox;
 mod remote;
 mod set_back;
+mod changes;
+mod threads;
 mod view;
 #[cfg(test)]
 mod tests;
@@ -43,8 +45,10 @@ use crate::id::{
 };
 use crate::seal::{AccountKeys, OpenError, SealError};
 use crate::store::{Store, StoreError, Table};
+use crate::threads::Forest;
 
 pub use append::{Appended, Copied};
+pub use changes::{Changes, MAX_VANISHED, Vanished};
 pub use fetch::Message;
 pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
@@ -126,6 +130,8 @@ pub struct Replica<S> {
     keys: AccountKeys,
     id: ReplicaId,
     view: RwLock<View>,
+    /// The threads, once somebody has asked for them.
+    forest: Mutex<Option<Forest>>,
     /// Whoever holds it writes.
     writer: futures::lock::Mutex<ChaCha20Rng>,
     subscribers: Mutex<Vec<mpsc::Sender<()>>>,
@@ -161,6 +167,7 @@ impl<S: Store> Replica<S> {
             keys,
             id,
             view: RwLock::new(view),
+            forest: Mutex::new(None),
             writer: futures::lock::Mutex::new(rng),
             subscribers: Mutex::new(Vec::new()),
         })

@@ -16,6 +16,7 @@ use crate::seal::{Header, RootKey};
 use crate::store::MemoryStore;
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
 
+mod changes;
 mod disasters;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);

@@ -37,6 +37,12 @@ pub(crate) struct MailboxRow {
     pub(crate) uid_validity: UidValidity,
     pub(crate) uid_next: Uid,
     pub(crate) highest_mod_seq: ModSeq,
+    /// Mod-sequence of the last change of the mailbox itself: its name, its subscription.
+    pub(crate) changed: ModSeq,
+    /// How many rows of [`Table::Vanished`](crate::store::Table::Vanished) it has.
+    pub(crate) vanished: u32,
+    /// What vanished up to here is not known any more.
+    pub(crate) vanished_floor: Option<ModSeq>,
 }
 
 /// A message in a mailbox, as its row in the store.
@@ -45,6 +51,8 @@ pub(crate) struct PlacementRow {
     pub(crate) document: PlacementDocument,
     pub(crate) uid: Uid,
     pub(crate) mod_seq: ModSeq,
+    /// Mod-sequence with which it came into the mailbox.
+    pub(crate) placed: ModSeq,
 }
 
 /// Where a placement is.

@@ -5,6 +5,7 @@
 //! Rejected: `tower_http::services::ServeDir`; the program would need its files beside it.
 
 use std::borrow::Cow;
+use std::future::ready;
 
 use askama::Template;
 use axum::Router;
@@ -45,7 +46,7 @@ pub fn beside(api: Router, files: WebFiles) -> Router {
         .and(NotForContentType::new("application/cbor"))
         .and(NotForContentType::new("application/octet-stream"))
         .and(NotForContentType::new("application/json"));
-    api.fallback(move |method, uri, headers| serve(files, method, uri, headers))
+    api.fallback(move |method, uri, headers| ready(serve(files, method, uri, headers)))
         .layer(CompressionLayer::new().compress_when(worth_it))
         .layer(middleware::from_fn(guard))
 }
@@ -91,7 +92,7 @@ fn is_this_machine(host: &str) -> bool {
     HOSTS.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-async fn serve(files: WebFiles, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+fn serve(files: WebFiles, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return (
             StatusCode::METHOD_NOT_ALLOWED,
