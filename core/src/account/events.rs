@@ -82,12 +82,11 @@ impl<S: Store> Events<'_, S> {
             }
             let now = self.account.mod_seq();
             if now > self.state {
-                match self.account.changes_since(self.state).await? {
-                    Some(changes) => self.take(changes),
-                    None => {
-                        self.state = now;
-                        self.waiting.push_back(Event::Everything);
-                    }
+                if let Some(changes) = self.account.changes_since(self.state).await? {
+                    self.take(changes);
+                } else {
+                    self.state = now;
+                    self.waiting.push_back(Event::Everything);
                 }
             } else {
                 self.subscription.changed().await;

@@ -187,8 +187,8 @@ impl AccountKeys {
     /// Keyed hash of a `Message-ID` or a subject, for threads: short, because a collision does no
     /// more than show two threads as one.
     pub fn link_hash(&self, text: &str) -> u64 {
-        let hash = self.keyed(b"link\0", text.as_bytes());
-        u64::from_le_bytes(*hash.first_chunk::<8>().expect("32 > 8"))
+        let hash = self.keyed_16(b"link\0", text.as_bytes());
+        u64::from_le_bytes(*hash.first_chunk().unwrap_or(&[0; 8]))
     }
 
     /// The id that a mailbox of this name gets when it is first created, the same on every

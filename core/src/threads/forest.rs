@@ -433,15 +433,12 @@ mod tests {
             let mut forest = Forest::new();
             let mut messages = BTreeMap::new();
             for (number, link) in steps {
-                match link {
-                    Some(link) => {
-                        messages.entry(hash(number)).or_insert_with(|| link.clone());
-                        forest.insert(hash(number), link);
-                    }
-                    None => {
-                        messages.remove(&hash(number));
-                        forest.remove(&hash(number));
-                    }
+                if let Some(link) = link {
+                    messages.entry(hash(number)).or_insert_with(|| link.clone());
+                    forest.insert(hash(number), link);
+                } else {
+                    messages.remove(&hash(number));
+                    forest.remove(&hash(number));
                 }
                 prop_assert_eq!(threads(&forest), by_definition(&messages));
             }

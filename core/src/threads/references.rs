@@ -50,7 +50,7 @@ pub fn references(messages: &[Threadable<'_>]) -> Vec<Row> {
     arena.prune();
     let mut roots = arena.roots();
     arena.sort(&mut roots);
-    let mut roots = arena.gather_by_subject(roots);
+    let mut roots = arena.gather_by_subject(&roots);
     arena.sort_all(&mut roots);
     arena.rows(roots)
 }
@@ -256,8 +256,8 @@ impl<'a> Arena<'a> {
     }
 
     /// Step 5: threads under the root that have the same base subject become one.
-    fn gather_by_subject(&mut self, roots: Vec<usize>) -> Vec<usize> {
-        let subjects: Vec<BaseSubject> = roots.iter().map(|at| self.subject(*at)).collect();
+    fn gather_by_subject(&mut self, roots: &[usize]) -> Vec<usize> {
+        let subjects: Vec<_> = roots.iter().map(|at| self.subject(*at)).collect();
         let mut table: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
         for (at, subject) in roots.iter().zip(&subjects) {
             if subject.text.is_empty() {

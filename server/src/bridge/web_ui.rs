@@ -46,7 +46,10 @@ pub fn beside(api: Router, files: WebFiles) -> Router {
         .and(NotForContentType::new("application/cbor"))
         .and(NotForContentType::new("application/octet-stream"))
         .and(NotForContentType::new("application/json"));
-    api.fallback(move |method, uri, headers| ready(serve(files, method, uri, headers)))
+    let answer = move |method: Method, uri: Uri, headers: HeaderMap| {
+        ready(serve(files, &method, &uri, &headers))
+    };
+    api.fallback(answer)
         .layer(CompressionLayer::new().compress_when(worth_it))
         .layer(middleware::from_fn(guard))
 }
@@ -92,7 +95,7 @@ fn is_this_machine(host: &str) -> bool {
     HOSTS.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-fn serve(files: WebFiles, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+fn serve(files: WebFiles, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return (
             StatusCode::METHOD_NOT_ALLOWED,
@@ -107,7 +110,7 @@ fn serve(files: WebFiles, method: Method, uri: Uri, headers: HeaderMap) -> Respo
         path
     };
     match files(name) {
-        Some(file) => answer(name, file, &headers),
+        Some(file) => answer(name, file, headers),
         None if name == "index.html" => not_built(),
         None => (StatusCode::NOT_FOUND, "There is no such page.\n").into_response(),
     }

@@ -119,20 +119,16 @@ proptest! {
                 if !matches!(step, Step::Ask) {
                     continue;
                 }
-                match replica.changes_since(state).await.unwrap() {
-                    Some(changes) => {
-                        state = changes.state;
-                        let now: Vec<_> = replica.mailboxes().iter().map(|m| m.name.clone()).collect();
-                        assert_eq!(changes.mailboxes.is_empty(), now == names);
-                        names = now;
-                        apply(&mut seen, changes);
-                    }
-                    None => {
-                        assert!(gone > MAX_VANISHED / 2, "an answer was due");
-                        (seen, state) = (mirror(&replica), replica.mod_seq());
-                        names = replica.mailboxes().iter().map(|m| m.name.clone()).collect();
-                    }
+                let now: Vec<_> = replica.mailboxes().iter().map(|m| m.name.clone()).collect();
+                if let Some(changes) = replica.changes_since(state).await.unwrap() {
+                    state = changes.state;
+                    assert_eq!(changes.mailboxes.is_empty(), now == names);
+                    apply(&mut seen, changes);
+                } else {
+                    assert!(gone > MAX_VANISHED / 2, "an answer was due");
+                    (seen, state) = (mirror(&replica), replica.mod_seq());
                 }
+                names = now;
                 gone = 0;
                 assert_eq!(seen, mirror(&replica));
                 assert!(replica.changes_since(state).await.unwrap().unwrap().is_empty());
