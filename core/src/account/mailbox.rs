@@ -3,7 +3,7 @@
 use super::{Account, Message};
 use crate::id::{MailboxId, MailboxName, Timestamp, Uid};
 use crate::model::{FlagChange, FlagSet, Role};
-use crate::replica::{Appended, Copied, MailboxStatus, Placement, ReplicaError};
+use crate::replica::{Appended, Copied, MailboxStatus, Placement, ReplicaError, Usage};
 use crate::store::Store;
 
 /// A mailbox, by its id: it stays the same when the mailbox is renamed. It may be deleted at any
@@ -35,6 +35,7 @@ use crate::store::Store;
 /// garden.copy(&[placed.uid], &inbox, now).await?;
 /// let message = garden.message(placed.uid).await?.ok_or("it is there")?;
 /// assert_eq!(message.placements().len(), 2);
+/// assert_eq!(account.usage().messages, 1);
 /// assert_eq!(message.raw().await?, raw);
 /// # Ok(())
 /// # }
@@ -170,6 +171,12 @@ impl<S: Store> Account<S> {
     pub fn mailbox_with_role(&self, role: Role) -> Option<Mailbox<'_, S>> {
         let found = self.replica.mailbox_for(role);
         found.map(|status| Mailbox::new(self, status.id))
+    }
+
+    /// What the mailboxes hold (RFC 9208 5.1: the resources MESSAGE and STORAGE). A message that is
+    /// in several mailboxes counts once, as it is stored once.
+    pub fn usage(&self) -> Usage {
+        self.replica.usage()
     }
 
     /// Makes a mailbox, and those above it that are missing.

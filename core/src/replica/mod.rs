@@ -54,7 +54,7 @@ pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
 pub use outbox::{OutboxEntry, OutboxProblem};
 pub use remote::PendingPush;
-pub use view::{MailboxStatus, Placement};
+pub use view::{MailboxStatus, Placement, Usage};
 
 use change::Change;
 use view::{Counters, View};
@@ -253,6 +253,21 @@ impl<S: Store> Replica<S> {
         let view = self.view();
         let places = view.by_message.get(&message);
         places.into_iter().flatten().copied().collect()
+    }
+
+    /// How much the mailboxes hold.
+    pub fn usage(&self) -> Usage {
+        let view = self.view();
+        let mut usage = Usage::default();
+        for places in view.by_message.values() {
+            let first = places
+                .first()
+                .and_then(|(mailbox, uid)| view.mailboxes.get(mailbox)?.placements.get(uid));
+            let octets = first.map_or(0, |row| row.document.size);
+            usage.messages = usage.messages.saturating_add(1);
+            usage.octets = usage.octets.saturating_add(octets);
+        }
+        usage
     }
 
     /// The last mod-sequence given out.

@@ -184,6 +184,15 @@ pub struct MailboxStatus {
     pub size: u64,
 }
 
+/// What an account holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Different messages in mailboxes.
+    pub messages: u64,
+    /// Their sizes as mail programs see them, in octets.
+    pub octets: u64,
+}
+
 /// A message in a mailbox, as of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
