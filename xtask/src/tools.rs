@@ -33,6 +33,21 @@ pub(crate) const TRUNK: Tool = Tool {
     usually: "once, usually 2 minutes",
 };
 
+/// Compiles and installs the tools that are missing.
+pub(crate) fn ensure_all(paths: &Paths) -> Result<()> {
+    WASM_BINDGEN.ensure(paths)?;
+    TRUNK.ensure(paths)?;
+    let built = build_directory(paths);
+    if built.exists() {
+        std::fs::remove_dir_all(&built).with_context(|| format!("remove {}", built.display()))?;
+    }
+    Ok(())
+}
+
+fn build_directory(paths: &Paths) -> PathBuf {
+    paths.cache.join("tools").join("build")
+}
+
 impl Tool {
     pub(crate) fn version(&self) -> &'static str {
         self.version
@@ -44,7 +59,7 @@ impl Tool {
     }
 
     /// Compiles and installs the tool unless it is there at this version.
-    pub(crate) fn ensure(&self, paths: &Paths) -> Result<()> {
+    fn ensure(&self, paths: &Paths) -> Result<()> {
         if self.directory(paths).join(self.program).is_file() {
             return Ok(());
         }
@@ -52,7 +67,8 @@ impl Tool {
         std::fs::create_dir_all(&prefix).with_context(|| format!("create {}", prefix.display()))?;
         let mut command = program(paths, "cargo");
         command
-            .env_remove("CARGO_TARGET_DIR")
+            // One for all tools: what they share is compiled once.
+            .env("CARGO_TARGET_DIR", build_directory(paths))
             .env_remove("RUSTFLAGS")
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")

@@ -42,10 +42,7 @@ impl WasmToolchain {
                 overlay = Self::ensure_compiler(paths)?;
                 Ok(())
             },
-            || {
-                tools::WASM_BINDGEN.ensure(paths)?;
-                tools::TRUNK.ensure(paths)
-            },
+            || tools::ensure_all(paths),
         )?;
         let mut directories = Vec::new();
         directories.extend(overlay.iter().map(|overlay| overlay.join("bin")));
