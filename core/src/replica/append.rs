@@ -11,7 +11,7 @@ use crate::id::{MailboxId, MessageHash, PlacementId, Timestamp, Uid, UidValidity
 use crate::mime;
 use crate::model::{FlagSet, MAX_FLAGS_PER_MESSAGE};
 use crate::openpgp::Protection;
-use crate::store::Store;
+use crate::store::{Store, Table};
 use crate::sync::wire::MAX_MESSAGE_OCTETS;
 
 /// Where an appended message is (RFC 4315 3, APPENDUID).
@@ -30,6 +30,27 @@ pub struct Copied {
     pub uid_validity: UidValidity,
     /// Old and new UIDs, by ascending old UID.
     pub pairs: Vec<(Uid, Uid)>,
+}
+
+/// A message to append, and how.
+#[derive(Debug, Clone)]
+pub struct NewMessage<'a> {
+    /// Its octets.
+    pub raw: &'a [u8],
+    /// Its flags and keywords.
+    pub flags: FlagSet,
+    /// Its INTERNALDATE (RFC 9051 2.3.3).
+    pub internal_date: Timestamp,
+}
+
+/// A named position that is kept with the data and written in the same atomic step, so that an
+/// import that was interrupted goes on where its messages end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Whose position it is.
+    pub name: Vec<u8>,
+    /// The position, in its owner's own form.
+    pub position: Vec<u8>,
 }
 
 /// A message to place, and how.
@@ -51,25 +72,58 @@ impl<S: Store> Replica<S> {
         internal_date: Timestamp,
         now: Timestamp,
     ) -> Result<Appended, ReplicaError> {
-        if flags.len() > MAX_FLAGS_PER_MESSAGE {
-            return Err(ReplicaError::TooManyFlags);
-        }
-        if raw.len() > MAX_MESSAGE_OCTETS {
-            return Err(ReplicaError::MessageTooLarge);
-        }
-        let mut change = self.begin(now).await;
-        let message = change.store_message(raw, Protection::NONE, None).await?;
-        let id = PlacementId::new(change.random());
-        let arrival = Arrival {
-            id,
-            mailbox,
+        let message = NewMessage {
+            raw,
             flags,
             internal_date,
         };
-        let uid = change.arrive(arrival, message, raw.len()).await?;
+        let appended = self.append_all(mailbox, &[message], None, now).await?;
+        Ok(*appended.first().expect("every message gets a place"))
+    }
+
+    /// Stores messages at the end of a mailbox, in order, and the position that was reached, all
+    /// in one atomic and durable step. Contents that several of them have are stored once.
+    pub async fn append_all(
+        &self,
+        mailbox: MailboxId,
+        messages: &[NewMessage<'_>],
+        checkpoint: Option<Checkpoint>,
+        now: Timestamp,
+    ) -> Result<Vec<Appended>, ReplicaError> {
+        for message in messages {
+            if message.flags.len() > MAX_FLAGS_PER_MESSAGE {
+                return Err(ReplicaError::TooManyFlags);
+            }
+            if message.raw.len() > MAX_MESSAGE_OCTETS {
+                return Err(ReplicaError::MessageTooLarge);
+            }
+        }
+        let mut change = self.begin(now).await;
         let uid_validity = change.live_mailbox(mailbox)?.uid_validity;
+        let mut appended = Vec::with_capacity(messages.len());
+        for new in messages {
+            let message = change.store_message(new.raw, Protection::NONE, None).await?;
+            let arrival = Arrival {
+                id: PlacementId::new(change.random()),
+                mailbox,
+                flags: new.flags.clone(),
+                internal_date: new.internal_date,
+            };
+            let uid = change.arrive(arrival, message, new.raw.len()).await?;
+            appended.push(Appended { uid_validity, uid });
+        }
+        if let Some(Checkpoint { name, position }) = checkpoint {
+            let key = checkpoint_key(&name);
+            change.batch.put(Table::Meta, key, position);
+        }
         change.commit().await?;
-        Ok(Appended { uid_validity, uid })
+        Ok(appended)
+    }
+
+    /// The position that was last written under this name.
+    pub async fn checkpoint(&self, name: &[u8]) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let row = self.store.get(Table::Meta, &checkpoint_key(name)).await?;
+        Ok(row)
     }
 
     /// Copies messages; UIDs that are not there are passed over.
@@ -217,6 +271,11 @@ impl<S: Store> Change<'_, S> {
         self.unplace(from, uid)?;
         self.place(document).map(Some)
     }
+}
+
+/// Rows of the Meta table that hold checkpoints.
+fn checkpoint_key(name: &[u8]) -> Vec<u8> {
+    [b"checkpoint ", name].concat()
 }
 
 fn sorted(uids: &[Uid]) -> Vec<Uid> {

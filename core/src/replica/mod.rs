@@ -44,7 +44,7 @@ use crate::id::{
 use crate::seal::{AccountKeys, OpenError, SealError};
 use crate::store::{Store, StoreError, Table};
 
-pub use append::{Appended, Copied};
+pub use append::{Appended, Checkpoint, Copied, NewMessage};
 pub use fetch::Message;
 pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
