@@ -16,6 +16,8 @@ use crate::seal::{Header, RootKey};
 use crate::store::MemoryStore;
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
 
+mod collecting;
+mod contents;
 mod disasters;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);

@@ -26,6 +26,8 @@ pub(crate) struct Counters {
     pub(crate) uid_validity: u32,
     /// Everything up to here has been pulled.
     pub(crate) pulled: Generation,
+    /// How often the store was written to.
+    pub(crate) writes: u64,
 }
 
 /// A mailbox, as its row in the store.
@@ -101,7 +103,12 @@ impl View {
                 Some(row) => state.placements.insert(uid, row),
                 None => state.placements.remove(&uid),
             };
-            self.note(mailbox, uid, before.map(|row| row.document.message), now_here);
+            self.note(
+                mailbox,
+                uid,
+                before.map(|row| row.document.message),
+                now_here,
+            );
         }
         self.index.extend(delta.index);
     }
