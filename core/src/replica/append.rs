@@ -81,7 +81,8 @@ impl<S: Store> Replica<S> {
             internal_date,
         };
         let appended = self.append_all(mailbox, &[message], None, now).await?;
-        Ok(*appended.first().expect("every message gets a place"))
+        // Every message that is appended gets a place.
+        appended.first().copied().ok_or(ReplicaError::NoSuchMailbox)
     }
 
     /// Stores messages at the end of a mailbox, in order, and the position that was reached, all

@@ -59,13 +59,14 @@ impl<S: Store> Change<'_, S> {
         let base = match self.standing(document.collection(), id).await? {
             Standing::Absent => Base(None),
             Standing::Removed(base) => base,
-            Standing::Here(envelope) => match self.pending(class(document), id).await? {
-                Some(base) => base,
-                None => {
+            Standing::Here(envelope) => {
+                if let Some(base) = self.pending(class(document), id).await? {
+                    base
+                } else {
                     let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
                     Base(Some((header.revision, seal::hash(&envelope))))
                 }
-            },
+            }
         };
         self.write_over(id, document, base)?;
         Ok(id)

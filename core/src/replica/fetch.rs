@@ -19,9 +19,8 @@ impl<S: Store> Replica<S> {
         let id = message_doc_id(&self.keys, hash);
         match self.document(Collection::Messages, id).await? {
             Some(Document::Message(message)) => Ok(Some(Arc::from(message))),
-            Some(Document::Removed(_)) => Ok(None),
+            Some(Document::Removed(_)) | None => Ok(None),
             Some(_) => Err(ReplicaError::Row("documents")),
-            None => Ok(None),
         }
     }
 

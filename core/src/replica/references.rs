@@ -243,10 +243,7 @@ impl<S: Store> Change<'_, S> {
 
     fn places_before(&self, message: MessageHash) -> i64 {
         let view = self.replica.view();
-        let places = view
-            .by_message
-            .get(&message)
-            .map_or(0, |places| places.len());
+        let places = view.by_message.get(&message).map_or(0, BTreeSet::len);
         i64::try_from(places).unwrap_or(i64::MAX)
     }
 }

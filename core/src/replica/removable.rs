@@ -31,25 +31,25 @@ impl<S: Store> Change<'_, S> {
         let is_removal = matches!(document, Document::Removed(_));
         match self.standing(collection, id).await? {
             Standing::Absent if is_removal => Ok(()),
-            Standing::Absent => self.take_new(header, document, envelope).await,
             Standing::Removed(base) if is_replay(base, header, told) => Ok(()),
             Standing::Removed(_) if is_removal => {
                 self.forget(collection, id);
                 Ok(())
             }
-            Standing::Removed(_) => self.take_new(header, document, envelope).await,
+            Standing::Absent | Standing::Removed(_) => {
+                self.take_new(header, document, envelope).await
+            }
             Standing::Here(stored) if stored == envelope => {
                 self.settle(&document, id, envelope);
                 Ok(())
             }
             Standing::Here(stored) => {
                 let ours = self.replica.open_document(id, &stored)?;
-                let is_replay = match self.pending(class(&ours), id).await? {
-                    Some(base) => is_replay(base, header, told),
-                    None => {
-                        let ours = Header::parse(&stored).map_err(seal::OpenError::from)?;
-                        header.revision <= ours.revision
-                    }
+                let is_replay = if let Some(base) = self.pending(class(&ours), id).await? {
+                    is_replay(base, header, told)
+                } else {
+                    let ours = Header::parse(&stored).map_err(seal::OpenError::from)?;
+                    header.revision <= ours.revision
                 };
                 if is_replay {
                     return Ok(());

@@ -215,16 +215,6 @@ async fn the_check_finds_what_is_wrong() {
         counted,
         stored,
     };
-    let delete = |table, key: &[u8]| {
-        let mut batch = Batch::new();
-        batch.delete(table, key);
-        batch
-    };
-    let put = |table, key: &[u8], value: Vec<u8>| {
-        let mut batch = Batch::new();
-        batch.put(table, key, value);
-        batch
-    };
     let id = content.as_bytes();
     let cases = [
         (delete(Table::Contents, id), vec![missing]),
@@ -258,6 +248,18 @@ async fn the_check_finds_what_is_wrong() {
         expected.sort_by_key(|finding| format!("{finding:?}"));
         assert_eq!(findings, expected);
     }
+}
+
+fn delete(table: Table, key: &[u8]) -> Batch {
+    let mut batch = Batch::new();
+    batch.delete(table, key);
+    batch
+}
+
+fn put(table: Table, key: &[u8], value: Vec<u8>) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(table, key, value);
+    batch
 }
 
 /// A replica over a copy of everything that another has stored.
