@@ -30,14 +30,6 @@ pub struct Span {
 }
 
 impl Span {
-    /// From positions in a slice; an end before the start makes it empty.
-    pub(super) fn new(start: usize, end: usize) -> Self {
-        Self {
-            start: start as u64,
-            end: end.max(start) as u64,
-        }
-    }
-
     /// How many octets.
     pub const fn len(self) -> u64 {
         self.end.saturating_sub(self.start)

@@ -38,19 +38,14 @@ pub fn decode_charset(name: &str, octets: &[u8]) -> (String, Option<Defect>) {
 }
 
 fn decode_unnamed(octets: &[u8]) -> (String, Option<Defect>) {
-    if octets.is_ascii() {
-        return (octets.iter().copied().map(char::from).collect(), None);
-    }
     let text = core::str::from_utf8(octets).map_or_else(
         |_| {
-            WINDOWS_1252
-                .decode_without_bom_handling(octets)
-                .0
-                .into_owned()
+            let (text, _) = WINDOWS_1252.decode_without_bom_handling(octets);
+            text.into_owned()
         },
         str::to_owned,
     );
-    (text, Some(Defect::BadCharset))
+    (text, (!octets.is_ascii()).then_some(Defect::BadCharset))
 }
 
 #[cfg(test)]

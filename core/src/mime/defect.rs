@@ -62,6 +62,9 @@ pub enum Defect {
     UnknownCharset,
     /// Text that is not in the charset it claims.
     BadCharset,
+    /// Headers and delimiters are longer than [`super::MAX_SKELETON_OCTETS`] together; the rest is one
+    /// closed part.
+    TooMuchHeader,
 }
 
 impl fmt::Display for Defect {
@@ -115,6 +118,7 @@ impl Defect {
             Self::UnknownEncoding => "a part is encoded in an unknown way",
             Self::UnknownCharset => "a text is in an unknown character set",
             Self::BadCharset => "a text is not in the character set that it names",
+            Self::TooMuchHeader => "its headers are too long; the rest is not opened",
         }
     }
 }

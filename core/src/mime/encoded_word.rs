@@ -5,6 +5,8 @@
 //! RFC 2047 5 forbids it. Rejected: decoding only where the grammar allows words; programs write
 //! them inside quotes and parameters too, and people want to read them.
 
+use memchr::memmem;
+
 use super::charset::decode_charset;
 use super::header::unfold;
 use super::transfer::{decode_base64, hex_pair};
@@ -13,6 +15,9 @@ use super::transfer::{decode_base64, hex_pair};
 pub fn decode_header(value: &[u8]) -> String {
     let unfolded = unfold(value);
     let mut rest: &[u8] = unfolded.trim_ascii();
+    if memmem::find(rest, b"=?").is_none() {
+        return without_controls(decode_charset("", rest).0);
+    }
     let mut out = String::with_capacity(rest.len());
     let mut pending: Option<(String, Vec<u8>)> = None;
     // Where the last end mark is: beyond it no search for one is needed.
@@ -47,8 +52,14 @@ pub fn decode_header(value: &[u8]) -> String {
         rest = word.rest;
     }
     flush(&mut pending, &mut out);
-    out.retain(|c| !c.is_control() || c == '\t');
-    out
+    without_controls(out)
+}
+
+fn without_controls(mut text: String) -> String {
+    if text.chars().any(char::is_control) {
+        text.retain(|c| !c.is_control() || c == '\t');
+    }
+    text
 }
 
 fn flush(pending: &mut Option<(String, Vec<u8>)>, out: &mut String) {

@@ -90,6 +90,7 @@ pub(super) fn describe(
 ) -> Kind {
     let mut content_type = None;
     let mut from_lines = 0_usize;
+    let mut lower = [0; MAX_KNOWN_NAME_OCTETS];
     for field in fields(header) {
         check_octets(&field, context);
         if field.name.is_empty() {
@@ -102,10 +103,12 @@ pub(super) fn describe(
             from_lines = from_lines.saturating_add(1);
             continue;
         }
-        if field.name.len() > MAX_KNOWN_NAME_OCTETS {
+        let Some(name) = lower.get_mut(..field.name.len()) else {
             continue;
-        }
-        let name = field.name.to_ascii_lowercase();
+        };
+        name.copy_from_slice(field.name);
+        name.make_ascii_lowercase();
+        let name: &[u8] = name;
         if name == b"content-type" {
             if content_type.is_none() {
                 content_type = Some(context.parameterised(&field));
@@ -113,9 +116,9 @@ pub(super) fn describe(
                 context.defects.add(Defect::RepeatedField);
             }
         } else if name.starts_with(b"content-") {
-            content_field(part, &name, &field, context);
+            content_field(part, name, &field, context);
         } else if let Some(envelope) = envelope.as_deref_mut() {
-            envelope.take(&name, &field, context);
+            envelope.take(name, &field, context);
         }
     }
     if let Some(envelope) = envelope {

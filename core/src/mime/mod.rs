@@ -3,12 +3,15 @@
 //! RFC 2231, RFC 6532).
 //!
 //! Invariant: `join(split(raw)) == raw` for every octet string. Nothing here fails because of what
-//! a message contains: malformed mail is data with [`Defect`]s. Time and memory are linear in the
-//! size of the message; every limit is a constant below.
+//! a message contains: malformed mail is data with [`Defect`]s. Time is linear in the size of the
+//! message, memory in that of its headers; every limit is a constant below.
 //! Rejected: building on a general mail parser; none keeps the octets, and IMAP's sections and
 //! BODYSTRUCTURE need positions.
 
+mod splitter;
 mod parse;
+mod outlet;
+mod text_starts;
 mod split;
 mod join;
 mod entity;
@@ -22,15 +25,19 @@ mod defect;
 mod summary;
 mod date;
 mod transfer;
+mod binary;
 mod charset;
 mod encoded_word;
 pub mod text;
+mod flowed;
+mod searchable;
 mod html;
 mod status_fields;
 mod encode;
 pub mod build;
 
 pub use address::{EnvelopeAddress, Mailbox};
+pub use binary::{BinaryError, decode_binary};
 pub use body_structure::{Content, Part, Span, Structure};
 pub use charset::decode_charset;
 pub use date::{civil_from_days, days_from_civil, format_date, parse_date};
@@ -40,8 +47,12 @@ pub use envelope::EnvelopeData;
 pub use html::html_to_text;
 pub use join::{JoinError, join};
 pub use parameters::{Parameterised, decode_extended, parse_parameterised};
+pub use searchable::{
+    MAX_SEARCHABLE_OCTETS, Searchable, searchable, searchable_leaves, searchable_text,
+};
 pub use section::{Piece, SectionKind};
 pub use split::{Split, split};
+pub use splitter::{LeafSink, Splitter, WithoutLeaves};
 pub use status_fields::{STATUS_FIELD_PREFIXES, strip_fields_everywhere, strip_status_fields};
 pub use summary::Summary;
 pub use transfer::decode_transfer;
@@ -52,6 +63,11 @@ pub const MAX_DEPTH: usize = 100;
 pub const MAX_PARTS: usize = 10_000;
 /// Longest boundary looked for, in octets; RFC 2046 5.1.1 allows 70.
 pub const MAX_BOUNDARY_OCTETS: usize = 998;
+/// Longest delimiter line looked for, in octets, with white space and line break.
+pub const MAX_DELIMITER_OCTETS: usize = 4 * 1024;
+/// Most octets of headers, delimiters, preambles and epilogues of one message; what follows is
+/// one closed part.
+pub const MAX_SKELETON_OCTETS: usize = 16 * 1024 * 1024;
 /// Longest preamble or epilogue kept in the skeleton, in octets; longer ones are kept like leaves.
 pub const MAX_GAP_OCTETS: usize = 64 * 1024;
 /// Longest header value kept in a structure, in octets; longer ones are cut there.

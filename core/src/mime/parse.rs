@@ -1,4 +1,4 @@
-//! Reads the structure of a message in one pass over its lines (RFC 2046 5.1, RFC 5322 2.1).
+//! The parts of a message as its octets come in (RFC 2046 5.1, RFC 5322 2.1).
 //!
 //! Invariant: linear in the size of the message, whatever its octets are. The open parts are a
 //! stack of frames, not recursion; the boundaries that are open are looked up by name, so a line
@@ -10,59 +10,44 @@
 
 use std::collections::BTreeMap;
 
-use super::body_structure::{Content, Part, Span, Structure};
+use super::body_structure::{Content, Part, Structure};
 use super::defect::Defect;
 use super::entity::{Context, Kind, close_as, describe};
 use super::envelope::EnvelopeData;
-use super::header::{is_blank, line_length};
+use super::outlet::{Outlet, line_break_of};
+use super::splitter::LeafSink;
 use super::summary::Summary;
-use super::{MAX_BOUNDARY_OCTETS, MAX_DEPTH, MAX_GAP_OCTETS, MAX_PARTS};
+use super::text_starts::TextStarts;
+use super::{MAX_BOUNDARY_OCTETS, MAX_DELIMITER_OCTETS, MAX_DEPTH, MAX_PARTS};
 
-/// Reads the structure; the summary is left empty.
-pub(super) fn parse(raw: &[u8]) -> Structure {
-    let mut parser = Parser {
-        raw,
-        frames: vec![Frame::new(0, false)],
-        boundaries: BTreeMap::new(),
-        leaves: Vec::new(),
-        parts: 1,
-        overflow: false,
-        line_feeds: 0,
-        context: Context::default(),
-        root: None,
-    };
-    parser.run();
-    let (root, envelope) = parser.root.unwrap_or_default();
-    if raw.contains(&0) {
-        parser.context.defects.add(Defect::NulOctet);
-    }
-    if envelope.from.is_empty() {
-        parser.context.defects.add(Defect::MissingFrom);
-    }
-    Structure {
-        root,
-        leaves: parser.leaves,
-        size: raw.len() as u64,
-        lines: parser.line_feeds,
-        defects: parser.context.defects.into_vec(),
-        envelope,
-        summary: Summary::default(),
-    }
+/// What is known when the message has ended; the summary is empty.
+pub(super) struct Parsed {
+    pub(super) structure: Structure,
+    pub(super) skeleton: Vec<u8>,
+    pub(super) texts: TextStarts,
 }
 
 /// What an open part is.
 enum Opening {
     /// Its header is being read.
     Header,
-    /// A multipart; `epilogue` is where its epilogue begins, once it is closed.
+    /// A multipart.
     Multipart {
         boundary: Vec<u8>,
-        epilogue: Option<usize>,
+        /// Once it is closed.
+        epilogue: Option<Epilogue>,
     },
     /// A message whose inner message is the frame above.
     Message,
     /// Anything else.
     Leaf,
+}
+
+/// What follows a closing delimiter.
+struct Epilogue {
+    start: u64,
+    /// Octets of the line break that ends the closing delimiter's line.
+    line_break: u64,
 }
 
 /// A part that is being read.
@@ -71,6 +56,8 @@ struct Frame {
     opening: Opening,
     /// Whether it is directly in a `multipart/digest` (RFC 2046 5.1.5).
     in_digest: bool,
+    /// Where its header begins in the skeleton.
+    header: usize,
     /// Line feeds before its body.
     line_feeds: u64,
     children: Vec<Part>,
@@ -80,100 +67,54 @@ struct Frame {
     inner_envelope: EnvelopeData,
 }
 
-impl Frame {
-    fn new(start: usize, in_digest: bool) -> Self {
-        let at = Span::new(start, start);
-        Self {
-            part: Part {
-                header: at,
-                body: at,
-                ..Part::default()
-            },
-            opening: Opening::Header,
-            in_digest,
-            line_feeds: 0,
-            children: Vec::new(),
-            envelope: EnvelopeData::default(),
-            inner_envelope: EnvelopeData::default(),
-        }
-    }
-
-    fn in_header(&self) -> bool {
-        matches!(self.opening, Opening::Header)
-    }
-}
-
-struct Parser<'a> {
-    raw: &'a [u8],
-    frames: Vec<Frame>,
-    /// Open boundaries and the frames that have them, the innermost last.
-    boundaries: BTreeMap<Vec<u8>, Vec<usize>>,
-    leaves: Vec<Span>,
-    parts: usize,
-    /// Whether [`MAX_PARTS`] was reached.
-    overflow: bool,
-    /// Line feeds before the current line.
-    line_feeds: u64,
-    context: Context,
-    root: Option<(Part, EnvelopeData)>,
-}
-
 /// A line that separates parts.
-struct Delimiter {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delimiter {
     frame: usize,
     closing: bool,
 }
 
-impl Parser<'_> {
-    fn run(&mut self) {
-        let mut at = 0;
-        let mut in_header = true;
-        while let Some(rest) = self.raw.get(at..).filter(|rest| !rest.is_empty()) {
-            let line = rest.get(..line_length(rest)).unwrap_or_default();
-            let end = at.saturating_add(line.len());
-            if let Some(delimiter) = self.delimiter(line) {
-                self.delimit(&delimiter, at, end);
-                self.count(line);
-                in_header = self.in_header();
-            } else {
-                self.count(line);
-                if in_header && is_blank(line) {
-                    self.end_header(end);
-                    in_header = self.in_header();
-                }
-            }
-            at = end;
-        }
-        while self.in_header() {
-            self.context.defects.add(Defect::MissingBlankLine);
-            self.end_header(at);
-        }
-        while !self.frames.is_empty() {
-            self.close(at, self.line_feeds);
-        }
+/// The open parts.
+pub(super) struct Parser {
+    pub(super) outlet: Outlet,
+    frames: Vec<Frame>,
+    /// Open boundaries and the frames that have them, the innermost last.
+    boundaries: BTreeMap<Vec<u8>, Vec<usize>>,
+    parts: usize,
+    /// Whether a limit was reached beyond which all is one closed part.
+    rest_is_closed: bool,
+    context: Context,
+    root: Option<(Part, EnvelopeData)>,
+}
+
+// What the reader of lines tells it.
+impl Parser {
+    pub(super) fn new() -> Self {
+        let mut parser = Self {
+            outlet: Outlet::new(),
+            frames: Vec::new(),
+            boundaries: BTreeMap::new(),
+            parts: 1,
+            rest_is_closed: false,
+            context: Context::default(),
+            root: None,
+        };
+        parser.open(false);
+        parser
     }
 
-    fn in_header(&self) -> bool {
-        self.frames.last().is_some_and(Frame::in_header)
-    }
-
-    fn count(&mut self, line: &[u8]) {
-        if line.ends_with(b"\n") {
-            self.line_feeds = self.line_feeds.saturating_add(1);
-            if !line.ends_with(b"\r\n") {
-                self.context.defects.add(Defect::BareLineFeed);
-            }
-        }
+    /// Whether any line can be a delimiter.
+    pub(super) fn has_boundaries(&self) -> bool {
+        !self.boundaries.is_empty()
     }
 
     /// Whether the line is `--boundary` or `--boundary--` of an open multipart, the innermost
     /// first if several have the same.
-    fn delimiter(&self, line: &[u8]) -> Option<Delimiter> {
-        let rest = line.strip_prefix(b"--")?;
-        if self.boundaries.is_empty() {
+    pub(super) fn delimiter(&self, line: &[u8]) -> Option<Delimiter> {
+        if self.boundaries.is_empty() || line.len() > MAX_DELIMITER_OCTETS {
             return None;
         }
-        let name = rest.trim_ascii_end();
+        let name = line.strip_prefix(b"--")?.trim_ascii_end();
         if name.len() > MAX_BOUNDARY_OCTETS.saturating_add(2) {
             return None;
         }
@@ -191,71 +132,195 @@ impl Parser<'_> {
         })
     }
 
-    /// Acts on a delimiter line that stands at `start..end`.
-    fn delimit(&mut self, delimiter: &Delimiter, start: usize, end: usize) {
-        while self.in_header() {
-            self.end_header(start);
+    /// Acts on the line of a header that is now complete.
+    pub(super) fn end_header_line(&mut self, sink: &mut impl LeafSink) {
+        if let Some(delimiter) = self.delimiter(self.outlet.header_line()) {
+            let line = self.outlet.untake_header_line();
+            self.delimit(delimiter, &[], &line, sink);
+        } else if self.outlet.end_header_line() {
+            self.end_header();
         }
-        let (body_end, line_feeds) = self.end_before(start);
-        while self.frames.len() > delimiter.frame.saturating_add(1) {
-            self.close(body_end, line_feeds);
-        }
+    }
+
+    /// Ends the header for which there is no more room; what follows is a closed part.
+    pub(super) fn close_header(&mut self) {
+        self.close_rest(Defect::TooMuchHeader);
+        self.end_header();
+    }
+
+    /// Whether the delimiter closes the innermost part, a multipart in which no part began. That
+    /// makes it a leaf, and the delimiter a line of it.
+    pub(super) fn ends_without_parts(&self, delimiter: Delimiter) -> bool {
+        delimiter.closing
+            && delimiter.frame.saturating_add(1) == self.frames.len()
+            && self
+                .frames
+                .last()
+                .is_some_and(|frame| frame.children.is_empty())
+    }
+
+    /// Makes the innermost part a leaf: it is a multipart that is closed and has no parts.
+    pub(super) fn end_without_parts(&mut self, sink: &mut impl LeafSink) {
         let Some(frame) = self.frames.last_mut() else {
             return;
         };
-        let digest = frame.part.is("multipart", "digest");
-        if delimiter.closing {
-            if let Opening::Multipart { boundary, epilogue } = &mut frame.opening {
-                *epilogue = Some(end);
-                let boundary = core::mem::take(boundary);
-                self.forget_boundary(&boundary);
+        close_as(&mut frame.part, "text", "plain");
+        let opening = core::mem::replace(&mut frame.opening, Opening::Leaf);
+        if let Opening::Multipart { boundary, .. } = opening {
+            self.forget_boundary(&boundary);
+        }
+        self.context.defects.add(Defect::NoParts);
+        self.outlet.gap_to_leaf(sink);
+    }
+
+    /// Acts on a delimiter, and on the line break before it, which belongs to it.
+    pub(super) fn delimit(
+        &mut self,
+        delimiter: Delimiter,
+        line_break: &[u8],
+        line: &[u8],
+        sink: &mut impl LeafSink,
+    ) {
+        while self.outlet.in_header() {
+            self.end_header();
+        }
+        let (body_end, line_feeds) = self.end_before(line_break);
+        while self.frames.len() > delimiter.frame.saturating_add(1) {
+            self.close(body_end, line_feeds, sink);
+        }
+        let mut in_digest = false;
+        if let Some(frame) = self.frames.last() {
+            in_digest = frame.part.is("multipart", "digest");
+            if frame.children.is_empty() {
+                let preamble = frame.part.body.start;
+                self.outlet.end_gap(preamble, body_end, sink);
             }
-            return;
         }
-        if frame.children.is_empty() {
-            let preamble = frame.part.body.range().start;
-            self.push_gap(preamble, body_end);
-        }
-        if self.parts < MAX_PARTS {
-            self.parts = self.parts.saturating_add(1);
-            self.frames.push(Frame::new(end, digest));
+        self.outlet.push_skeleton(line_break);
+        self.outlet.push_skeleton(line);
+        if delimiter.closing {
+            self.begin_epilogue(line);
+        } else if self.outlet.is_full() {
+            self.open_rest(Defect::TooMuchHeader);
+        } else if self.parts >= MAX_PARTS {
+            self.open_rest(Defect::TooManyParts);
         } else {
-            self.push_rest(end);
+            self.parts = self.parts.saturating_add(1);
+            self.open(in_digest);
         }
+    }
+
+    /// Ends the message; whether it had a NUL octet was seen by the reader.
+    pub(super) fn finish(mut self, nul_octet: bool, sink: &mut impl LeafSink) -> Parsed {
+        if self.outlet.in_header() && !self.outlet.header_line().is_empty() {
+            self.end_header_line(sink);
+        }
+        while self.outlet.in_header() {
+            self.context.defects.add(Defect::MissingBlankLine);
+            self.end_header();
+        }
+        while !self.frames.is_empty() {
+            self.close(self.outlet.position, self.outlet.line_feeds, sink);
+        }
+        let (root, envelope) = self.root.unwrap_or_default();
+        let defects = &mut self.context.defects;
+        if nul_octet {
+            defects.add(Defect::NulOctet);
+        }
+        if self.outlet.bare_line_feed {
+            defects.add(Defect::BareLineFeed);
+        }
+        if envelope.from.is_empty() {
+            defects.add(Defect::MissingFrom);
+        }
+        Parsed {
+            structure: Structure {
+                root,
+                leaves: self.outlet.leaves,
+                size: self.outlet.position,
+                lines: self.outlet.line_feeds,
+                defects: self.context.defects.into_vec(),
+                envelope,
+                summary: Summary::default(),
+            },
+            skeleton: self.outlet.skeleton,
+            texts: self.outlet.texts,
+        }
+    }
+}
+
+// What it does.
+impl Parser {
+    /// Where a body ends before a delimiter, and the line feeds before that. The line break before
+    /// a delimiter belongs to it; directly after a closing delimiter that is the one of its line.
+    fn end_before(&self, line_break: &[u8]) -> (u64, u64) {
+        let (position, line_feeds) = (self.outlet.position, self.outlet.line_feeds);
+        match self.frames.last().map(|frame| &frame.opening) {
+            Some(Opening::Multipart {
+                epilogue: Some(epilogue),
+                ..
+            }) if line_break.is_empty() && epilogue.start == position => (
+                position.saturating_sub(epilogue.line_break),
+                line_feeds.saturating_sub(epilogue.line_break.min(1)),
+            ),
+            _ => (position, line_feeds),
+        }
+    }
+
+    /// Opens a part whose header begins here.
+    fn open(&mut self, in_digest: bool) {
+        let here = self.outlet.here();
+        self.frames.push(Frame {
+            part: Part {
+                header: here,
+                body: here,
+                ..Part::default()
+            },
+            opening: Opening::Header,
+            in_digest,
+            header: self.outlet.skeleton.len(),
+            line_feeds: self.outlet.line_feeds,
+            children: Vec::new(),
+            envelope: EnvelopeData::default(),
+            inner_envelope: EnvelopeData::default(),
+        });
+        self.outlet.begin_header();
     }
 
     /// Opens the last part, which takes all that is left.
-    fn push_rest(&mut self, start: usize) {
-        self.context.defects.add(Defect::TooManyParts);
-        self.overflow = true;
-        self.boundaries.clear();
-        let mut rest = Frame::new(start, false);
-        rest.opening = Opening::Leaf;
-        // The delimiter line is not counted yet.
-        rest.line_feeds = self.line_feeds.saturating_add(1);
-        close_as(&mut rest.part, "application", "octet-stream");
-        self.frames.push(rest);
+    fn open_rest(&mut self, defect: Defect) {
+        self.close_rest(defect);
+        self.open(false);
+        if let Some(frame) = self.frames.last_mut() {
+            frame.opening = Opening::Leaf;
+            close_as(&mut frame.part, "application", "octet-stream");
+        }
+        self.outlet.begin_leaf(false);
     }
 
-    /// Where a body ends that a delimiter at `start` ends, and the line feeds before that: the
-    /// line break before a delimiter belongs to it, unless it ended the header.
-    fn end_before(&self, start: usize) -> (usize, u64) {
-        let body_start = self
-            .frames
-            .last()
-            .map_or(0, |frame| frame.part.body.range().start);
-        let before = self.raw.get(body_start..start).unwrap_or_default();
-        if before.ends_with(b"\r\n") {
-            (start.saturating_sub(2), self.line_feeds.saturating_sub(1))
-        } else if before.ends_with(b"\n") {
-            (start.saturating_sub(1), self.line_feeds.saturating_sub(1))
-        } else {
-            (start, self.line_feeds)
+    /// No more parts are looked for.
+    fn close_rest(&mut self, defect: Defect) {
+        self.context.defects.add(defect);
+        self.rest_is_closed = true;
+        self.boundaries.clear();
+    }
+
+    fn begin_epilogue(&mut self, line: &[u8]) {
+        let here = Epilogue {
+            start: self.outlet.position,
+            line_break: line_break_of(line),
+        };
+        let opening = self.frames.last_mut().map(|frame| &mut frame.opening);
+        if let Some(Opening::Multipart { boundary, epilogue }) = opening {
+            *epilogue = Some(here);
+            let boundary = core::mem::take(boundary);
+            self.forget_boundary(&boundary);
         }
+        self.outlet.begin_gap(false);
     }
 
     /// Ends the header of the innermost frame and decides what its body is.
-    fn end_header(&mut self, end: usize) {
+    fn end_header(&mut self) {
         let depth = self.frames.len();
         let is_message = match depth
             .checked_sub(2)
@@ -267,68 +332,79 @@ impl Parser<'_> {
         let Some(frame) = self.frames.last_mut() else {
             return;
         };
-        frame.line_feeds = self.line_feeds;
-        frame.part.header.end = end as u64;
-        frame.part.body = Span::new(end, end);
-        let header = frame.part.header.of(self.raw);
+        let header = self.outlet.skeleton.get(frame.header..).unwrap_or_default();
+        frame.line_feeds = self.outlet.line_feeds;
+        frame.part.header.end = self.outlet.position;
+        frame.part.body = self.outlet.here();
         let envelope = is_message.then_some(&mut frame.envelope);
-        let kind = describe(
-            &mut frame.part,
-            header,
-            frame.in_digest,
-            envelope,
-            &mut self.context,
-        );
-        frame.opening = match kind {
-            Kind::Leaf => Opening::Leaf,
-            _ if depth >= MAX_DEPTH => {
-                self.context.defects.add(Defect::TooDeep);
-                close_as(&mut frame.part, "application", "octet-stream");
-                Opening::Leaf
+        let context = &mut self.context;
+        let mut kind = describe(&mut frame.part, header, frame.in_digest, envelope, context);
+        let limit = match kind {
+            Kind::Leaf => None,
+            _ if self.rest_is_closed => Some(Defect::TooMuchHeader),
+            _ if depth >= MAX_DEPTH => Some(Defect::TooDeep),
+            Kind::Message if self.parts >= MAX_PARTS => Some(Defect::TooManyParts),
+            Kind::Message | Kind::Multipart(_) => None,
+        };
+        if let Some(defect) = limit {
+            context.defects.add(defect);
+            kind = Kind::Leaf;
+        }
+        if limit.is_some() || self.rest_is_closed {
+            close_as(&mut frame.part, "application", "octet-stream");
+        }
+        match kind {
+            Kind::Leaf => {
+                frame.opening = Opening::Leaf;
+                let may_be_shown = TextStarts::may_be_shown(&frame.part);
+                self.outlet.begin_leaf(may_be_shown);
             }
             Kind::Multipart(boundary) => {
                 let frames = self.boundaries.entry(boundary.clone()).or_default();
                 frames.push(depth.saturating_sub(1));
-                Opening::Multipart {
+                frame.opening = Opening::Multipart {
                     boundary,
                     epilogue: None,
-                }
-            }
-            Kind::Message if self.parts >= MAX_PARTS => {
-                self.context.defects.add(Defect::TooManyParts);
-                close_as(&mut frame.part, "application", "octet-stream");
-                Opening::Leaf
+                };
+                self.outlet.begin_gap(true);
             }
             Kind::Message => {
-                self.parts = self.parts.saturating_add(1);
                 frame.opening = Opening::Message;
-                self.frames.push(Frame::new(end, false));
-                return;
+                self.parts = self.parts.saturating_add(1);
+                self.open(false);
             }
-        };
+        }
     }
 
     /// Ends the innermost frame at `end`, before which there are `line_feeds`.
-    fn close(&mut self, end: usize, line_feeds: u64) {
+    fn close(&mut self, end: u64, line_feeds: u64, sink: &mut impl LeafSink) {
         let Some(mut frame) = self.frames.pop() else {
             return;
         };
-        let start = frame.part.body.range().start;
-        frame.part.body = Span::new(start, end);
+        frame.part.body.end = end.max(frame.part.body.start);
         frame.part.lines = line_feeds.saturating_sub(frame.line_feeds);
-        let children = core::mem::take(&mut frame.children);
+        let body = frame.part.body;
+        let children = frame.children;
         frame.part.content = match frame.opening {
             Opening::Multipart { boundary, epilogue } => {
-                self.close_multipart(&mut frame.part, children, &boundary, epilogue)
+                self.end_multipart(&boundary, epilogue, end, sink);
+                if children.is_empty() {
+                    self.context.defects.add(Defect::NoParts);
+                    close_as(&mut frame.part, "text", "plain");
+                    self.outlet.gap_to_leaf(sink);
+                    self.outlet.end_leaf(body, sink)
+                } else {
+                    Content::Multipart(children)
+                }
             }
             Opening::Message => match children.into_iter().next() {
                 Some(part) => Content::Message {
                     envelope: Box::new(frame.inner_envelope),
                     part: Box::new(part),
                 },
-                None => self.push_leaf(frame.part.body),
+                None => self.outlet.end_leaf(body, sink),
             },
-            Opening::Leaf | Opening::Header => self.push_leaf(frame.part.body),
+            Opening::Leaf | Opening::Header => self.outlet.end_leaf(body, sink),
         };
         match self.frames.last_mut() {
             Some(parent) => {
@@ -339,29 +415,22 @@ impl Parser<'_> {
         }
     }
 
-    fn close_multipart(
+    /// Ends the epilogue of a multipart, or says that it has none.
+    fn end_multipart(
         &mut self,
-        part: &mut Part,
-        children: Vec<Part>,
         boundary: &[u8],
-        epilogue: Option<usize>,
-    ) -> Content {
-        match epilogue {
-            None => {
-                self.forget_boundary(boundary);
-                if !self.overflow {
-                    self.context.defects.add(Defect::UnterminatedMultipart);
-                }
-            }
-            Some(start) if !children.is_empty() => self.push_gap(start, part.body.range().end),
-            Some(_) => {}
+        epilogue: Option<Epilogue>,
+        end: u64,
+        sink: &mut impl LeafSink,
+    ) {
+        if let Some(epilogue) = epilogue {
+            self.outlet.end_gap(epilogue.start, end, sink);
+            return;
         }
-        if children.is_empty() {
-            self.context.defects.add(Defect::NoParts);
-            close_as(part, "text", "plain");
-            return self.push_leaf(part.body);
+        self.forget_boundary(boundary);
+        if !self.rest_is_closed {
+            self.context.defects.add(Defect::UnterminatedMultipart);
         }
-        Content::Multipart(children)
     }
 
     /// Stops looking for the innermost boundary of this name.
@@ -371,18 +440,6 @@ impl Parser<'_> {
             if frames.is_empty() {
                 self.boundaries.remove(boundary);
             }
-        }
-    }
-
-    fn push_leaf(&mut self, span: Span) -> Content {
-        self.leaves.push(span);
-        Content::Leaf(self.leaves.len().saturating_sub(1))
-    }
-
-    /// Keeps a long preamble or epilogue like a leaf, so that the skeleton stays small.
-    fn push_gap(&mut self, start: usize, end: usize) {
-        if end.saturating_sub(start) > MAX_GAP_OCTETS {
-            self.leaves.push(Span::new(start, end));
         }
     }
 }

@@ -9,8 +9,7 @@
 use core::fmt;
 
 use super::body_structure::Structure;
-use super::parse::parse;
-use super::summary::summarize;
+use super::splitter::{Splitter, WithoutLeaves, with_summary};
 
 /// A message taken apart. Leaves borrow from the raw message.
 pub struct Split<'a> {
@@ -30,7 +29,8 @@ impl fmt::Debug for Split<'_> {
     }
 }
 
-/// Takes a message apart; never fails, whatever the octets are.
+/// Takes a message apart that is in memory; never fails, whatever the octets are. One that comes
+/// in pieces is for [`Splitter`].
 ///
 /// # Examples
 /// ```
@@ -41,18 +41,11 @@ impl fmt::Debug for Split<'_> {
 /// assert_eq!(join(&message.structure, &message.skeleton, &message.leaves).unwrap(), raw);
 /// ```
 pub fn split(raw: &[u8]) -> Split<'_> {
-    let mut structure = parse(raw);
-    structure.summary = summarize(&mut structure, raw);
-    let mut skeleton = Vec::new();
-    let mut leaves = Vec::with_capacity(structure.leaves.len());
-    let mut at = 0;
-    for span in &structure.leaves {
-        let range = span.range();
-        skeleton.extend_from_slice(raw.get(at..range.start).unwrap_or_default());
-        leaves.push(span.of(raw));
-        at = range.end;
-    }
-    skeleton.extend_from_slice(raw.get(at..).unwrap_or_default());
+    let WithoutLeaves {
+        structure,
+        skeleton,
+    } = with_summary(Splitter::parse(raw));
+    let leaves = structure.leaves.iter().map(|span| span.of(raw)).collect();
     Split {
         structure,
         skeleton,

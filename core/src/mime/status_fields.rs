@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use super::body_structure::Part;
 use super::header::{Field, fields};
-use super::parse::parse;
+use super::splitter::Splitter;
 
 /// Beginnings of the names of our own fields and of those of the program that came before.
 pub const STATUS_FIELD_PREFIXES: [&str; 2] = ["Letterlock-", "X-Leap-"];
@@ -40,7 +40,7 @@ pub fn strip_fields_everywhere<'a>(raw: &'a [u8], prefixes: &[&str]) -> Cow<'a, 
 }
 
 fn strip_once(raw: &[u8], prefixes: &[&str]) -> Option<Vec<u8>> {
-    let structure = parse(raw);
+    let structure = Splitter::parse(raw).structure;
     let mut headers = Vec::new();
     // Depth first and in order; parts that are still to do are on a stack.
     let mut to_do = vec![&structure.root];

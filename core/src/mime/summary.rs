@@ -18,6 +18,7 @@ use super::encoded_word::decode_header;
 use super::envelope::EnvelopeData;
 use super::header;
 use super::text::{body_to_show, preview_text};
+use super::text_starts::TextStarts;
 
 /// Longest preview, in characters (RFC 8970 3).
 pub(super) const PREVIEW_CHARS: usize = 200;
@@ -58,18 +59,19 @@ impl fmt::Debug for Summary {
 }
 
 /// Computes the summary of a message; adds the defects that show only here.
-pub(super) fn summarize(structure: &mut Structure, raw: &[u8]) -> Summary {
-    let references = header::find(structure.root.header.of(raw), "References")
+pub(super) fn summarize(structure: &mut Structure, skeleton: &[u8], texts: &TextStarts) -> Summary {
+    // The header of the message is the beginning of the skeleton.
+    let references = header::find(structure.root.header.of(skeleton), "References")
         .map(|field| parse_message_ids(field.value, MAX_SUMMARY_IDS))
         .unwrap_or_default();
     let body = body_to_show(structure);
     let has_attachment = body.attachments.iter().any(|attachment| !attachment.inline);
     let shown = body.text.iter().find_map(|shown| {
         let part = structure.part(&shown.path)?;
-        Some((part, structure.leaves.get(shown.leaf)?.of(raw)))
+        Some((part, texts.of(shown.leaf)))
     });
     let (preview, defects) = shown
-        .map(|(part, wire)| preview_text(part, wire))
+        .map(|(part, start)| preview_text(part, start))
         .unwrap_or_default();
     let summary = Summary {
         preview,

@@ -6,7 +6,9 @@ use super::header::{FieldSelection, select_fields};
 use super::*;
 
 mod corpora;
+mod golden;
 mod limits;
+mod pieces;
 
 /// Splits, joins, and checks what holds for every message.
 pub(super) fn round_trip(raw: &[u8]) -> Structure {

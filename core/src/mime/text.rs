@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::body_structure::{Content, Part, Span, Structure};
 use super::charset::decode_charset;
 use super::defect::Defect;
+use super::flowed::unflow;
 use super::html::html_to_text;
-use super::summary::{PREVIEW_CHARS, PREVIEW_SOURCE_OCTETS};
-use super::transfer::decode_with_defect;
+use super::summary::PREVIEW_CHARS;
+use super::transfer::{decode_transfer, decode_with_defect};
 
 /// A part that is text to show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,14 +211,14 @@ fn attachment(part: &Part, path: &[u32], multipart: &str) -> Attachment {
 }
 
 /// A file name without folders: a name must not choose where a file is saved.
-fn base_name(name: &str) -> String {
+pub(super) fn base_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).collect();
     name.trim().trim_start_matches('.').to_owned()
 }
 
-/// The text of a leaf part: transfer encoding and charset decoded, lines ended by line feeds;
-/// and what was wrong with it.
+/// The text of a leaf part: transfer encoding and charset decoded, lines ended by line feeds,
+/// flowed lines put together (RFC 3676); and what was wrong with it.
 pub fn decode_text(part: &Part, wire: &[u8]) -> (String, Vec<Defect>) {
     let (octets, encoding_defect) = decode_with_defect(part.encoding.as_deref(), wire);
     let charset = part.parameter("charset").unwrap_or_default();
@@ -227,23 +228,34 @@ pub fn decode_text(part: &Part, wire: &[u8]) -> (String, Vec<Defect>) {
     } else {
         text
     };
+    let text = if part.is("text", "plain") && has_value(part, "format", "flowed") {
+        unflow(&text, has_value(part, "delsp", "yes"))
+    } else {
+        text
+    };
     (
         text,
         encoding_defect.into_iter().chain(charset_defect).collect(),
     )
 }
 
-/// The octets of an attachment: transfer encoding decoded.
-pub fn decode_attachment(part: &Part, wire: &[u8]) -> Vec<u8> {
-    decode_with_defect(part.encoding.as_deref(), wire).0
+/// Whether a parameter of `Content-Type` has this value, without regard to ASCII case.
+fn has_value(part: &Part, name: &str, value: &str) -> bool {
+    part.parameter(name)
+        .is_some_and(|given| given.trim().eq_ignore_ascii_case(value))
 }
 
-/// The beginning of a text in [`PREVIEW_CHARS`] characters, and what was wrong with the text.
-pub(super) fn preview_text(part: &Part, wire: &[u8]) -> (String, Vec<Defect>) {
-    let cut = wire.get(..PREVIEW_SOURCE_OCTETS).unwrap_or(wire);
-    let (text, defects) = decode_text(part, cut);
+/// The octets of an attachment: transfer encoding decoded.
+pub fn decode_attachment(part: &Part, wire: &[u8]) -> Vec<u8> {
+    decode_transfer(part.encoding.as_deref(), wire)
+}
+
+/// The beginning of a text in [`PREVIEW_CHARS`] characters, computed from the beginning of its
+/// octets, and what was wrong with the text.
+pub(super) fn preview_text(part: &Part, start: &[u8]) -> (String, Vec<Defect>) {
+    let (text, defects) = decode_text(part, start);
     // A text that was cut may end within a character or a group of digits.
-    let defects = if cut.len() < wire.len() {
+    let defects = if (start.len() as u64) < part.body.len() {
         Vec::new()
     } else {
         defects

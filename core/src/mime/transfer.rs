@@ -4,39 +4,75 @@
 //! skipped (base64) or kept as it stands (quoted-printable) and reported as a defect.
 //! Rejected: strict decoders; half of an attachment is better than none.
 
+use std::borrow::Cow;
+
 use super::defect::Defect;
 use super::header::line_length;
 
 /// Decodes a body by its `Content-Transfer-Encoding`; an unknown one leaves it as it is.
 pub fn decode_transfer(encoding: Option<&str>, body: &[u8]) -> Vec<u8> {
-    decode_with_defect(encoding, body).0
+    decode_with_defect(encoding, body).0.into_owned()
 }
 
-/// The same, and what was wrong.
-pub(super) fn decode_with_defect(encoding: Option<&str>, body: &[u8]) -> (Vec<u8>, Option<Defect>) {
+/// The same, and what was wrong; what is not encoded is not copied.
+pub(super) fn decode_with_defect<'a>(
+    encoding: Option<&str>,
+    body: &'a [u8],
+) -> (Cow<'a, [u8]>, Option<Defect>) {
+    let owned = |(octets, defect)| (Cow::Owned(octets), defect);
     match encoding
         .unwrap_or("7bit")
         .trim()
         .to_ascii_lowercase()
         .as_str()
     {
-        "base64" => decode_base64(body),
-        "quoted-printable" => decode_quoted_printable(body),
-        "x-uuencode" | "x-uue" | "uuencode" => (decode_uuencode(body), None),
-        "7bit" | "8bit" | "binary" => (body.to_vec(), None),
-        _ => (body.to_vec(), Some(Defect::UnknownEncoding)),
+        "base64" => owned(decode_base64(body)),
+        "quoted-printable" => owned(decode_quoted_printable(body)),
+        "x-uuencode" | "x-uue" | "uuencode" => owned((decode_uuencode(body), None)),
+        "7bit" | "8bit" | "binary" => (Cow::Borrowed(body), None),
+        _ => (Cow::Borrowed(body), Some(Defect::UnknownEncoding)),
     }
 }
 
-fn base64_digit(octet: u8) -> Option<u8> {
-    match octet {
-        b'A'..=b'Z' => octet.checked_sub(b'A'),
-        b'a'..=b'z' => octet.checked_sub(b'a').and_then(|d| d.checked_add(26)),
-        b'0'..=b'9' => octet.checked_sub(b'0').and_then(|d| d.checked_add(52)),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
+/// What is no digit of base64.
+const NO_DIGIT: u8 = 0xff;
+/// The value of each octet as a digit of base64, in both alphabets (RFC 4648 4 and 5).
+const BASE64_DIGITS: [u8; 256] = base64_digits(*b"+/", base64_digits(*b"-_", [NO_DIGIT; 256]));
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated while compiling: a wrong index would be a compile error"
+)]
+const fn base64_digits(last: [u8; 2], mut digits: [u8; 256]) -> [u8; 256] {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let [plus, slash] = last;
+    let mut value = 0_u8;
+    while (value as usize) < alphabet.len() {
+        digits[alphabet[value as usize] as usize] = value;
+        value = value.saturating_add(1);
     }
+    digits[plus as usize] = 62;
+    digits[slash as usize] = 63;
+    digits
+}
+
+fn base64_digit(octet: u8) -> u8 {
+    let digit = BASE64_DIGITS.get(usize::from(octet));
+    digit.copied().unwrap_or(NO_DIGIT)
+}
+
+/// A group of four digits, as most are.
+fn whole_group(group: [u8; 4]) -> Option<[u8; 3]> {
+    let digits = group.map(base64_digit);
+    if digits.iter().any(|digit| *digit >= 64) {
+        return None;
+    }
+    let bits = digits
+        .map(u32::from)
+        .iter()
+        .fold(0, |bits, digit| bits << 6 | digit);
+    let [_, octets @ ..] = bits.to_be_bytes();
+    Some(octets)
 }
 
 /// Octets outside the alphabet are skipped (RFC 2045 6.8); after padding a new run may begin, as
@@ -45,8 +81,21 @@ pub(super) fn decode_base64(body: &[u8]) -> (Vec<u8>, Option<Defect>) {
     let mut out = Vec::with_capacity(body.len() / 4 * 3);
     let mut defect = None;
     let (mut bits, mut digits) = (0_u32, 0_u8);
-    for &octet in body {
-        if let Some(digit) = base64_digit(octet) {
+    let mut rest = body;
+    loop {
+        while digits == 0
+            && let Some((group, after)) = rest.split_first_chunk()
+            && let Some(octets) = whole_group(*group)
+        {
+            out.extend_from_slice(&octets);
+            rest = after;
+        }
+        let Some((&octet, after)) = rest.split_first() else {
+            break;
+        };
+        rest = after;
+        let digit = base64_digit(octet);
+        if digit < 64 {
             bits = (bits << 6) | u32::from(digit);
             digits = digits.saturating_add(1);
             if digits == 4 {
@@ -186,7 +235,7 @@ mod tests {
         let given = decode_with_defect(Some(encoding), body);
         assert_eq!(
             given,
-            (expected.to_vec(), defect),
+            (Cow::Borrowed(expected), defect),
             "{}",
             body.escape_ascii()
         );
@@ -196,6 +245,8 @@ mod tests {
     fn base64() {
         check("BASE64", b"SGVs\r\nbG8=\r\n", b"Hello", None);
         check("base64", b"SGVsbG8", b"Hello", Some(Defect::BadBase64));
+        check("base64", b"S\nGVs\nb G8\r=", b"Hello", None);
+        check("base64", b"-_+/", b"\xfb\xff\xbf", None);
         check("base64", b"SGk=SGk=", b"HiHi", None);
         check("base64", b"S*G!k=", b"Hi", Some(Defect::BadBase64));
         check("base64", b"SGVsbA==", b"Hell", None);
@@ -226,6 +277,14 @@ mod tests {
             "x-uuencode",
             b"text\nbegin 644 f\n#0V%T\n`\nend\nx",
             b"Cat",
+            None,
+        );
+        let full = "M".to_owned() + &"0V%T".repeat(15) + "\r\n";
+        let body = format!("begin 644 f\r\n{full}{full}#0V%T\r\n \r\nend\r\n");
+        check(
+            "uuencode",
+            body.as_bytes(),
+            "Cat".repeat(31).as_bytes(),
             None,
         );
         check("x-uuencode", b"none", b"none", None);

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use super::change::Change;
 use super::document::{
-    Document, Lww, MessageDocument, PlacementDocument, content_doc_id, message_doc_id,
+    CONTENT_OCTETS, Document, Leaf, Lww, MessageDocument, PlacementDocument, content_doc_id,
+    message_doc_id,
 };
+use super::documents::{Base, Standing};
 use super::{Replica, ReplicaError};
-use crate::id::{MailboxId, MessageHash, PlacementId, Timestamp, Uid, UidValidity};
+use crate::id::{ContentHash, MailboxId, MessageHash, PlacementId, Timestamp, Uid, UidValidity};
 use crate::mime;
 use crate::model::{FlagSet, MAX_FLAGS_PER_MESSAGE};
 use crate::openpgp::Protection;
-use crate::store::Store;
+use crate::seal::Collection;
+use crate::store::{Store, Table};
 use crate::sync::wire::MAX_MESSAGE_OCTETS;
 
 /// Where an appended message is (RFC 4315 3, APPENDUID).
@@ -30,6 +33,27 @@ pub struct Copied {
     pub uid_validity: UidValidity,
     /// Old and new UIDs, by ascending old UID.
     pub pairs: Vec<(Uid, Uid)>,
+}
+
+/// A message to append, and how.
+#[derive(Debug, Clone)]
+pub struct NewMessage<'a> {
+    /// Its octets.
+    pub raw: &'a [u8],
+    /// Its flags and keywords.
+    pub flags: FlagSet,
+    /// Its INTERNALDATE (RFC 9051 2.3.3).
+    pub internal_date: Timestamp,
+}
+
+/// A named position that is kept with the data and written in the same atomic step, so that an
+/// import that was interrupted goes on where its messages end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Whose position it is.
+    pub name: Vec<u8>,
+    /// The position, in its owner's own form.
+    pub position: Vec<u8>,
 }
 
 /// A message to place, and how.
@@ -51,25 +75,60 @@ impl<S: Store> Replica<S> {
         internal_date: Timestamp,
         now: Timestamp,
     ) -> Result<Appended, ReplicaError> {
-        if flags.len() > MAX_FLAGS_PER_MESSAGE {
-            return Err(ReplicaError::TooManyFlags);
-        }
-        if raw.len() > MAX_MESSAGE_OCTETS {
-            return Err(ReplicaError::MessageTooLarge);
-        }
-        let mut change = self.begin(now).await;
-        let message = change.store_message(raw, Protection::NONE, None).await?;
-        let id = PlacementId::new(change.random());
-        let arrival = Arrival {
-            id,
-            mailbox,
+        let message = NewMessage {
+            raw,
             flags,
             internal_date,
         };
-        let uid = change.arrive(arrival, message, raw.len()).await?;
+        let appended = self.append_all(mailbox, &[message], None, now).await?;
+        // Every message that is appended gets a place.
+        appended.first().copied().ok_or(ReplicaError::NoSuchMailbox)
+    }
+
+    /// Stores messages at the end of a mailbox, in order, and the position that was reached, all
+    /// in one atomic and durable step. Contents that several of them have are stored once.
+    pub async fn append_all(
+        &self,
+        mailbox: MailboxId,
+        messages: &[NewMessage<'_>],
+        checkpoint: Option<Checkpoint>,
+        now: Timestamp,
+    ) -> Result<Vec<Appended>, ReplicaError> {
+        for message in messages {
+            if message.flags.len() > MAX_FLAGS_PER_MESSAGE {
+                return Err(ReplicaError::TooManyFlags);
+            }
+            if message.raw.len() > MAX_MESSAGE_OCTETS {
+                return Err(ReplicaError::MessageTooLarge);
+            }
+        }
+        let mut change = self.begin(now).await;
         let uid_validity = change.live_mailbox(mailbox)?.uid_validity;
+        let mut appended = Vec::with_capacity(messages.len());
+        for new in messages {
+            let message = change
+                .store_message(new.raw, Protection::NONE, None)
+                .await?;
+            let arrival = Arrival {
+                id: PlacementId::new(change.random()),
+                mailbox,
+                flags: new.flags.clone(),
+                internal_date: new.internal_date,
+            };
+            let uid = change
+                .arrive(arrival, message, new.raw.len() as u64)
+                .await?;
+            appended.push(Appended { uid_validity, uid });
+        }
+        change.put_checkpoint(checkpoint);
         change.commit().await?;
-        Ok(Appended { uid_validity, uid })
+        Ok(appended)
+    }
+
+    /// The position that was last written under this name.
+    pub async fn checkpoint(&self, name: &[u8]) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let row = self.store.get(Table::Meta, &checkpoint_key(name)).await?;
+        Ok(row)
     }
 
     /// Copies messages; UIDs that are not there are passed over.
@@ -129,7 +188,7 @@ impl<S: Store> Replica<S> {
 }
 
 impl<S: Store> Change<'_, S> {
-    /// Stores a message's structure and those of its leaves that the account does not have yet.
+    /// Stores a message's structure and those of its contents that the account does not have yet.
     /// A message that was accepted once may have grown since: only its documents are limited.
     pub(super) async fn store_message(
         &mut self,
@@ -137,39 +196,58 @@ impl<S: Store> Change<'_, S> {
         protection: Protection,
         received_as: Option<MessageHash>,
     ) -> Result<MessageHash, ReplicaError> {
-        let keys = &self.replica.keys;
-        let hash = keys.message_hash(raw);
-        let mime::Split {
-            structure,
-            skeleton,
-            leaves,
-        } = mime::split(raw);
-        let hashes = leaves
-            .iter()
-            .map(|leaf| keys.content_hash(leaf))
-            .collect::<Vec<_>>();
-        for (leaf, content) in leaves.iter().zip(&hashes) {
-            if self
-                .envelope(content_doc_id(keys, *content))
-                .await?
-                .is_none()
-            {
-                self.write(&Document::Content(leaf.to_vec())).await?;
+        let hash = self.replica.keys.message_hash(raw);
+        let split = mime::split(raw);
+        let mut leaves = Vec::with_capacity(split.leaves.len());
+        for leaf in &split.leaves {
+            let mut pieces = Vec::new();
+            for piece in leaf.chunks(CONTENT_OCTETS) {
+                pieces.push(self.store_content(piece).await?);
             }
+            leaves.push(Leaf { pieces });
         }
-        if self.envelope(message_doc_id(keys, hash)).await?.is_none() {
-            let leaves = hashes;
-            let message = MessageDocument {
-                hash,
-                structure,
-                skeleton,
-                leaves,
-                protection,
-                received_as,
-            };
-            self.write(&Document::Message(Box::new(message))).await?;
-        }
+        let message = MessageDocument {
+            hash,
+            structure: split.structure,
+            skeleton: split.skeleton,
+            leaves,
+            protection,
+            received_as,
+        };
+        self.store_structure(message).await?;
         Ok(hash)
+    }
+
+    /// Stores a piece of a leaf, unless the account has it.
+    pub(super) async fn store_content(
+        &mut self,
+        piece: &[u8],
+    ) -> Result<ContentHash, ReplicaError> {
+        let keys = &self.replica.keys;
+        let content = keys.content_hash(piece);
+        let id = content_doc_id(keys, content);
+        let base = match self.standing(Collection::Contents, id).await? {
+            Standing::Here(_) => return Ok(content),
+            Standing::Absent => Base(None),
+            Standing::Removed(base) => base,
+        };
+        self.write_over(id, &Document::Content(piece.to_vec()), base)?;
+        Ok(content)
+    }
+
+    /// Stores a message whose contents are stored, unless the account has it.
+    pub(super) async fn store_structure(
+        &mut self,
+        message: MessageDocument,
+    ) -> Result<(), ReplicaError> {
+        let id = message_doc_id(&self.replica.keys, message.hash);
+        let base = match self.standing(Collection::Messages, id).await? {
+            Standing::Here(_) => return Ok(()),
+            Standing::Absent => Base(None),
+            Standing::Removed(base) => base,
+        };
+        self.recount(None, Some(&message), self.now).await?;
+        self.write_over(id, &Document::Message(Box::new(message)), base)
     }
 
     /// Places a stored message.
@@ -177,7 +255,7 @@ impl<S: Store> Change<'_, S> {
         &mut self,
         arrival: Arrival,
         message: MessageHash,
-        size: usize,
+        size: u64,
     ) -> Result<Uid, ReplicaError> {
         self.live_mailbox(arrival.mailbox)?;
         let stamp = self.stamp();
@@ -192,11 +270,18 @@ impl<S: Store> Change<'_, S> {
             flags: set.collect::<BTreeMap<_, _>>(),
             internal_date: arrival.internal_date,
             save_date: Lww::new(self.now, stamp),
-            size: u64::try_from(size).unwrap_or(u64::MAX),
+            size,
             deleted: false,
         };
         self.write(&Document::Placement(document.clone())).await?;
         self.place(document)
+    }
+
+    /// Writes the position that an import has reached.
+    pub(super) fn put_checkpoint(&mut self, checkpoint: Option<Checkpoint>) {
+        if let Some(Checkpoint { name, position }) = checkpoint {
+            self.batch.put(Table::Meta, checkpoint_key(&name), position);
+        }
     }
 
     /// Moves one message: one small document.
@@ -217,6 +302,11 @@ impl<S: Store> Change<'_, S> {
         self.unplace(from, uid)?;
         self.place(document).map(Some)
     }
+}
+
+/// Rows of the Meta table that hold checkpoints.
+fn checkpoint_key(name: &[u8]) -> Vec<u8> {
+    [b"checkpoint ", name].concat()
 }
 
 fn sorted(uids: &[Uid]) -> Vec<Uid> {

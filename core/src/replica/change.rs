@@ -3,40 +3,21 @@
 //! A [`Change`] holds the writer's lock, so the view stands still while it is being made. It
 //! keeps new versions of rows beside the view; the view takes them over after the commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use futures::lock::MutexGuard;
 use rand::RngCore;
 use rand_chacha::ChaCha20Rng;
-use serde::{Deserialize, Serialize};
 
 use super::changes::MAX_VANISHED;
-use super::document::{Document, MailboxDocument, PlacementDocument, Stamp};
-use super::view::{Counters, Delta, MailboxRow, MailboxState, PlacementRow, View, Whereabouts};
-use super::{COUNTERS, REPLICA, Replica, ReplicaError, decode_row, encode_row};
-use crate::id::{
-    DocId, MailboxId, MessageHash, ModSeq, PlacementId, ReplicaId, Revision, Timestamp, Uid,
-    UidValidity,
-};
-use crate::seal::{self, EnvelopeHash, Header, Place};
-use crate::store::{Batch, KeyRange, Store, Table};
-use crate::sync::wire::MAX_DOCUMENT_OCTETS;
+use super::document::{MailboxDocument, PlacementDocument, Stamp};
+use super::documents::Written;
+use super::view::{Counters, Delta, MailboxRow, PlacementRow, View, Whereabouts};
+use super::{COUNTERS, Replica, ReplicaError, encode_row};
+use crate::id::{DocId, MailboxId, MessageHash, ModSeq, PlacementId, Timestamp, Uid, UidValidity};
+use crate::store::{Batch, Store, Table};
 use crate::threads::Link;
-
-/// What the provider has of a document that waits to be pushed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Base(pub(super) Option<(Revision, EnvelopeHash)>);
-
-impl Base {
-    /// The revision to write next, and the hash of the one before.
-    fn next(self) -> Result<(Revision, EnvelopeHash), ReplicaError> {
-        match self.0 {
-            None => Ok((Revision::ONE, [0; 32])),
-            Some((revision, hash)) => Ok((revision.next().ok_or(ReplicaError::Exhausted)?, hash)),
-        }
-    }
-}
 
 /// One write being made.
 pub(super) struct Change<'a, S> {
@@ -49,8 +30,12 @@ pub(super) struct Change<'a, S> {
     mod_seq: Option<ModSeq>,
     /// Messages that came to be known, and what ties them to others; `None` for one that is gone.
     pub(super) links: Vec<(MessageHash, Option<Link>)>,
-    /// Envelopes written by this change, which the store does not have yet.
-    sealed: BTreeMap<DocId, (Vec<u8>, Option<Base>)>,
+    /// Documents written by this change; their envelopes are in the batch.
+    pub(super) written: BTreeMap<DocId, Written>,
+    /// How many messages refer to a document, where this change has counted.
+    pub(super) counts: BTreeMap<DocId, u32>,
+    /// In how many more places a message is than before, or in how many fewer.
+    pub(super) moved: BTreeMap<MessageHash, i64>,
 }
 
 impl<'a, S: Store> Change<'a, S> {
@@ -66,7 +51,6 @@ impl<'a, S: Store> Change<'a, S> {
             placements: BTreeMap::new(),
             index: BTreeMap::new(),
         };
-        let sealed = BTreeMap::new();
         Self {
             replica,
             rng,
@@ -76,7 +60,9 @@ impl<'a, S: Store> Change<'a, S> {
             old_counters,
             mod_seq: None,
             links: Vec::new(),
-            sealed,
+            written: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            moved: BTreeMap::new(),
         }
     }
 
@@ -87,6 +73,10 @@ impl<'a, S: Store> Change<'a, S> {
         if self.batch.is_empty() && self.delta.counters == self.old_counters {
             return Ok(());
         }
+        self.note_garbage().await?;
+        // So that the row differs after every write: who has read before it does not win.
+        let writes = &mut self.delta.counters.writes;
+        *writes = writes.wrapping_add(1);
         let old = encode_row(&self.old_counters);
         // The row is there: opening the replica writes it.
         self.batch.expect(Table::Meta, COUNTERS, Some(old));
@@ -304,6 +294,7 @@ impl<'a, S: Store> Change<'a, S> {
         }
         self.batch
             .delete(Table::Placements, placement_key(mailbox, uid));
+        self.note_place(mailbox, uid, None);
         self.delta.placements.insert((mailbox, uid), None);
         Ok(())
     }
@@ -315,88 +306,6 @@ impl<'a, S: Store> Change<'a, S> {
         self.delta.index.insert(id, at);
     }
 
-    /// Seals a document changed on this device and lets it wait to be pushed.
-    pub(super) async fn write(&mut self, document: &Document) -> Result<DocId, ReplicaError> {
-        let id = document.doc_id(&self.replica.keys);
-        let base = match (self.pending(document, id).await?, self.envelope(id).await?) {
-            (Some(base), _) => base,
-            (None, Some(envelope)) => {
-                let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
-                Base(Some((header.revision, seal::hash(&envelope))))
-            }
-            (None, None) => Base(None),
-        };
-        self.write_over(id, document, base)?;
-        Ok(id)
-    }
-
-    /// Seals a document to follow what the provider has.
-    pub(super) fn write_over(
-        &mut self,
-        id: DocId,
-        document: &Document,
-        base: Base,
-    ) -> Result<(), ReplicaError> {
-        let (revision, previous) = base.next()?;
-        let collection = document.collection();
-        let replica = self.replica.id;
-        let place = Place {
-            collection,
-            document: id,
-            revision,
-            previous,
-            replica,
-        };
-        let payload = document.encode();
-        // What the provider would refuse must not wait: it would hold up all that comes after.
-        if payload.len() > MAX_DOCUMENT_OCTETS {
-            return Err(ReplicaError::MessageTooLarge);
-        }
-        let envelope = seal::seal(&self.replica.keys, place, &payload, &mut *self.rng)?;
-        self.note_link(document);
-        self.batch
-            .put(Table::Pending, pending_key(document, id), encode_row(&base));
-        self.batch
-            .put(Table::Documents, *id.as_bytes(), envelope.clone());
-        self.sealed.insert(id, (envelope, Some(base)));
-        Ok(())
-    }
-
-    /// Stores an envelope as the provider has it; nothing of it waits any more.
-    pub(super) fn settle(&mut self, document: &Document, id: DocId, envelope: Vec<u8>) {
-        self.note_link(document);
-        self.batch.delete(Table::Pending, pending_key(document, id));
-        self.batch
-            .put(Table::Documents, *id.as_bytes(), envelope.clone());
-        self.sealed.insert(id, (envelope, None));
-    }
-
-    /// The newest envelope of a document, with this change's edits.
-    pub(super) async fn envelope(&self, id: DocId) -> Result<Option<Vec<u8>>, ReplicaError> {
-        if let Some((envelope, _)) = self.sealed.get(&id) {
-            return Ok(Some(envelope.clone()));
-        }
-        Ok(self
-            .replica
-            .store
-            .get(Table::Documents, id.as_bytes())
-            .await?)
-    }
-
-    /// What the provider has of a document, if one waits to be pushed.
-    pub(super) async fn pending(
-        &self,
-        document: &Document,
-        id: DocId,
-    ) -> Result<Option<Base>, ReplicaError> {
-        if let Some((_, base)) = self.sealed.get(&id) {
-            return Ok(*base);
-        }
-        let key = pending_key(document, id);
-        let row = self.replica.store.get(Table::Pending, &key).await?;
-        row.map(|row| decode_row(Table::Pending, &row)).transpose()
-    }
-
     fn put_placement(&mut self, row: PlacementRow) {
         let (mailbox, uid) = (row.document.mailbox.value, row.uid);
         self.put_whereabouts(row.document.id, Whereabouts::Live(mailbox, uid));
@@ -405,6 +314,7 @@ impl<'a, S: Store> Change<'a, S> {
             placement_key(mailbox, uid),
             encode_row(&row),
         );
+        self.note_place(mailbox, uid, Some(row.document.message));
         self.delta
             .placements
             .insert((mailbox, uid), Some(Arc::new(row)));
@@ -422,92 +332,6 @@ impl<'a, S: Store> Change<'a, S> {
     }
 }
 
-impl View {
-    /// Reads the whole view from the store.
-    pub(super) async fn load<S: Store>(store: &S, now: Timestamp) -> Result<Self, ReplicaError> {
-        let counters = match store.get(Table::Meta, COUNTERS).await? {
-            Some(row) => decode_row(Table::Meta, &row)?,
-            None => first_counters(store, now).await?,
-        };
-        let mut mailboxes = BTreeMap::new();
-        for (_, row) in store.scan(Table::Mailboxes, KeyRange::all()).await? {
-            let row: MailboxRow = decode_row(Table::Mailboxes, &row)?;
-            let state = MailboxState {
-                row,
-                placements: BTreeMap::new(),
-            };
-            mailboxes.insert(state.row.document.id, state);
-        }
-        let mut by_message: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for (_, row) in store.scan(Table::Placements, KeyRange::all()).await? {
-            let row: PlacementRow = decode_row(Table::Placements, &row)?;
-            let mailbox = row.document.mailbox.value;
-            if let Some(state) = mailboxes.get_mut(&mailbox) {
-                by_message
-                    .entry(row.document.message)
-                    .or_default()
-                    .insert((mailbox, row.uid));
-                state.placements.insert(row.uid, Arc::new(row));
-            }
-        }
-        let mut index = BTreeMap::new();
-        for (key, row) in store.scan(Table::PlacementIndex, KeyRange::all()).await? {
-            let id = key[..]
-                .try_into()
-                .map_err(|_| ReplicaError::Row("placement_index"))?;
-            index.insert(id, decode_row(Table::PlacementIndex, &row)?);
-        }
-        Ok(Self {
-            counters,
-            mailboxes,
-            index,
-            by_message,
-        })
-    }
-}
-
-async fn first_counters<S: Store>(store: &S, now: Timestamp) -> Result<Counters, ReplicaError> {
-    let counters = Counters::new(now);
-    let mut batch = Batch::new();
-    batch.expect(Table::Meta, COUNTERS, None);
-    batch.put(Table::Meta, COUNTERS, encode_row(&counters));
-    store.commit(batch).await?;
-    Ok(counters)
-}
-
-/// The id that this store's replica has had since it was first opened.
-pub(super) async fn replica_id<S: Store>(
-    store: &S,
-    rng: &mut ChaCha20Rng,
-) -> Result<ReplicaId, ReplicaError> {
-    if let Some(row) = store.get(Table::Meta, REPLICA).await? {
-        return row[..].try_into().map_err(|_| ReplicaError::Row("meta"));
-    }
-    let mut octets = [0; 16];
-    rng.fill_bytes(&mut octets);
-    let mut batch = Batch::new();
-    batch.expect(Table::Meta, REPLICA, None);
-    batch.put(Table::Meta, REPLICA, octets);
-    store.commit(batch).await?;
-    Ok(ReplicaId::new(octets))
-}
-
 pub(super) fn placement_key(mailbox: MailboxId, uid: Uid) -> Vec<u8> {
     [&mailbox.as_bytes()[..], &uid.get().to_be_bytes()].concat()
 }
-
-/// Pending rows sort in the order in which they must be pushed: what others refer to first.
-pub(super) fn pending_key(document: &Document, id: DocId) -> Vec<u8> {
-    let class = match document {
-        Document::Key(_) => 0,
-        Document::Content(_) => 1,
-        Document::Message(_) => 2,
-        Document::Contact(_) => 3,
-        Document::Mailbox(_) => 4,
-        Document::Placement(_) => 5,
-    };
-    [&[class], &id.as_bytes()[..]].concat()
-}
-
-/// Removals of incoming messages come after every document.
-pub(super) const PENDING_REMOVAL: u8 = 9;

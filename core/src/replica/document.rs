@@ -1,12 +1,16 @@
 //! What is inside the sealed documents, and how two versions of one merge.
 //!
-//! A payload is an octet for the kind, an octet for the version of that kind, and the value
-//! (postcard; a content is its octets as they are). A later version is refused with a clear
+//! A payload is an octet for the kind, an octet for the version of that kind, an octet that says
+//! how the rest is coded (messages and contents are deflated where that is shorter), and the
+//! value (postcard; a content is its octets as they are). A later version is refused with a clear
 //! error. Merging is commutative, associative and idempotent: fields that change carry a
 //! [`Stamp`] and the later one wins, flags do so one by one, deletion wins over everything, and
 //! what never changes needs no merge. So any number of devices, in any order, end equal.
+//!
+//! Messages and contents never change, but they may be removed: then the last revision is a
+//! removal, and a device that still refers to what was removed writes it again after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,9 +24,22 @@ use crate::mime::Structure;
 use crate::model::{Flag, FlagSet, Role};
 use crate::openpgp::Protection;
 use crate::seal::{AccountKeys, Collection};
+use crate::sync::wire::MAX_DOCUMENT_OCTETS;
+
+use super::coding;
+
+#[cfg(test)]
+mod tests;
+
+/// Most octets of a leaf in one content; a longer leaf is several contents. Sealed, such a
+/// content fits into a request with others, and so much of a leaf is in memory at a time.
+pub const CONTENT_OCTETS: usize = 1024 * 1024;
 
 /// The version of every kind that this program writes, and the highest that it reads.
 pub const DOCUMENT_VERSION: u8 = 1;
+
+/// The kinds that this program knows.
+const KINDS: &[u8] = b"kbpmclx";
 
 /// When a field was written: hybrid logical time, then the replica as the tie-breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -158,11 +175,26 @@ pub struct MessageDocument {
     #[serde(with = "serde_bytes")]
     pub skeleton: Vec<u8>,
     /// The leaves, in order.
-    pub leaves: Vec<ContentHash>,
+    pub leaves: Vec<Leaf>,
     /// Whether it was encrypted and who signed it, as judged when it came.
     pub protection: Protection,
     /// The message as received, if what is served is another one.
     pub received_as: Option<MessageHash>,
+}
+
+/// Where the octets of a leaf are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    /// Its contents, in order: all but the last have [`CONTENT_OCTETS`], none is empty.
+    pub pieces: Vec<ContentHash>,
+}
+
+impl MessageDocument {
+    /// The contents that the message refers to, each once.
+    pub fn contents(&self) -> BTreeSet<ContentHash> {
+        let pieces = self.leaves.iter().flat_map(|leaf| &leaf.pieces);
+        pieces.copied().collect()
+    }
 }
 
 impl core::fmt::Debug for MessageDocument {
@@ -199,6 +231,17 @@ pub enum Document {
     Content(Vec<u8>),
     /// A correspondent's certificate.
     Contact(Box<Contact>),
+    /// A message or a content that nothing referred to any more.
+    Removed(Removed),
+}
+
+/// What was removed: the revision that says so has no value of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// Of which collection: messages or contents.
+    pub collection: Collection,
+    /// Which document.
+    pub id: DocId,
 }
 
 /// Documents are content: `Debug` shows the kind alone.
@@ -211,6 +254,7 @@ impl core::fmt::Debug for Document {
             Self::Message(_) => "Message(…)",
             Self::Content(_) => "Content(…)",
             Self::Contact(_) => "Contact(…)",
+            Self::Removed(_) => "Removed(…)",
         })
     }
 }
@@ -224,6 +268,9 @@ pub enum DocumentError {
     /// Does not decode, or does not belong where it stands.
     #[error("is damaged")]
     Damaged,
+    /// Longer than what is read again.
+    #[error("is too long")]
+    TooLong,
 }
 
 impl Document {
@@ -235,6 +282,7 @@ impl Document {
             Self::Message(_) => Collection::Messages,
             Self::Content(_) => Collection::Contents,
             Self::Contact(_) => Collection::Contacts,
+            Self::Removed(removed) => removed.collection,
         }
     }
 
@@ -247,36 +295,48 @@ impl Document {
             Self::Message(message) => message_doc_id(keys, message.hash),
             Self::Content(octets) => content_doc_id(keys, keys.content_hash(octets)),
             Self::Contact(contact) => contact_doc_id(keys, contact),
+            Self::Removed(removed) => removed.id,
         }
     }
 
-    /// The payload to seal.
-    pub fn encode(&self) -> Vec<u8> {
+    /// The payload to seal; [`DocumentError::TooLong`] if it could not be read again.
+    pub fn encode(&self) -> Result<Vec<u8>, DocumentError> {
         match self {
-            Self::Key(value) => encode(b'k', value),
-            Self::Mailbox(value) => encode(b'b', value),
-            Self::Placement(value) => encode(b'p', value),
-            Self::Message(value) => encode(b'm', value),
-            Self::Contact(value) => encode(b'c', value),
-            Self::Content(octets) => [&[b'l', DOCUMENT_VERSION], &octets[..]].concat(),
+            Self::Key(value) => encode(b'k', &to_postcard(value)),
+            Self::Mailbox(value) => encode(b'b', &to_postcard(value)),
+            Self::Placement(value) => encode(b'p', &to_postcard(value)),
+            Self::Contact(value) => encode(b'c', &to_postcard(value)),
+            Self::Message(value) => encode(b'm', &to_postcard(value)),
+            Self::Content(octets) => encode(b'l', octets),
+            Self::Removed(_) => encode(b'x', &[]),
         }
     }
 
-    /// Reads a payload.
-    pub fn decode(payload: &[u8]) -> Result<Self, DocumentError> {
+    /// Reads the payload of the document `id` in `collection`.
+    pub fn decode(
+        collection: Collection,
+        id: DocId,
+        payload: &[u8],
+    ) -> Result<Self, DocumentError> {
         let (&[kind, version], rest) = payload
             .split_first_chunk::<2>()
             .ok_or(DocumentError::Damaged)?;
-        if version != DOCUMENT_VERSION {
+        if version != DOCUMENT_VERSION || !KINDS.contains(&kind) {
             return Err(DocumentError::Newer);
         }
+        let value = coding::decode(rest, limit(kind))?;
+        let rest = &*value;
         match kind {
             b'k' => decode(rest).map(Self::Key),
             b'b' => decode(rest).map(Self::Mailbox),
             b'p' => decode(rest).map(Self::Placement),
             b'm' => decode(rest).map(|message| Self::Message(Box::new(message))),
             b'c' => decode(rest).map(|contact| Self::Contact(Box::new(contact))),
-            b'l' => Ok(Self::Content(rest.to_vec())),
+            b'l' => Ok(Self::Content(value.into_owned())),
+            b'x' if rest.is_empty() && is_removable(collection) => {
+                Ok(Self::Removed(Removed { collection, id }))
+            }
+            b'x' => Err(DocumentError::Damaged),
             _ => Err(DocumentError::Newer),
         }
     }
@@ -291,7 +351,11 @@ impl Document {
                     .chain([placement.mailbox.stamp, placement.save_date.stamp])
                     .collect()
             }
-            Self::Key(_) | Self::Message(_) | Self::Content(_) | Self::Contact(_) => Vec::new(),
+            Self::Key(_)
+            | Self::Message(_)
+            | Self::Content(_)
+            | Self::Contact(_)
+            | Self::Removed(_) => Vec::new(),
         };
         stamps.into_iter().max().unwrap_or(Stamp::OLDEST)
     }
@@ -305,6 +369,14 @@ impl Document {
             // The others never change, and ids of two kinds never meet.
             _ => {}
         }
+    }
+}
+
+/// Whether documents of this collection are removed when nothing refers to them.
+pub(super) const fn is_removable(collection: Collection) -> bool {
+    match collection {
+        Collection::Messages | Collection::Contents => true,
+        Collection::Keys | Collection::Mail | Collection::Contacts => false,
     }
 }
 
@@ -340,99 +412,31 @@ fn contact_doc_id(keys: &AccountKeys, contact: &Contact) -> DocId {
     )
 }
 
-fn encode<T: Serialize>(kind: u8, value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![kind, DOCUMENT_VERSION])
+/// Longest value of a kind.
+const fn limit(kind: u8) -> usize {
+    match kind {
+        b'l' => CONTENT_OCTETS,
+        _ => MAX_DOCUMENT_OCTETS,
+    }
+}
+
+fn encode(kind: u8, value: &[u8]) -> Result<Vec<u8>, DocumentError> {
+    if value.len() > limit(kind) {
+        return Err(DocumentError::TooLong);
+    }
+    let mut payload = vec![kind, DOCUMENT_VERSION];
+    match kind {
+        b'm' | b'l' => coding::shortest(&mut payload, value),
+        _ => coding::plain(&mut payload, value),
+    }
+    Ok(payload)
+}
+
+fn to_postcard<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, Vec::new())
         .expect("writing to memory does not fail, and every length is known")
 }
 
 fn decode<T: DeserializeOwned>(octets: &[u8]) -> Result<T, DocumentError> {
     postcard::from_bytes(octets).map_err(|_| DocumentError::Damaged)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn stamp(millis: i64, replica: u8) -> Stamp {
-        Stamp {
-            millis,
-            replica: ReplicaId::new([replica; 16]),
-        }
-    }
-
-    fn placement(moves: &[(i64, u8)], flags: &[(bool, i64, u8)], deleted: bool) -> Document {
-        let mut placement = PlacementDocument {
-            id: PlacementId::new([1; 16]),
-            message: MessageHash::new([2; 32]),
-            mailbox: Lww::new(MailboxId::new([0; 16]), stamp(0, 0)),
-            flags: BTreeMap::new(),
-            internal_date: Timestamp::from_secs(5),
-            save_date: Lww::new(Timestamp::from_secs(5), stamp(0, 0)),
-            size: 10,
-            deleted,
-        };
-        for (millis, replica) in moves {
-            // A stamp names one write, so its value follows from it.
-            let to = MailboxId::new([millis.to_le_bytes()[0] ^ replica; 16]);
-            placement
-                .mailbox
-                .merge(Lww::new(to, stamp(*millis, *replica)));
-        }
-        for (index, (_, millis, replica)) in flags.iter().enumerate() {
-            let flag = if index % 2 == 0 {
-                Flag::Seen
-            } else {
-                Flag::Flagged
-            };
-            let state = Lww::new(
-                (millis + i64::from(*replica)) % 2 == 0,
-                stamp(*millis, *replica),
-            );
-            placement
-                .flags
-                .entry(flag)
-                .and_modify(|s| s.merge(state.clone()))
-                .or_insert(state);
-        }
-        Document::Placement(placement)
-    }
-
-    fn any_placement() -> impl Strategy<Value = Document> {
-        let moves = proptest::collection::vec((1..9_i64, 1..4_u8), 0..3);
-        let flags = proptest::collection::vec((any::<bool>(), 1..9_i64, 1..4_u8), 0..4);
-        (moves, flags, any::<bool>()).prop_map(|(m, f, d)| placement(&m, &f, d))
-    }
-
-    fn merged(mut a: Document, b: &Document) -> Document {
-        a.merge(b.clone());
-        a
-    }
-
-    proptest! {
-        #[test]
-        fn merging_is_a_semilattice(a in any_placement(), b in any_placement(), c in any_placement()) {
-            prop_assert!(merged(a.clone(), &b) == merged(b.clone(), &a));
-            prop_assert!(merged(a.clone(), &a) == a);
-            let left = merged(merged(a.clone(), &b), &c);
-            prop_assert!(left == merged(a, &merged(b, &c)));
-        }
-
-        #[test]
-        fn documents_go_both_ways(document in any_placement()) {
-            prop_assert!(Document::decode(&document.encode()).unwrap() == document);
-        }
-    }
-
-    #[test]
-    fn newer_and_damaged_payloads_are_told_apart() {
-        assert_eq!(Document::decode(b"p\x02").err(), Some(DocumentError::Newer));
-        assert_eq!(Document::decode(b"?\x01").err(), Some(DocumentError::Newer));
-        assert_eq!(Document::decode(b"p").err(), Some(DocumentError::Damaged));
-        assert_eq!(
-            Document::decode(b"p\x01\xff").err(),
-            Some(DocumentError::Damaged)
-        );
-    }
 }

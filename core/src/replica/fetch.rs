@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::document::{Document, MessageDocument, content_doc_id, message_doc_id};
+use super::documents::table_of;
 use super::{Replica, ReplicaError};
 use crate::id::{DocId, MessageHash};
-use crate::mime::{Piece, Span};
-use crate::seal;
+use crate::mime::Span;
+use crate::seal::{self, Collection};
 use crate::store::{Store, Table};
 
 /// A message without the content of its leaves.
@@ -16,32 +17,24 @@ impl<S: Store> Replica<S> {
     /// A message's structure; `None` if it is not known here (yet).
     pub async fn message(&self, hash: MessageHash) -> Result<Option<Arc<Message>>, ReplicaError> {
         let id = message_doc_id(&self.keys, hash);
-        match self.document(id).await? {
+        match self.document(Collection::Messages, id).await? {
             Some(Document::Message(message)) => Ok(Some(Arc::from(message))),
+            Some(Document::Removed(_)) | None => Ok(None),
             Some(_) => Err(ReplicaError::Row("documents")),
-            None => Ok(None),
         }
     }
 
-    /// The octets of a message within `span`; reads only the leaves that it touches.
+    /// The octets of a message within `span`; reads only the contents that it touches.
     ///
-    /// [`ReplicaError::NotHere`] names a leaf that has not been synced to this device.
+    /// [`ReplicaError::NotHere`] names a content that has not been synced to this device.
     pub async fn read(&self, message: &Message, span: Span) -> Result<Vec<u8>, ReplicaError> {
-        let damaged = || ReplicaError::Row("documents");
         let mut octets = Vec::new();
-        for piece in message.structure.pieces(span) {
-            match piece {
-                Piece::Skeleton(range) => {
-                    octets.extend_from_slice(message.skeleton.get(range).ok_or_else(damaged)?);
-                }
-                Piece::Leaf { index, range } => {
-                    let hash = message.leaves.get(index).ok_or_else(damaged)?;
-                    let id = content_doc_id(&self.keys, *hash);
-                    let Some(Document::Content(leaf)) = self.document(id).await? else {
-                        return Err(ReplicaError::NotHere(id));
-                    };
-                    octets.extend_from_slice(leaf.get(range).ok_or_else(damaged)?);
-                }
+        let mut pieces = self.pieces(message, span);
+        while let Some(piece) = pieces.next().await? {
+            if octets.is_empty() {
+                octets = piece;
+            } else {
+                octets.extend_from_slice(&piece);
             }
         }
         Ok(octets)
@@ -59,14 +52,14 @@ impl<S: Store> Replica<S> {
         .await
     }
 
-    /// The documents of a message's leaves that are not on this device.
+    /// The documents of a message's contents that are not on this device.
     pub async fn missing_leaves(&self, message: &Message) -> Result<Vec<DocId>, ReplicaError> {
         let mut missing = Vec::new();
-        for hash in &message.leaves {
-            let id = content_doc_id(&self.keys, *hash);
+        for hash in message.contents() {
+            let id = content_doc_id(&self.keys, hash);
             if self
                 .store
-                .get(Table::Documents, id.as_bytes())
+                .get(Table::Contents, id.as_bytes())
                 .await?
                 .is_none()
             {
@@ -77,8 +70,12 @@ impl<S: Store> Replica<S> {
     }
 
     /// Opens a document; its id is proven to be that of what it says it is about.
-    pub(super) async fn document(&self, id: DocId) -> Result<Option<Document>, ReplicaError> {
-        let envelope = self.store.get(Table::Documents, id.as_bytes()).await?;
+    pub(super) async fn document(
+        &self,
+        collection: Collection,
+        id: DocId,
+    ) -> Result<Option<Document>, ReplicaError> {
+        let envelope = self.store.get(table_of(collection), id.as_bytes()).await?;
         envelope
             .map(|envelope| self.open_document(id, &envelope))
             .transpose()
@@ -89,11 +86,15 @@ impl<S: Store> Replica<S> {
         id: DocId,
         envelope: &[u8],
     ) -> Result<Document, ReplicaError> {
-        let (_, payload) = seal::open(&self.keys, envelope)?;
-        let document =
-            Document::decode(&payload).map_err(|cause| ReplicaError::Document { id, cause })?;
-        if document.doc_id(&self.keys) != id {
-            return Err(seal::OpenError::Forged(id).into());
+        let (header, payload) = seal::open(&self.keys, envelope)?;
+        let forged = || seal::OpenError::Forged(id);
+        let collection = self.keys.collection(header.collection);
+        let collection = collection.ok_or_else(forged)?;
+        let document = Document::decode(collection, header.document, &payload)
+            .map_err(|cause| ReplicaError::Document { id, cause })?;
+        let is_about = document.doc_id(&self.keys) == id && document.collection() == collection;
+        if header.document != id || !is_about {
+            return Err(forged().into());
         }
         Ok(document)
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::append::Arrival;
-use super::change::PENDING_REMOVAL;
 use super::document::Document;
+use super::documents::PENDING_REMOVAL;
 use super::{Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{Generation, IncomingId, MailboxName, MessageHash, Timestamp};
 use crate::keys::Contact;
@@ -112,7 +112,7 @@ impl<S: Store> Replica<S> {
             internal_date,
         };
         change
-            .arrive(arrival, message, taken.rendered.len())
+            .arrive(arrival, message, taken.rendered.len() as u64)
             .await?;
         change.commit().await?;
         Ok(Some(message))

@@ -16,22 +16,31 @@
 //! durable.
 
 mod change;
+mod load;
 pub mod document;
+mod coding;
+mod documents;
+mod references;
 mod append;
 mod expunge;
 mod fetch;
+mod pieces;
 mod flags;
 mod incoming;
 mod mailboxes;
 mod outbox;
 mod remote;
+mod removable;
 mod set_back;
 mod changes;
 mod threads;
+mod collect;
+mod check;
 mod view;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::channel::mpsc;
@@ -47,12 +56,15 @@ use crate::seal::{AccountKeys, OpenError, SealError};
 use crate::store::{Store, StoreError, Table};
 use crate::threads::Forest;
 
-pub use append::{Appended, Copied};
+pub use append::{Appended, Checkpoint, Copied, NewMessage};
 pub use changes::{Changes, MAX_VANISHED, Vanished};
+pub use check::{CheckReport, Finding, MAX_FINDINGS};
+pub use collect::{ARRIVED_KEPT_MS, Collected, GARBAGE_KEPT_MS};
 pub use fetch::Message;
 pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
 pub use outbox::{OutboxEntry, OutboxProblem};
+pub use pieces::Pieces;
 pub use remote::PendingPush;
 pub use view::{MailboxStatus, Placement, Usage};
 
@@ -135,6 +147,8 @@ pub struct Replica<S> {
     /// Whoever holds it writes.
     writer: futures::lock::Mutex<ChaCha20Rng>,
     subscribers: Mutex<Vec<mpsc::Sender<()>>>,
+    /// Contents of messages that are being appended piece by piece, and by how many.
+    staged: Mutex<BTreeMap<DocId, usize>>,
 }
 
 /// Wakes when something in the replica has changed; several changes may be one wake-up.
@@ -160,7 +174,7 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<Self, ReplicaError> {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        let id = change::replica_id(&store, &mut rng).await?;
+        let id = load::replica_id(&store, &mut rng).await?;
         let view = View::load(&store, now).await?;
         Ok(Self {
             store,
@@ -170,6 +184,7 @@ impl<S: Store> Replica<S> {
             forest: Mutex::new(None),
             writer: futures::lock::Mutex::new(rng),
             subscribers: Mutex::new(Vec::new()),
+            staged: Mutex::new(BTreeMap::new()),
         })
     }
 
@@ -280,6 +295,12 @@ impl<S: Store> Replica<S> {
         self.view().counters.pulled
     }
 
+    /// Whether a message that is being appended has this content.
+    fn is_staged(&self, content: DocId) -> bool {
+        let staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        staged.contains_key(&content)
+    }
+
     fn view(&self) -> RwLockReadGuard<'_, View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -320,6 +341,7 @@ impl Counters {
             clock: 0,
             uid_validity,
             pulled: Generation::default(),
+            writes: 0,
         }
     }
 }

@@ -112,7 +112,9 @@ impl<S: Store> Replica<S> {
                 flags,
                 internal_date: entry.queued_at,
             };
-            change.arrive(arrival, message, rendered.len()).await?;
+            change
+                .arrive(arrival, message, rendered.len() as u64)
+                .await?;
         }
         change.commit().await
     }
@@ -137,7 +139,7 @@ impl<S: Store> Replica<S> {
                 flags: FlagSet::new(),
                 internal_date: now,
             };
-            change.arrive(arrival, message, report.len()).await?;
+            change.arrive(arrival, message, report.len() as u64).await?;
         }
         change.commit().await
     }

@@ -6,14 +6,15 @@
 
 use serde_bytes::ByteBuf;
 
-use super::change::{Base, Change, PENDING_REMOVAL};
-use super::document::{Document, MailboxDocument, PlacementDocument};
+use super::change::Change;
+use super::document::{Document, MailboxDocument, PlacementDocument, is_removable};
+use super::documents::{Base, PENDING_REMOVAL, class, removable_classes, table_of_class};
 use super::incoming::incoming_key;
 use super::view::{PlacementRow, Whereabouts};
 use super::{IncomingMessage, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{Address, CollectionId, DocId, IncomingId, MailboxName, Revision, Timestamp};
 use crate::keys::Contact;
-use crate::seal::{self, EnvelopeHash, Header};
+use crate::seal::{self, Collection, EnvelopeHash, Header};
 use crate::store::{KeyRange, Store, Table};
 use crate::sync::wire::{
     BATCH_OCTETS, Entry, MAX_BATCH_DOCUMENTS, PullRequest, PullResponse, PushRequest,
@@ -30,7 +31,15 @@ pub struct PendingPush {
 #[derive(Debug, Clone)]
 struct Sent {
     key: Vec<u8>,
-    document: Option<(DocId, Revision, EnvelopeHash)>,
+    document: Option<SentDocument>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct SentDocument {
+    collection: Collection,
+    id: DocId,
+    revision: Revision,
+    hash: EnvelopeHash,
 }
 
 impl<S: Store> Replica<S> {
@@ -118,16 +127,21 @@ impl<S: Store> Replica<S> {
                 continue;
             }
             let id = DocId::try_from(id).map_err(|_| ReplicaError::Row("pending"))?;
-            let envelope = self.store.get(Table::Documents, id.as_bytes()).await?;
-            let envelope = envelope.ok_or(ReplicaError::NotHere(id))?;
+            let envelope = self.store.get(table_of_class(class), id.as_bytes()).await?;
+            // Collected since the rows were read.
+            let Some(envelope) = envelope else { continue };
             octets = octets.saturating_add(envelope.len());
             if octets > BATCH_OCTETS && !push.sent.is_empty() {
                 break;
             }
-            let revision = Header::parse(&envelope)
-                .map_err(seal::OpenError::from)?
-                .revision;
-            let document = Some((id, revision, seal::hash(&envelope)));
+            let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
+            let collection = self.keys.collection(header.collection);
+            let document = Some(SentDocument {
+                collection: collection.ok_or(seal::OpenError::Foreign(id))?,
+                id,
+                revision: header.revision,
+                hash: seal::hash(&envelope),
+            });
             push.sent.push(Sent { key, document });
             push.request.documents.push(ByteBuf::from(envelope));
         }
@@ -147,24 +161,9 @@ impl<S: Store> Replica<S> {
     pub async fn pushed(&self, push: &PendingPush, now: Timestamp) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
         for Sent { key, document } in &push.sent {
-            let Some((id, revision, hash)) = document else {
-                change.batch.delete(Table::Pending, key.clone());
-                continue;
-            };
-            let current = change
-                .envelope(*id)
-                .await?
-                .ok_or(ReplicaError::NotHere(*id))?;
-            if seal::hash(&current) == *hash {
-                change.batch.delete(Table::Pending, key.clone());
-                continue;
-            }
-            // Changed here while the batch was on its way, unless a pull has settled it.
-            let document = self.open_document(*id, &current)?;
-            if let Some(Base(base)) = change.pending(&document, *id).await?
-                && base.is_none_or(|(known, _)| known < *revision)
-            {
-                change.write_over(*id, &document, Base(Some((*revision, *hash))))?;
+            match document {
+                Some(sent) => change.confirm(key, sent).await?,
+                None => change.batch.delete(Table::Pending, key.clone()),
             }
         }
         change.commit().await
@@ -214,7 +213,7 @@ impl<S: Store> Replica<S> {
                 .get(KEY_PREFIX.len()..)
                 .and_then(|id| DocId::try_from(id).ok());
             let id = id.ok_or(ReplicaError::Row("meta"))?;
-            if let Some(Document::Key(key)) = self.document(id).await? {
+            if let Some(Document::Key(key)) = self.document(Collection::Keys, id).await? {
                 keys.push(key);
             }
         }
@@ -224,7 +223,7 @@ impl<S: Store> Replica<S> {
 
 /// How the provider came to speak of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
+pub(super) enum Told {
     /// In an answer to a pull, which may be an old one.
     InTheLog,
     /// As what it has now.
@@ -256,13 +255,50 @@ impl<S: Store> Change<'_, S> {
         Ok(())
     }
 
+    /// The provider has stored what was sent of this document.
+    async fn confirm(&mut self, key: &[u8], sent: &SentDocument) -> Result<(), ReplicaError> {
+        let SentDocument {
+            collection,
+            id,
+            revision,
+            hash,
+        } = *sent;
+        let Some(current) = self.envelope(collection, id).await? else {
+            // Collected here while it was on its way. It comes back with the log, with nothing
+            // that refers to it, and is collected again, at the provider too.
+            self.batch.delete(Table::Pending, key);
+            return Ok(());
+        };
+        if seal::hash(&current) == hash {
+            let removal = removable_classes(collection).map(|[_, removal]| removal);
+            if removal.is_some() && removal == key.first().copied() {
+                self.forget(collection, id);
+            } else {
+                self.batch.delete(Table::Pending, key);
+            }
+            return Ok(());
+        }
+        let document = self.replica.open_document(id, &current)?;
+        // Changed here while the batch was on its way, unless a pull has settled it.
+        if let Some(Base(base)) = self.pending(class(&document), id).await?
+            && base.is_none_or(|(known, _)| known < revision)
+        {
+            self.write_over(id, &document, Base(Some((revision, hash))))?;
+        }
+        Ok(())
+    }
+
     /// Takes in one envelope of the provider's.
     async fn take_envelope(&mut self, envelope: Vec<u8>, told: Told) -> Result<(), ReplicaError> {
         let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
         let id = header.document;
         let document = self.replica.open_document(id, &envelope)?;
+        let collection = document.collection();
+        if is_removable(collection) {
+            return self.take_removable(&header, document, envelope, told).await;
+        }
         self.saw(document.latest_stamp());
-        let Some(stored) = self.envelope(id).await? else {
+        let Some(stored) = self.envelope(collection, id).await? else {
             self.settle(&document, id, envelope);
             return self.adopt(document).await;
         };
@@ -270,7 +306,7 @@ impl<S: Store> Change<'_, S> {
             self.settle(&document, id, envelope);
             return Ok(());
         }
-        let Some(Base(base)) = self.pending(&document, id).await? else {
+        let Some(Base(base)) = self.pending(class(&document), id).await? else {
             let ours = Header::parse(&stored).map_err(seal::OpenError::from)?;
             // An older or equal revision is a replay of what was seen before.
             if header.revision > ours.revision {
@@ -307,7 +343,8 @@ impl<S: Store> Change<'_, S> {
                 let id = document.doc_id(&self.replica.keys);
                 self.note_key(id).await
             }
-            Document::Message(_) | Document::Content(_) => Ok(()),
+            // Taken in by `take_removable`.
+            Document::Message(_) | Document::Content(_) | Document::Removed(_) => Ok(()),
         }
     }
 
@@ -425,7 +462,9 @@ fn is_incoming(op: &crate::store::Op, id: IncomingId) -> bool {
 const fn is_mergeable(document: &Document) -> bool {
     match document {
         Document::Mailbox(_) | Document::Placement(_) | Document::Contact(_) => true,
-        Document::Key(_) | Document::Message(_) | Document::Content(_) => false,
+        Document::Key(_) | Document::Message(_) | Document::Content(_) | Document::Removed(_) => {
+            false
+        }
     }
 }
 

@@ -17,6 +17,8 @@ use crate::store::MemoryStore;
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
 
 mod changes;
+mod collecting;
+mod contents;
 mod disasters;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);

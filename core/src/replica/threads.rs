@@ -8,7 +8,7 @@
 use std::sync::PoisonError;
 
 use super::change::Change;
-use super::document::Document;
+use super::document::MessageDocument;
 use super::{Replica, ReplicaError, decode_row, encode_row};
 use crate::id::MessageHash;
 use crate::store::{KeyRange, Store, Table};
@@ -97,13 +97,17 @@ impl<S: Store> Replica<S> {
 }
 
 impl<S: Store> Change<'_, S> {
-    /// Writes what ties a message to others, if the document is one.
-    pub(super) fn note_link(&mut self, document: &Document) {
-        if let Document::Message(message) = document {
-            let link = Link::new(&self.replica.keys, &message.structure.summary);
-            self.batch
-                .put(Table::Threads, *message.hash.as_bytes(), encode_row(&link));
-            self.links.push((message.hash, Some(link)));
-        }
+    /// Writes what ties a message to others.
+    pub(super) fn note_link(&mut self, message: &MessageDocument) {
+        let link = Link::new(&self.replica.keys, &message.structure.summary);
+        self.batch
+            .put(Table::Threads, *message.hash.as_bytes(), encode_row(&link));
+        self.links.push((message.hash, Some(link)));
+    }
+
+    /// Forgets it.
+    pub(super) fn drop_link(&mut self, message: MessageHash) {
+        self.batch.delete(Table::Threads, *message.as_bytes());
+        self.links.push((message, None));
     }
 }

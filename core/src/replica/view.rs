@@ -26,6 +26,8 @@ pub(crate) struct Counters {
     pub(crate) uid_validity: u32,
     /// Everything up to here has been pulled.
     pub(crate) pulled: Generation,
+    /// How often the store was written to.
+    pub(crate) writes: u64,
 }
 
 /// A mailbox, as its row in the store.

@@ -16,4 +16,4 @@ pub mod secret;
 
 pub use document::{EnvelopeHash, OpenError, Place, SealError, hash, open, seal};
 pub use header::Header;
-pub use secret::{AccountKeys, Collection, RootKey};
+pub use secret::{AccountKeys, Collection, MessageHasher, RootKey};

@@ -179,7 +179,12 @@ impl AccountKeys {
         MessageHash::new(self.keyed(b"message\0", raw))
     }
 
-    /// Keyed hash of one leaf.
+    /// Keyed hash of a whole message whose octets come piece by piece.
+    pub fn message_hasher(&self) -> MessageHasher {
+        MessageHasher(self.hasher(b"message\0"))
+    }
+
+    /// Keyed hash of a content: a leaf, or a piece of one.
     pub fn content_hash(&self, leaf: &[u8]) -> ContentHash {
         ContentHash::new(self.keyed(b"content\0", leaf))
     }
@@ -209,9 +214,15 @@ impl AccountKeys {
             .expect("there is an entry for every collection")
     }
 
-    fn keyed(&self, domain: &[u8], octets: &[u8]) -> [u8; 32] {
+    fn hasher(&self, domain: &[u8]) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.hashing);
-        *hasher.update(domain).update(octets).finalize().as_bytes()
+        hasher.update(domain);
+        hasher
+    }
+
+    fn keyed(&self, domain: &[u8], octets: &[u8]) -> [u8; 32] {
+        let mut hasher = self.hasher(domain);
+        *hasher.update(octets).finalize().as_bytes()
     }
 
     fn keyed_16(&self, domain: &[u8], octets: &[u8]) -> [u8; 16] {
@@ -222,6 +233,28 @@ impl AccountKeys {
                 .expect("32 > 16"),
         );
         short
+    }
+}
+
+/// Hashes a message piece by piece; see [`AccountKeys::message_hash`].
+#[derive(Clone)]
+pub struct MessageHasher(blake3::Hasher);
+
+impl MessageHasher {
+    /// Takes the next octets.
+    pub fn update(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+
+    /// The hash of all octets so far.
+    pub fn finish(&self) -> MessageHash {
+        MessageHash::new(*self.0.finalize().as_bytes())
+    }
+}
+
+impl fmt::Debug for MessageHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MessageHasher(…)")
     }
 }
 
@@ -262,6 +295,17 @@ mod tests {
             keys.doc_id(Collection::Messages, b"x")
         );
         assert_eq!(format!("{root:?}"), "RootKey(…)");
+    }
+
+    #[test]
+    fn a_message_in_pieces_has_the_hash_of_the_whole() {
+        let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &RootKey::from_octets([9; 32]));
+        let mut hasher = keys.message_hasher();
+        for piece in [&b"a mes"[..], b"", b"sage"] {
+            hasher.update(piece);
+        }
+        assert_eq!(hasher.finish(), keys.message_hash(b"a message"));
+        assert_ne!(hasher.finish(), keys.message_hash(b"a massage"));
     }
 
     #[test]

@@ -25,10 +25,11 @@ use crate::id::{Address, CollectionId, DocId, Generation, IncomingId, OutboxId, 
 pub const MAX_MESSAGE_OCTETS: usize = 50 * 1024 * 1024;
 /// Largest body of a sync or outbox request, in octets: a largest message, sealed, and its frame.
 pub const MAX_REQUEST_OCTETS: usize = 80 * 1024 * 1024;
-/// Largest payload of a document, in octets: sealed and padded (at most 3 % at this size) it fits
-/// into a request. More than [`MAX_MESSAGE_OCTETS`], because a message grows after it was
-/// accepted: by trace fields, by what was compressed inside its encryption, by a report about it.
-pub const MAX_DOCUMENT_OCTETS: usize = 72 * 1024 * 1024;
+/// Largest value of a document, in octets: sealed and padded (at most 3 % at this size) it fits
+/// into a request. The contents of messages are cut into pieces of
+/// [`crate::replica::document::CONTENT_OCTETS`]; what may be long is a message's header, of which
+/// the structure repeats parts.
+pub const MAX_DOCUMENT_OCTETS: usize = 40 * 1024 * 1024;
 /// Where a push or pull batch is cut, in octets; a single larger document goes alone.
 pub const BATCH_OCTETS: usize = 4 * 1024 * 1024;
 /// Most documents in one push or documents request.

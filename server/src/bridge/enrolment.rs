@@ -315,8 +315,7 @@ impl Enrolment {
     /// A replica without `unlock.json` was left by a sign-up that did not end; its keys are gone
     /// and nothing in it was ever accepted.
     fn discard_unfinished(&self) -> Result<(), EnrolError> {
-        for suffix in ["", "-wal", "-shm"] {
-            let path = self.folder.join(format!("{REPLICA_FILE}{suffix}"));
+        for path in SqliteStore::files(&self.folder.join(REPLICA_FILE)) {
             match fs::remove_file(path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

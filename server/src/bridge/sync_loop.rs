@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use letterlock_core::account::{Answers, KeyError, TakenIn};
+use letterlock_core::id::Timestamp;
 use letterlock_core::replica::{IncomingMessage, ReplicaError};
 use letterlock_core::sync::engine::{self, Extent, Next};
 use letterlock_core::sync::wire::{MAX_WAIT_MS, PushResponse};
@@ -25,6 +26,11 @@ use crate::shutdown::Shutdown;
 const MAX_CONFLICTS: usize = 8;
 /// Most certificates that are looked up for one message.
 const MAX_LOOKUPS_PER_MESSAGE: usize = 4;
+
+/// How often the collector runs, in milliseconds.
+const COLLECT_EVERY_MS: i64 = 5 * 60 * 1000;
+/// Most messages and contents that one run of the collector removes.
+const COLLECT_LIMIT: usize = 2000;
 
 /// Why an exchange stopped; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +56,7 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
     let mut wait_ms = 0;
     // What could not be opened before may open now: a newer program, a key that came.
     let mut retry_kept = true;
+    let mut collected_at = Timestamp::from_millis(0);
     loop {
         let exchange = Box::pin(pull(account, wait_ms, &mut retry_kept));
         let result = tokio::select! {
@@ -62,6 +69,7 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
                 backoff.reset();
                 account.set_status(SyncStatus::Current);
                 wait_ms = MAX_WAIT_MS;
+                collect(account, &mut collected_at).await;
             }
             Err(error) => {
                 // After a failure the state is told at once, not with the next news.
@@ -71,6 +79,25 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
                 }
             }
         }
+    }
+}
+
+/// Removes what nothing refers to any more, now and then. After a pull, because the newest of
+/// what other devices refer to is known then.
+async fn collect(account: &BridgeAccount, last: &mut Timestamp) {
+    let now = clock::now();
+    if now.as_millis().saturating_sub(last.as_millis()) < COLLECT_EVERY_MS {
+        return;
+    }
+    *last = now;
+    match account.account.collect(now, COLLECT_LIMIT).await {
+        Ok(collected) => tracing::debug!(
+            messages = collected.messages,
+            contents = collected.contents,
+            octets = collected.octets,
+            "what nothing refers to was removed"
+        ),
+        Err(error) => tracing::warn!(%error, "the collector stopped and is tried again"),
     }
 }
 

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use futures::FutureExt;
 use letterlock_core::account::{KeyError, Prepared, TakenIn};
 use letterlock_core::auth::wire::Token;
-use letterlock_core::id::Address;
+use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::model::Role;
 use letterlock_core::openpgp::Certificate;
 use letterlock_core::replica::{IncomingMessage, OutboxEntry, ReplicaError};
@@ -30,6 +30,10 @@ const WAIT_MS: u32 = 25_000;
 const FIRST_PAUSE_MS: i32 = 2_000;
 /// The longest pause, in milliseconds.
 const LONGEST_PAUSE_MS: i32 = 60_000;
+/// How often the collector runs, in milliseconds; the first time when the first pull has ended.
+const COLLECT_EVERY_MS: i64 = 10 * 60 * 1000;
+/// Most messages and contents that one run of the collector removes.
+const COLLECT_LIMIT: usize = 500;
 /// How often a message is tried at which the worker died.
 const MAX_ATTEMPTS: u8 = 2;
 
@@ -57,6 +61,7 @@ async fn pull_loop(session: Rc<Session>) {
     let mut wait_ms = 0;
     let mut pause_ms = FIRST_PAUSE_MS;
     let mut working = true;
+    let mut collected_at = None;
     while !session.closed.get() {
         if working {
             serve::tell(News::Sync(SyncState::Working { taken_in: 0 }));
@@ -66,6 +71,7 @@ async fn pull_loop(session: Rc<Session>) {
             Ok(Next::Idle) => {
                 serve::tell(News::Sync(SyncState::Current));
                 (wait_ms, pause_ms, working) = (WAIT_MS, FIRST_PAUSE_MS, false);
+                collect(&session, &mut collected_at).await;
             }
             Err(error) => {
                 serve::tell(News::Sync(state(&session, &error).await));
@@ -77,6 +83,18 @@ async fn pull_loop(session: Rc<Session>) {
                 (wait_ms, working) = (0, true);
             }
         }
+    }
+}
+
+/// Removes what nothing refers to any more, now and then.
+async fn collect(session: &Session, last: &mut Option<Timestamp>) {
+    let now = now();
+    let is_due = last
+        .is_none_or(|last| now.as_millis().saturating_sub(last.as_millis()) >= COLLECT_EVERY_MS);
+    if is_due {
+        *last = Some(now);
+        // What fails is done the next time.
+        session.account.collect(now, COLLECT_LIMIT).await.ok();
     }
 }
 

@@ -5,22 +5,20 @@
 
 use std::path::{Path, PathBuf};
 
+use super::pieces::check_pieces;
 use super::round_trip;
 use crate::mime::text::{body_to_show, decode_text};
 
 /// How many messages the folder has at least.
 const LEAST_MESSAGES: usize = 500;
+/// At how many places a small message is cut off.
+const TRUNCATIONS: usize = 30;
+/// What a small message is.
+const SMALL_OCTETS: usize = 16 * 1024;
 
 #[test]
 fn every_message_of_the_corpora_joins_to_itself() {
-    let folder = std::env::var_os("LETTERLOCK_CORPORA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora"),
-        PathBuf::from,
-    );
-    if !folder.is_dir() {
-        println!("skipped: there is no folder {}", folder.display());
-        return;
-    }
+    let Some(folder) = corpora() else { return };
     let mut messages = 0;
     for file in files(&folder) {
         let octets = std::fs::read(&file).unwrap();
@@ -49,6 +47,11 @@ fn check(raw: &[u8], name: &str) {
         let part = structure.part(&shown.path).unwrap();
         decode_text(part, structure.leaves[shown.leaf].of(raw));
     }
+    let small = if raw.len() < SMALL_OCTETS { 1 } else { 11 };
+    for size in [small, 1000] {
+        check_pieces(raw, raw.chunks(size), &format!("{name} by {size}"));
+    }
+    check_truncations(raw, name);
     let unix: Vec<u8> = raw.iter().copied().filter(|&o| o != b'\r').collect();
     assert_eq!(
         round_trip(&unix).root.children().len(),
@@ -57,7 +60,34 @@ fn check(raw: &[u8], name: &str) {
     );
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// Cuts the end off: anywhere in a small message, at some places in a large one.
+fn check_truncations(raw: &[u8], name: &str) {
+    let places = if raw.len() < SMALL_OCTETS {
+        TRUNCATIONS
+    } else {
+        3
+    };
+    let step = (raw.len() / places).max(1);
+    for end in (0..raw.len()).step_by(step) {
+        let start = &raw[..end];
+        check_pieces(start, start.chunks(97), &format!("{name} up to {end}"));
+    }
+}
+
+/// The folder with the corpora; says so if there is none.
+pub(super) fn corpora() -> Option<PathBuf> {
+    let folder = std::env::var_os("LETTERLOCK_CORPORA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora"),
+        PathBuf::from,
+    );
+    if !folder.is_dir() {
+        println!("skipped: there is no folder {}", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut to_do = vec![folder.to_owned()];
     while let Some(folder) = to_do.pop() {

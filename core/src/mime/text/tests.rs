@@ -115,3 +115,31 @@ fn previews_are_one_line_of_own_words() {
     let raw = b"Content-Type: text/html; charset=iso-8859-1\n\n<style>x</style><p>Gr\xfc\xdfe</p>";
     assert_eq!(split(raw).structure.summary.preview, "Grüße");
 }
+
+#[test]
+fn flowed_text_is_put_together() {
+    let check = |content_type: &str, expected: &str, preview: &str| {
+        let raw = format!(
+            "Content-Type: {content_type}\r\n\r\nA long \r\nline.\r\n> quo \r\n> ted\r\n-- \r\nAda\r\n"
+        );
+        let message = split(raw.as_bytes());
+        let (text, _) = decode_text(&message.structure.root, message.leaves[0]);
+        assert_eq!(text, expected, "{content_type}");
+        assert_eq!(message.structure.summary.preview, preview, "{content_type}");
+    };
+    check(
+        "text/plain; format=flowed",
+        "A long line.\n> quo ted\n-- \nAda\n",
+        "A long line. -- Ada",
+    );
+    check(
+        "text/plain; FORMAT=\"Flowed\"; delsp=YES",
+        "A longline.\n> quoted\n-- \nAda\n",
+        "A longline. -- Ada",
+    );
+    check(
+        "text/plain; format=fixed",
+        "A long \nline.\n> quo \n> ted\n-- \nAda\n",
+        "A long line. -- Ada",
+    );
+}

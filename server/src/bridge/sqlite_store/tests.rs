@@ -1,5 +1,8 @@
-//! What the store must survive: reopening, a wrong key, a damaged page, a full disk.
+//! What the store must survive: reopening, a wrong key, a damaged page, a full disk, an end
+//! between the two files.
 
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use letterlock_core::store::conformance;
@@ -34,21 +37,22 @@ async fn survives_reopening_and_tells_nothing() {
         put_row(&store, Table::Meta, b"a name in the clear", &secret).await;
         put_row(&store, Table::Documents, b"doc", &secret).await;
         for entry in std::fs::read_dir(folder.path()).unwrap() {
-            let octets = std::fs::read(entry.unwrap().path()).unwrap();
-            for plain in [
-                &b"must not be found"[..],
-                b"in the clear",
-                b"SQLite format",
-                b"WITHOUT",
-            ] {
+            let entry = entry.unwrap();
+            let octets = std::fs::read(entry.path()).unwrap();
+            let mut secrets = vec![&b"must not be found"[..], b"in the clear"];
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with("replica-contents.db") {
+                secrets.extend([&b"SQLite format"[..], b"WITHOUT"]);
+            }
+            for plain in secrets {
                 assert!(!octets.windows(plain.len()).any(|window| window == plain));
             }
         }
     }
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
     let store = open(&path);
     let value = store.get(Table::Documents, b"doc").await.unwrap();
     assert_eq!(value, Some(secret));
@@ -126,6 +130,8 @@ async fn a_full_disk_loses_nothing_and_recovers() {
     put_row(&store, Table::Meta, b"a", b"1").await;
     let set_limit = |pages: u32| {
         lock(&store.inner.writer)
+            .rows
+            .connection
             .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
             .unwrap();
     };
@@ -166,4 +172,137 @@ async fn readers_and_the_writer_do_not_wait_for_each_other() {
     let many = futures::future::join_all((0..20).map(|_| store.scan(Table::Meta, KeyRange::all())));
     let ((), (), scans) = futures::join!(write, read, many);
     assert!(scans.into_iter().all(|scan| scan.unwrap().len() == 1));
+}
+
+async fn content(store: &SqliteStore, key: &[u8]) -> Option<Vec<u8>> {
+    store.get(Table::Contents, key).await.unwrap()
+}
+
+async fn write_contents(store: &SqliteStore, contents: &[(&[u8], Option<&[u8]>)], row: &[u8]) {
+    let mut batch = Batch::new();
+    for (key, value) in contents {
+        match value {
+            Some(value) => batch.put(Table::Contents, *key, *value),
+            None => batch.delete(Table::Contents, *key),
+        }
+    }
+    batch.put(Table::Meta, b"row", row);
+    store.commit(batch).await.unwrap();
+}
+
+/// Does step 2 of a batch and no more.
+fn only_contents(store: &SqliteStore, contents: &[(&[u8], Option<&[u8]>)]) {
+    let mut writer = lock(&store.inner.writer);
+    let path = store.inner.contents.file.path.clone();
+    let number = writer::step(&writer.contents.connection, &path).unwrap() + 1;
+    let changes: BTreeMap<_, _> = contents.iter().copied().collect();
+    writer::write_contents(&mut writer.contents, &changes, number).unwrap();
+    writer.is_even = false;
+}
+
+#[tokio::test]
+async fn a_batch_that_ended_between_the_files_never_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replica.db");
+    for reopens in [true, false] {
+        let mut store = open(&path);
+        write_contents(&store, &[(b"old", Some(b"1"))], b"1").await;
+        only_contents(&store, &[(b"old", Some(b"2")), (b"fresh", Some(b"2"))]);
+        if reopens {
+            drop(store);
+            store = open(&path);
+        } else {
+            // The program goes on: the commit failed, and the next batch comes.
+            put_row(&store, Table::Meta, b"next", b"1").await;
+        }
+        assert_eq!(content(&store, b"old").await.as_deref(), Some(&b"1"[..]));
+        assert_eq!(content(&store, b"fresh").await, None);
+        let row = store.get(Table::Meta, b"row").await.unwrap();
+        assert_eq!(row.as_deref(), Some(&b"1"[..]));
+        write_contents(&store, &[(b"old", Some(b"3"))], b"3").await;
+        drop(store);
+        let store = open(&path);
+        assert_eq!(content(&store, b"old").await.as_deref(), Some(&b"3"[..]));
+    }
+}
+
+#[tokio::test]
+async fn a_content_whose_deletion_was_committed_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replica.db");
+    let store = open(&path);
+    write_contents(&store, &[(b"a", Some(b"1")), (b"b", Some(b"1"))], b"1").await;
+    // The program ends between steps 3 and 4.
+    lock(&store.inner.writer)
+        .rows
+        .connection
+        .execute("INSERT INTO doomed VALUES (?1)", [b"a"])
+        .unwrap();
+    drop(store);
+    let store = open(&path);
+    assert_eq!(content(&store, b"a").await, None);
+    assert_eq!(content(&store, b"b").await.as_deref(), Some(&b"1"[..]));
+    // Deleted and written again: what was doomed once is not doomed for ever.
+    write_contents(&store, &[(b"b", None)], b"2").await;
+    assert_eq!(content(&store, b"b").await, None);
+    write_contents(&store, &[(b"a", Some(b"3")), (b"b", Some(b"3"))], b"3").await;
+    drop(store);
+    let store = open(&path);
+    assert_eq!(content(&store, b"a").await.as_deref(), Some(&b"3"[..]));
+    assert_eq!(content(&store, b"b").await.as_deref(), Some(&b"3"[..]));
+}
+
+#[tokio::test]
+async fn a_refused_batch_writes_no_contents() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("replica.db"));
+    let mut batch = Batch::new();
+    batch.put(Table::Contents, b"a", b"1");
+    batch.expect(Table::Meta, b"absent", Some(b"x".to_vec()));
+    let refused = store.commit(batch).await;
+    assert!(matches!(refused, Err(StoreError::Conflict)));
+    assert_eq!(content(&store, b"a").await, None);
+}
+
+#[tokio::test]
+async fn a_batch_without_contents_does_not_touch_their_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replica.db");
+    let store = open(&path);
+    write_contents(&store, &[(b"a", Some(b"1"))], b"1").await;
+    let log = folder.path().join("replica-contents.db-wal");
+    let before = std::fs::metadata(&log).unwrap();
+    for number in 0..20 {
+        put_row(&store, Table::Meta, b"row", &[number]).await;
+    }
+    let after = std::fs::metadata(&log).unwrap();
+    assert_eq!(
+        (before.len(), before.modified().unwrap()),
+        (after.len(), after.modified().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn deleted_contents_are_given_back_to_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replica.db");
+    let value = vec![7; 1_000_000];
+    {
+        let store = open(&path);
+        for key in [b"a", b"b", b"c"] {
+            put_row(&store, Table::Contents, key, &value).await;
+        }
+        let mut batch = Batch::new();
+        for key in [b"a", b"b", b"c"] {
+            batch.delete(Table::Contents, key);
+        }
+        store.commit(batch).await.unwrap();
+        // What they replaced is forgotten with the next contents.
+        put_row(&store, Table::Contents, b"d", b"small").await;
+    }
+    let store = open(&path);
+    assert_eq!(content(&store, b"d").await.as_deref(), Some(&b"small"[..]));
+    drop(store);
+    let file = folder.path().join("replica-contents.db");
+    assert!(std::fs::metadata(file).unwrap().len() < 1_000_000);
 }

@@ -1,0 +1,136 @@
+//! How the value in a payload is coded: as it is, or deflated (RFC 1951) where that is shorter.
+//!
+//! Invariant: reading is bounded by a limit that the caller names, whatever the octets say, and
+//! a value has one reading: what follows the deflated octets is damage. Rejected: zstd and brotli
+//! (a C library, or a dictionary of 120 KB, in the browser's bundle) for a tenth less.
+
+use std::borrow::Cow;
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::bufread::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+
+use super::document::DocumentError;
+
+const PLAIN: u8 = 0;
+const DEFLATED: u8 = 1;
+
+/// Values from this length on, in octets, are deflated at the quickest level: they are mostly
+/// base64, which has nothing to find but its alphabet.
+const QUICK_FROM_OCTETS: usize = 256 * 1024;
+
+/// Appends the octet that says how the value is coded, then the value as it is.
+pub(super) fn plain(out: &mut Vec<u8>, value: &[u8]) {
+    out.push(PLAIN);
+    out.extend_from_slice(value);
+}
+
+/// Appends the octet that says how the value is coded, then the value, deflated if that is
+/// shorter.
+pub(super) fn shortest(out: &mut Vec<u8>, value: &[u8]) {
+    match deflate(value) {
+        Some(deflated) if deflated.len() < value.len() => {
+            out.push(DEFLATED);
+            out.extend_from_slice(&deflated);
+        }
+        _ => plain(out, value),
+    }
+}
+
+/// Reads a coded value of at most `limit` octets.
+pub(super) fn decode(coded: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, DocumentError> {
+    let (&coding, rest) = coded.split_first().ok_or(DocumentError::Damaged)?;
+    match coding {
+        PLAIN if rest.len() <= limit => Ok(Cow::Borrowed(rest)),
+        PLAIN => Err(DocumentError::Damaged),
+        DEFLATED => inflate(rest, limit).map(Cow::Owned),
+        _ => Err(DocumentError::Newer),
+    }
+}
+
+fn deflate(value: &[u8]) -> Option<Vec<u8>> {
+    let level = if value.len() < QUICK_FROM_OCTETS {
+        Compression::default()
+    } else {
+        Compression::fast()
+    };
+    let mut encoder = DeflateEncoder::new(Vec::new(), level);
+    // Writing to memory does not fail; if it did, the value is kept as it is.
+    encoder.write_all(value).ok()?;
+    encoder.finish().ok()
+}
+
+fn inflate(deflated: &[u8], limit: usize) -> Result<Vec<u8>, DocumentError> {
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let mut decoder = DeflateDecoder::new(deflated).take(bound);
+    let mut value = Vec::new();
+    decoder
+        .read_to_end(&mut value)
+        .map_err(|_| DocumentError::Damaged)?;
+    let read = usize::try_from(decoder.get_ref().total_in()).unwrap_or(usize::MAX);
+    if value.len() > limit || read != deflated.len() {
+        return Err(DocumentError::Damaged);
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn coded(value: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        shortest(&mut out, value);
+        out
+    }
+
+    #[test]
+    fn text_gets_shorter_and_noise_does_not_grow() {
+        let text = b"A line of a letter, and another line of a letter.\r\n".repeat(50);
+        assert!(coded(&text).len() < text.len() / 5);
+        assert_eq!(decode(&coded(&text), text.len()).unwrap(), text);
+        let noise = *blake3::hash(b"noise").as_bytes();
+        assert_eq!(coded(&noise).len(), noise.len() + 1);
+        assert_eq!(coded(b""), [PLAIN]);
+    }
+
+    #[test]
+    fn what_is_longer_than_its_limit_is_not_read() {
+        let zeros = vec![0; 1_000_000];
+        let bomb = coded(&zeros);
+        assert!(bomb.len() < 10_000);
+        assert_eq!(decode(&bomb, 999_999), Err(DocumentError::Damaged));
+        assert_eq!(decode(&bomb, 1_000_000).unwrap(), zeros);
+        assert_eq!(decode(b"\0abc", 2), Err(DocumentError::Damaged));
+    }
+
+    #[test]
+    fn foreign_codings_are_told_apart() {
+        assert_eq!(decode(b"", 9), Err(DocumentError::Damaged));
+        assert_eq!(decode(b"\x07abc", 9), Err(DocumentError::Newer));
+        assert_eq!(decode(b"\x01\xff\xff", 9), Err(DocumentError::Damaged));
+        let mut longer = coded(&[b'a'; 1000]);
+        longer.push(0);
+        assert_eq!(decode(&longer, 1000), Err(DocumentError::Damaged));
+        let cut = coded(&[b'a'; 1000]);
+        let cut = cut.get(..cut.len() - 1).unwrap();
+        assert_eq!(decode(cut, 1000), Err(DocumentError::Damaged));
+    }
+
+    proptest! {
+        #[test]
+        fn coding_goes_both_ways(value in proptest::collection::vec(0..4_u8, 0..3000)) {
+            let coded = coded(&value);
+            prop_assert!(coded.len() <= value.len() + 1);
+            prop_assert_eq!(&*decode(&coded, value.len()).unwrap(), &value[..]);
+        }
+
+        #[test]
+        fn no_octets_do_harm(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode(&octets, 1000).map(|value| assert!(value.len() <= 1000));
+        }
+    }
+}

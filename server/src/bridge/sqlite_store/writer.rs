@@ -1,0 +1,326 @@
+//! One step over two files.
+//!
+//! SQLite commits each file by itself, so a batch with contents goes like this:
+//!
+//! 1. In the first file a transaction begins; expectations are compared and every row is written.
+//!    Whatever can be refused is refused here.
+//! 2. In the second file the contents are written, with what they replace in the table `undo` and
+//!    with the batch's number: committed, durable.
+//! 3. In the first file the same number is written, with the keys of contents to delete in the
+//!    table `doomed`: committed, durable. This is the moment at which the batch is done.
+//! 4. In the second file the doomed contents are deleted.
+//!
+//! Invariant: after a crash at any point the next opening makes both files agree. If the second
+//! file's number is ahead, step 3 never was: what is in `undo` is put back. If something is
+//! doomed, step 4 may not have been: it is done again. A batch without contents is steps 1 and 3
+//! and waits for the disk once. Rejected: `ATTACH`; in WAL mode SQLite does not commit attached
+//! files as one, and it would encrypt neither or ask for the key in SQL.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use letterlock_core::store::{Batch, Expectation, Op, StoreError, Table};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::OpenStoreError;
+use super::connection::{File, SCHEMA, create_table, delete, put, select, store_error};
+
+/// In both files: the number of the last batch with contents.
+const STEPS: &str = "
+    CREATE TABLE IF NOT EXISTS step (only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+                                     number INTEGER NOT NULL) STRICT;
+    INSERT OR IGNORE INTO step VALUES (1, 0);";
+/// In the first file: contents that are deleted as soon as the batch is done.
+const DOOMED: &str = "CREATE TABLE IF NOT EXISTS doomed (key BLOB NOT NULL PRIMARY KEY)
+    STRICT, WITHOUT ROWID;";
+/// In the second file: what the last batch replaced; NULL where there was nothing.
+const UNDO: &str = "CREATE TABLE IF NOT EXISTS undo (key BLOB NOT NULL PRIMARY KEY, value BLOB)
+    STRICT;";
+/// Takes out of the second file what was not there before the last batch.
+const TAKE_OUT: &str = "
+    DELETE FROM contents WHERE key IN (SELECT key FROM undo WHERE value IS NULL)";
+/// Puts back into the second file what the last batch replaced.
+const PUT_BACK: &str = "
+    INSERT INTO contents (key, value) SELECT key, value FROM undo WHERE value IS NOT NULL
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
+/// The connections that write.
+pub(super) struct Writer {
+    pub(super) rows: Side,
+    pub(super) contents: Side,
+    /// Whether the files agree; they do not after a batch that failed behind its step 2.
+    pub(super) is_even: bool,
+    /// What is in `doomed` has been deleted.
+    has_doomed: bool,
+}
+
+/// One of the two files.
+pub(super) struct Side {
+    path: PathBuf,
+    pub(super) connection: Connection,
+}
+
+/// What becomes of the contents that a batch names; the last change of each counts.
+type ContentChanges<'a> = BTreeMap<&'a [u8], Option<&'a [u8]>>;
+
+impl Writer {
+    /// Opens both files for writing, makes what is missing, and makes them agree.
+    pub(super) fn open(rows: &File, contents: &File) -> Result<Self, OpenStoreError> {
+        rows.create_private()?;
+        let rows = Side::open(rows)?;
+        // Made only after the key has proven right.
+        contents.create_private()?;
+        let contents = Side::open(contents)?;
+        for table in Table::ALL {
+            let side = match table {
+                Table::Contents => &contents,
+                _ => &rows,
+            };
+            side.execute(table.name(), &create_table(table))?;
+        }
+        for sql in [STEPS, DOOMED] {
+            rows.execute(SCHEMA, sql)?;
+        }
+        for sql in [STEPS, UNDO] {
+            contents.execute(SCHEMA, sql)?;
+        }
+        let mut writer = Self {
+            rows,
+            contents,
+            is_even: false,
+            has_doomed: false,
+        };
+        writer.agree()?;
+        Ok(writer)
+    }
+
+    /// Applies all of a batch, durably, or nothing.
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if !self.is_even {
+            self.agree()?;
+        }
+        let path = &self.rows.path;
+        let transaction = begin(&mut self.rows.connection, path)?;
+        compare(&transaction, path, &self.contents, batch)?;
+        let changes = apply(&transaction, path, batch)?;
+        if self.has_doomed {
+            run(&transaction, path, "DELETE FROM doomed")?;
+        }
+        if changes.values().any(Option::is_some) {
+            let number = step(&transaction, path)?.saturating_add(1);
+            write_contents(&mut self.contents, &changes, number)?;
+            self.is_even = false;
+            set_step(&transaction, path, number)?;
+        }
+        let has_doomed = doom(&transaction, path, &changes)?;
+        transaction
+            .commit()
+            .map_err(|error| store_error(path, SCHEMA, &error))?;
+        self.is_even = true;
+        self.has_doomed = has_doomed;
+        if has_doomed {
+            // The batch is done: if this fails, the next one does it first.
+            self.is_even = self.delete_doomed().is_ok();
+        }
+        Ok(())
+    }
+
+    /// Makes the files agree after a crash, or after a batch that failed in between.
+    fn agree(&mut self) -> Result<(), StoreError> {
+        let done = step(&self.rows.connection, &self.rows.path)?;
+        let path = &self.contents.path;
+        let transaction = begin(&mut self.contents.connection, path)?;
+        let written = step(&transaction, path)?;
+        if written > done {
+            run(&transaction, path, TAKE_OUT)?;
+            run(&transaction, path, PUT_BACK)?;
+        }
+        if written != done {
+            run(&transaction, path, "DELETE FROM undo")?;
+            set_step(&transaction, path, done)?;
+        }
+        transaction
+            .commit()
+            .map_err(|error| store_error(path, SCHEMA, &error))?;
+        self.delete_doomed()?;
+        self.is_even = true;
+        Ok(())
+    }
+
+    /// Step 4.
+    fn delete_doomed(&mut self) -> Result<(), StoreError> {
+        let doomed = self.doomed()?;
+        self.has_doomed = !doomed.is_empty();
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        let path = &self.contents.path;
+        let transaction = begin(&mut self.contents.connection, path)?;
+        for key in &doomed {
+            delete(&transaction, Table::Contents, key)
+                .map_err(|error| store_error(path, Table::Contents.name(), &error))?;
+        }
+        transaction
+            .commit()
+            .map_err(|error| store_error(path, SCHEMA, &error))?;
+        give_back(&self.contents.connection)
+            .map_err(|error| store_error(&self.contents.path, SCHEMA, &error))
+    }
+
+    fn doomed(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let read = || {
+            let mut statement = self
+                .rows
+                .connection
+                .prepare_cached("SELECT key FROM doomed")?;
+            let keys = statement.query_map([], |row| row.get(0))?;
+            keys.collect::<rusqlite::Result<Vec<Vec<u8>>>>()
+        };
+        read().map_err(|error| store_error(&self.rows.path, SCHEMA, &error))
+    }
+}
+
+impl Side {
+    fn open(file: &File) -> Result<Self, OpenStoreError> {
+        Ok(Self {
+            path: file.path.clone(),
+            connection: file.connect()?,
+        })
+    }
+
+    fn execute(&self, table: &'static str, sql: &str) -> Result<(), StoreError> {
+        let done = self.connection.execute_batch(sql);
+        done.map_err(|error| store_error(&self.path, table, &error))
+    }
+}
+
+fn begin<'a>(connection: &'a mut Connection, path: &Path) -> Result<Transaction<'a>, StoreError> {
+    connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|error| store_error(path, SCHEMA, &error))
+}
+
+/// Step 1, first half: are the rows what the batch expects?
+fn compare(
+    transaction: &Transaction<'_>,
+    path: &Path,
+    contents: &Side,
+    batch: &Batch,
+) -> Result<(), StoreError> {
+    for Expectation { table, key, value } in &batch.expect {
+        let (connection, path) = match table {
+            Table::Contents => (&contents.connection, &*contents.path),
+            _ => (&**transaction, path),
+        };
+        let current = select(connection, *table, key);
+        if current.map_err(|error| store_error(path, table.name(), &error))? != *value {
+            return Err(StoreError::Conflict);
+        }
+    }
+    Ok(())
+}
+
+/// Step 1, second half: writes the rows of the first file and says what is to become of contents.
+fn apply<'a>(
+    transaction: &Transaction<'_>,
+    path: &Path,
+    batch: &'a Batch,
+) -> Result<ContentChanges<'a>, StoreError> {
+    let mut changes = ContentChanges::new();
+    for op in &batch.ops {
+        let (table, done) = match op {
+            Op::Put(Table::Contents, key, value) => {
+                changes.insert(key, Some(value));
+                continue;
+            }
+            Op::Delete(Table::Contents, key) => {
+                changes.insert(key, None);
+                continue;
+            }
+            Op::Put(table, key, value) => (table, put(transaction, *table, key, value)),
+            Op::Delete(table, key) => (table, delete(transaction, *table, key)),
+        };
+        done.map_err(|error| store_error(path, table.name(), &error))?;
+    }
+    Ok(changes)
+}
+
+/// Step 2: writes contents and what they replace, durably.
+pub(super) fn write_contents(
+    contents: &mut Side,
+    changes: &ContentChanges<'_>,
+    number: i64,
+) -> Result<(), StoreError> {
+    let path = &contents.path;
+    let transaction = begin(&mut contents.connection, path)?;
+    run(&transaction, path, "DELETE FROM undo")?;
+    let write = |key: &[u8], value: &[u8]| {
+        let sql = "INSERT INTO undo
+                   VALUES (?1, (SELECT value FROM contents WHERE key = ?1))";
+        transaction.prepare_cached(sql)?.execute([key])?;
+        put(&transaction, Table::Contents, key, value)
+    };
+    for (key, value) in changes {
+        if let Some(value) = value {
+            write(key, value).map_err(|error| store_error(path, Table::Contents.name(), &error))?;
+        }
+    }
+    set_step(&transaction, path, number)?;
+    transaction
+        .commit()
+        .map_err(|error| store_error(path, SCHEMA, &error))
+}
+
+/// Notes the contents to delete; true if there are any.
+fn doom(
+    transaction: &Transaction<'_>,
+    path: &Path,
+    changes: &ContentChanges<'_>,
+) -> Result<bool, StoreError> {
+    let note = |key: &[u8]| {
+        let sql = "INSERT OR IGNORE INTO doomed VALUES (?1)";
+        transaction.prepare_cached(sql)?.execute([key])
+    };
+    let mut any = false;
+    for (key, value) in changes {
+        if value.is_none() {
+            note(key).map_err(|error| store_error(path, SCHEMA, &error))?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+/// Gives empty pages back to the disk; the statement does one page with each step.
+fn give_back(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("PRAGMA incremental_vacuum")?;
+    let mut pages = statement.query([])?;
+    while pages.next()?.is_some() {}
+    Ok(())
+}
+
+pub(super) fn step(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let read = || {
+        let mut statement = connection.prepare_cached("SELECT number FROM step")?;
+        statement.query_row([], |row| row.get(0))
+    };
+    read().map_err(|error| store_error(path, SCHEMA, &error))
+}
+
+fn set_step(connection: &Connection, path: &Path, number: i64) -> Result<(), StoreError> {
+    let write = || {
+        let mut statement = connection.prepare_cached("UPDATE step SET number = ?1")?;
+        statement.execute([number])
+    };
+    write()
+        .map(drop)
+        .map_err(|error| store_error(path, SCHEMA, &error))
+}
+
+fn run(connection: &Connection, path: &Path, sql: &str) -> Result<(), StoreError> {
+    let done = connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute([]));
+    done.map(drop)
+        .map_err(|error| store_error(path, SCHEMA, &error))
+}
