@@ -10,7 +10,9 @@
 //! ```
 
 mod incoming;
+mod indexing;
 mod outgoing;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,7 @@ use crate::sending::SendingPolicy;
 use crate::store::Store;
 
 pub use incoming::TakenIn;
+pub use indexing::{IndexError, IndexStep};
 pub use outgoing::{Prepared, Ready, SubmitError};
 
 /// What a directory answered, by address: a certificate, or that there is none.
@@ -55,6 +58,7 @@ pub struct Account<S> {
     policy: RwLock<SendingPolicy>,
     secret: RwLock<Arc<[SecretCertificate]>>,
     rng: Mutex<ChaCha20Rng>,
+    indexing: indexing::Indexing,
 }
 
 /// An account is its replica, and more.
@@ -84,6 +88,7 @@ impl<S: Store> Account<S> {
             policy: RwLock::default(),
             secret: RwLock::new(Arc::new([])),
             rng: Mutex::new(ChaCha20Rng::from_seed(own)),
+            indexing: indexing::Indexing::default(),
         })
     }
 

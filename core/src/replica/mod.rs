@@ -27,6 +27,7 @@ mod outbox;
 mod remote;
 mod set_back;
 mod view;
+mod visit;
 #[cfg(test)]
 mod tests;
 

@@ -67,6 +67,8 @@ pub(crate) struct View {
     pub(crate) index: BTreeMap<PlacementId, Whereabouts>,
     /// Where each message is placed; a message that is placed nowhere has no entry.
     pub(crate) by_message: BTreeMap<MessageHash, BTreeSet<(MailboxId, Uid)>>,
+    /// Goes up whenever a message gets its first place or loses its last.
+    pub(crate) messages_changed: u64,
 }
 
 /// What one commit changes in the view.
@@ -101,7 +103,12 @@ impl View {
                 Some(row) => state.placements.insert(uid, row),
                 None => state.placements.remove(&uid),
             };
-            self.note(mailbox, uid, before.map(|row| row.document.message), now_here);
+            self.note(
+                mailbox,
+                uid,
+                before.map(|row| row.document.message),
+                now_here,
+            );
         }
         self.index.extend(delta.index);
     }
@@ -123,13 +130,15 @@ impl View {
             places.remove(&(mailbox, uid));
             if places.is_empty() {
                 self.by_message.remove(&message);
+                self.messages_changed = self.messages_changed.wrapping_add(1);
             }
         }
         if let Some(message) = after {
-            self.by_message
-                .entry(message)
-                .or_default()
-                .insert((mailbox, uid));
+            let places = self.by_message.entry(message).or_default();
+            if places.is_empty() {
+                self.messages_changed = self.messages_changed.wrapping_add(1);
+            }
+            places.insert((mailbox, uid));
         }
     }
 
