@@ -154,7 +154,10 @@ mod tests {
     use super::*;
 
     fn folded(text: &str) -> String {
-        let mut folder = Folder::new();
+        let mut folder = Folder {
+            remembered: Vec::new(),
+            scratch: Vec::new(),
+        };
         let mut out = String::new();
         for c in text.chars() {
             folder.fold(c, |folded| out.push(folded));
@@ -187,7 +190,9 @@ mod tests {
 
     #[test]
     fn folding_is_at_least_as_coarse_as_lower_case_and_done_once() {
-        for c in '\0'..=char::MAX {
+        // The planes between have private and unassigned characters, which are what they are.
+        let all = ('\0'..='\u{2ffff}').chain('\u{e0000}'..='\u{e0fff}');
+        for c in all {
             let once = folded(&c.to_string());
             assert_eq!(folded(&c.to_lowercase().to_string()), once, "{c:?}");
             assert_eq!(folded(&once), once, "{c:?}");

@@ -201,7 +201,10 @@ impl Index {
         } else if manifest.merge.is_some() {
             let done = merge::step(store, &snapshot, &mut manifest).await?;
             put_rows(&mut batch, done);
-        } else if let Some(due) = manifest.due() {
+        } else if let Some(due) = manifest
+            .due()
+            .or_else(|| merge::mostly_gone(&snapshot, mail))
+        {
             let rows = merge::begin(&snapshot, &mut manifest, due, mail);
             put_rows(&mut batch, rows);
         } else {

@@ -63,6 +63,21 @@ pub(super) fn begin(
     rows
 }
 
+/// A segment half of whose messages are gone: it is written anew, alone.
+pub(super) fn mostly_gone(snapshot: &Snapshot, mail: &impl Population) -> Option<Range<usize>> {
+    let placed = snapshot.placed(mail);
+    let current = snapshot.current();
+    let mut numbered = snapshot.numbered();
+    let at = numbered.position(|(start, segment)| {
+        let count = segment.extent.documents;
+        let stays = (start..start.saturating_add(count))
+            .filter(|number| placed.contains(*number) && current.contains(*number))
+            .count();
+        stays.saturating_mul(2) <= count as usize
+    })?;
+    Some(at..at.saturating_add(1))
+}
+
 /// One segment being read in order.
 struct Input<'a, S> {
     reader: Reader<'a, S>,

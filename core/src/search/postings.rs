@@ -91,10 +91,6 @@ impl Builder {
         self.list.positions.extend_from_slice(positions);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
-    }
-
     pub(super) fn finish(self) -> List {
         self.list
     }
