@@ -13,7 +13,7 @@ pub const TRACE_OCTETS: usize = 1200;
 const FIRST: i64 = 1_420_070_400;
 const EVERY: i64 = 1800;
 
-/// A stream of numbers (SplitMix64).
+/// A stream of numbers (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub struct Numbers(u64);
 
@@ -24,7 +24,7 @@ impl Numbers {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,7 +34,7 @@ impl Numbers {
 
     /// The next number below a bound.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.number() % bound.max(1)
     }
 
     /// A rank from 0 to below `most`, each as often as its place in the order says (Zipf's law).
@@ -45,7 +45,7 @@ impl Numbers {
         reason = "a random rank need not be exact"
     )]
     pub fn rank(&mut self, most: u64) -> u64 {
-        let uniform = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        let uniform = (self.number() >> 11) as f64 / (1_u64 << 53) as f64;
         let rank = (uniform * (most as f64).ln()).exp() as u64;
         rank.saturating_sub(1).min(most.saturating_sub(1))
     }
@@ -173,7 +173,8 @@ pub fn letter(number: u32) -> Letter {
         left -= line;
     }
     if numbers.below(5) == 0 {
-        body.push_str(&format!("https://example.org/p/{:x}\r\n", numbers.next()));
+        let page = format!("https://example.org/p/{:x}\r\n", numbers.number());
+        body.push_str(&page);
     }
     let attachment = (numbers.below(8) == 0).then(|| {
         let name = language.word(numbers.rank(VOCABULARY));
@@ -181,7 +182,7 @@ pub fn letter(number: u32) -> Letter {
     });
     let mut hash = [0; 32];
     for chunk in hash.chunks_exact_mut(8) {
-        chunk.copy_from_slice(&numbers.next().to_be_bytes());
+        chunk.copy_from_slice(&numbers.number().to_be_bytes());
     }
     Letter {
         number,

@@ -134,7 +134,9 @@ async fn fill<S: Store>(
             .collect();
         number += AT_A_TIME;
         octets += batch.iter().map(Letter::octets).sum::<usize>();
-        batch.iter().for_each(|letter| mail.place(letter));
+        for letter in &batch {
+            mail.place(letter);
+        }
         let start = host.millis();
         let mut builder = Builder::new();
         for letter in &batch {
@@ -146,9 +148,10 @@ async fn fill<S: Store>(
     }
     let size = index.size(store).await?;
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    let (rate, share) = (
+    let (rate, share, megabytes) = (
         f64::from(letters) / (spent / 1000.0),
         size.octets as f64 / octets as f64,
+        size.octets as f64 / 1e6,
     );
     host.say(&format!(
         "  {letters} messages of {} octets: {rate:.0} indexed a second, merging included",
@@ -156,8 +159,7 @@ async fn fill<S: Store>(
     ));
     host.say(&format!(
         "  index: {:.1} MB in {} segments, {share:.3} of the mail without attachments",
-        size.octets as f64 / 1e6,
-        size.segments
+        megabytes, size.segments
     ));
     Ok(())
 }
@@ -182,7 +184,7 @@ fn take_in(letter: &Letter, builder: &mut Builder) {
 fn queries(letters: u32) -> Vec<(&'static str, Vec<String>)> {
     let mut numbers = Numbers::new(99);
     let mut rare = |from: u64, width: u64| Language::English.word(from + numbers.below(width));
-    let mut kind = |make: &mut dyn FnMut(u64) -> String| (0..QUERIES).map(make).collect();
+    let kind = |make: &mut dyn FnMut(u64) -> String| (0..QUERIES).map(make).collect();
     let sample = |nth: u64| {
         let mut numbers = Numbers::new(nth + 7);
         let number = numbers.below(u64::from(letters));

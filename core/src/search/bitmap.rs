@@ -110,7 +110,9 @@ mod tests {
 
     fn of(numbers: &BTreeSet<u32>, size: usize) -> Bitmap {
         let mut bitmap = Bitmap::empty(size);
-        numbers.iter().for_each(|number| bitmap.insert(*number));
+        for number in numbers {
+            bitmap.insert(*number);
+        }
         bitmap
     }
 

@@ -73,7 +73,9 @@ mod tests {
         #[test]
         fn numbers_go_both_ways(numbers in proptest::collection::vec(any::<u32>(), 0..20)) {
             let mut octets = Vec::new();
-            numbers.iter().for_each(|number| put(*number, &mut octets));
+            for number in &numbers {
+                put(*number, &mut octets);
+            }
             let mut rest = &octets[..];
             let count = u32::try_from(numbers.len()).unwrap();
             prop_assert_eq!(take_numbers(&mut rest, count), Some(&octets[..]));

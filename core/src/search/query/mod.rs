@@ -144,8 +144,7 @@ impl Date {
         let (year, month) = (i64::from(self.year), i64::from(self.month.unwrap_or(1)));
         let first = days_from_civil(year, month, i64::from(self.day.unwrap_or(1)));
         let end = match (self.month, self.day) {
-            (None, _) => days_from_civil(year + 1, 1, 1),
-            (Some(12), None) => days_from_civil(year + 1, 1, 1),
+            (None, _) | (Some(12), None) => days_from_civil(year + 1, 1, 1),
             (Some(_), None) => days_from_civil(year, month + 1, 1),
             (Some(_), Some(_)) => first + 1,
         };

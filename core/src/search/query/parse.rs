@@ -336,7 +336,9 @@ fn size(text: &str) -> Option<u64> {
 
 /// A size as a query has it: in the largest unit that leaves nothing over.
 pub(super) fn show_size(size: u64) -> String {
-    let unit = UNITS.iter().find(|(_, unit)| size != 0 && size % unit == 0);
+    let unit = UNITS
+        .iter()
+        .find(|(_, unit)| size != 0 && size.is_multiple_of(*unit));
     match unit {
         Some((name, unit)) => format!("{}{name}", size / unit),
         None => size.to_string(),

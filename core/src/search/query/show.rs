@@ -9,7 +9,7 @@ use crate::search::document::Field;
 impl Display for Query {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.root {
-            Node::And(nodes) => joined(nodes, " ", f, |node, f| clause(node, f)),
+            Node::And(nodes) => joined(nodes, " ", f, clause),
             node => clause(node, f),
         }
     }
@@ -41,7 +41,7 @@ fn term(node: &Node, f: &mut Formatter<'_>) -> fmt::Result {
     match node {
         Node::And(nodes) => {
             f.write_char('(')?;
-            joined(nodes, " ", f, |node, f| clause(node, f))?;
+            joined(nodes, " ", f, clause)?;
             f.write_char(')')
         }
         Node::Or(_) => {

@@ -46,7 +46,7 @@ pub(super) fn letter(nth: u32, subject: &str, body: &str) -> Letter {
         places: vec![Facts {
             message: hash(nth),
             mailbox: mailbox(0),
-            seen: nth % 2 == 0,
+            seen: nth.is_multiple_of(2),
             flagged: false,
             answered: false,
             draft: false,
@@ -121,7 +121,7 @@ impl<S: Store> Store for Failing<S> {
         if left > 0 {
             self.fails.store(left - 1, Ordering::Relaxed);
             // Every second time the write is done and its confirmation lost.
-            if left % 2 == 0 {
+            if left.is_multiple_of(2) {
                 self.inner.commit(batch).await?;
             }
             return Err(StoreError::Backend {
@@ -307,7 +307,7 @@ fn any_words() -> impl Strategy<Value = String> {
     let word = proptest::sample::select(&WORDS[..]);
     let between = proptest::sample::select(&[" ", ", ", "-", "", "\n"][..]);
     proptest::collection::vec((word, between), 0..8)
-        .prop_map(|words| words.into_iter().map(|(w, b)| format!("{w}{b}")).collect())
+        .prop_map(|words| words.iter().flat_map(|(w, b)| [*w, *b]).collect::<String>())
 }
 
 fn any_place(message: MessageHash) -> impl Strategy<Value = Facts> {
@@ -404,8 +404,12 @@ pub(super) fn any_query() -> impl Strategy<Value = String> {
     );
     let term = prop_oneof![3 => words, 2 => filter.prop_map(str::to_owned)];
     let between = proptest::sample::select(&[" ", " ", " OR "][..]);
-    proptest::collection::vec((term, between), 1..5)
-        .prop_map(|terms| terms.into_iter().map(|(t, b)| format!("{t}{b}")).collect())
+    proptest::collection::vec((term, between), 1..5).prop_map(|terms| {
+        terms
+            .iter()
+            .flat_map(|(t, b)| [t.as_str(), *b])
+            .collect::<String>()
+    })
 }
 
 /// A piece of what letters say, cut anywhere.
