@@ -2,7 +2,7 @@
 //!
 //! Everything that must be the same on all sides: the MIME split and join, the document model,
 //! OpenPGP, the key manager, sealing, the store trait, the replica (one account's truth on one
-//! device), the sync engine and the sending policy. It compiles natively and for
+//! device), full-text search, the sync engine and the sending policy. It compiles natively and for
 //! `wasm32-unknown-unknown`.
 //!
 //! Invariant: no sockets, no files, no clock reading, no globals. Octets, answers, `now` and
@@ -19,6 +19,7 @@ pub mod model;
 pub mod openpgp;
 pub mod portable;
 pub mod replica;
+pub mod search;
 pub mod seal;
 pub mod sending;
 pub mod store;

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use crate::bench::{self, Where};
 use crate::test::Part;
 use crate::web::Flavour;
 
@@ -12,6 +13,8 @@ All automation of Letterlock.
   cargo xtask test [FILTER] [--only native|wasm|system]
                                  set up, build, run every test, or those whose name has FILTER
   cargo xtask lint               format, clippy, docs, wasm32 check, tidy, licences
+  cargo xtask bench core [NAME] [--wasm]
+                                 measure: search; with --wasm in headless Chromium
   cargo xtask web [--release]    build the web UI into dist/ (default: the quick profile)
   cargo xtask setup              install what the other commands need
   cargo xtask exec -- COMMAND    run a command with the wasm toolchain, Trunk and wasm-bindgen
@@ -22,7 +25,9 @@ CARGO_TARGET_DIR                          instead of the target directories in t
 ";
 
 /// The words that a message about an unknown one can offer.
-const TASKS: &[&str] = &["run", "test", "lint", "web", "setup", "exec", "help"];
+const TASKS: &[&str] = &[
+    "run", "test", "lint", "bench", "web", "setup", "exec", "help",
+];
 
 /// What the user asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +41,10 @@ pub(crate) enum Task {
         filter: Option<String>,
     },
     Lint,
+    Bench {
+        name: Option<String>,
+        place: Where,
+    },
     Web {
         flavour: Flavour,
     },
@@ -58,6 +67,7 @@ impl Task {
             }),
             "test" => parse_test(rest),
             "lint" => no_more("lint", rest).map(|()| Self::Lint),
+            "bench" => parse_bench(rest),
             "web" => parse_web(rest),
             "setup" => no_more("setup", rest).map(|()| Self::Setup),
             "exec" => Ok(Self::Exec {
@@ -95,6 +105,31 @@ fn parse_test(words: &[String]) -> Result<Task> {
         }
     }
     Ok(Task::Test { part, filter })
+}
+
+fn parse_bench(words: &[String]) -> Result<Task> {
+    let mut place = Where::Native;
+    let mut name = None;
+    let Some((room, words)) = words.split_first() else {
+        bail!("`bench` takes what is to be measured: bench core");
+    };
+    if room != "core" {
+        bail!("`bench` measures no `{room}`; {}", nearest(room, &["core"]));
+    }
+    for word in words {
+        if word == "--wasm" {
+            place = Where::Browser;
+        } else if word.starts_with('-') {
+            bail!(
+                "`bench` has no flag `{word}`; {}",
+                nearest(word, &["--wasm"])
+            );
+        } else {
+            bench::check(word)?;
+            name = Some(word.clone());
+        }
+    }
+    Ok(Task::Bench { name, place })
 }
 
 fn parse_web(words: &[String]) -> Result<Task> {
@@ -198,6 +233,13 @@ mod tests {
             },
         );
         check(
+            "bench core search --wasm",
+            Task::Bench {
+                name: Some("search".into()),
+                place: Where::Browser,
+            },
+        );
+        check(
             "web --release",
             Task::Web {
                 flavour: Flavour::Release,
@@ -225,6 +267,10 @@ mod tests {
         check("web --relase", &["`--relase`", "`--release`"]);
         check("run --ephemeral", &["run -- --ephemeral"]);
         check("lint now", &["`now`"]);
+        check("bench", &["bench core"]);
+        check("bench cor", &["`cor`", "`core`"]);
+        check("bench core serach", &["`serach`", "`search`"]);
+        check("bench core --wsam", &["`--wsam`", "`--wasm`"]);
         check("test a b", &["`a`", "`b`"]);
     }
 

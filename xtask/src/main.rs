@@ -1,4 +1,5 @@
-//! All automation of Letterlock: `cargo xtask run`, `test`, `lint`, `web`, `setup`, `exec`.
+//! All automation of Letterlock: `cargo xtask run`, `test`, `lint`, `bench`, `web`, `setup`,
+//! `exec`.
 //!
 //! This is the first thing that runs in a fresh clone, so it depends on `anyhow` alone and
 //! installs everything else: Debian packages, the wasm32 target, Trunk, wasm-bindgen.
@@ -9,6 +10,7 @@
 
 mod apt;
 mod arguments;
+mod bench;
 mod bundle_cache;
 mod debian_sysroot;
 mod fingerprint;
@@ -52,6 +54,7 @@ fn perform() -> Result<()> {
         Task::Run { arguments } => run::run(&paths, &arguments),
         Task::Test { part, filter } => test::test(&paths, part, filter.as_deref()),
         Task::Lint => lint::lint(&paths),
+        Task::Bench { name, place } => bench::bench(&paths, name.as_deref(), place),
         Task::Web { flavour } => web::bundle(&paths, flavour),
         Task::Setup => setup(&paths),
         Task::Exec { command } => wasm_toolchain::exec(&paths, &command),

@@ -152,7 +152,7 @@ fn system(paths: &Paths, filter: Option<&str>) -> Result<()> {
 }
 
 /// The driver's path: wasm-bindgen-test-runner and the browser tests take it from CHROMEDRIVER.
-fn chromedriver() -> Result<String> {
+pub(crate) fn chromedriver() -> Result<String> {
     if let Ok(path) = std::env::var("CHROMEDRIVER") {
         return Ok(path);
     }

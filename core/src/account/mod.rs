@@ -14,9 +14,11 @@
 
 mod events;
 mod incoming;
+mod indexing;
 mod mailbox;
 mod message;
 mod outgoing;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +38,7 @@ use crate::store::Store;
 
 pub use events::{Event, Events};
 pub use incoming::TakenIn;
+pub use indexing::{IndexError, IndexStep};
 pub use mailbox::Mailbox;
 pub use message::{HeaderField, Message};
 pub use outgoing::{Prepared, Ready, SubmitError};
@@ -64,6 +67,7 @@ pub struct Account<S> {
     policy: RwLock<SendingPolicy>,
     secret: RwLock<Arc<[SecretCertificate]>>,
     rng: Mutex<ChaCha20Rng>,
+    indexing: indexing::Indexing,
 }
 
 /// An account is its replica, and more.
@@ -93,6 +97,7 @@ impl<S: Store> Account<S> {
             policy: RwLock::default(),
             secret: RwLock::new(Arc::new([])),
             rng: Mutex::new(ChaCha20Rng::from_seed(own)),
+            indexing: indexing::Indexing::default(),
         })
     }
 

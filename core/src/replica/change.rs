@@ -86,12 +86,15 @@ impl<'a, S: Store> Change<'a, S> {
         if let Err(error) = outcome {
             let error = ReplicaError::from(error);
             if matches!(error, ReplicaError::Busy) {
-                let fresh = View::load(&self.replica.store, self.now).await?;
-                *self
+                let mut fresh = View::load(&self.replica.store, self.now).await?;
+                let mut view = self
                     .replica
                     .view
                     .write()
-                    .unwrap_or_else(PoisonError::into_inner) = fresh;
+                    .unwrap_or_else(PoisonError::into_inner);
+                fresh.messages_changed = view.messages_changed.wrapping_add(1);
+                *view = fresh;
+                drop(view);
                 self.replica.notify();
             }
             return Err(error);
@@ -308,6 +311,12 @@ impl<'a, S: Store> Change<'a, S> {
 
     fn put_placement(&mut self, row: PlacementRow) {
         let (mailbox, uid) = (row.document.mailbox.value, row.uid);
+        let message = row.document.message;
+        if !self.replica.view().by_message.contains_key(&message) {
+            // Its first place: the search index shall take it in.
+            self.batch
+                .put(Table::Unindexed, *message.as_bytes(), Vec::new());
+        }
         self.put_whereabouts(row.document.id, Whereabouts::Live(mailbox, uid));
         self.batch.put(
             Table::Placements,

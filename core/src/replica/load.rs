@@ -51,6 +51,7 @@ impl View {
             mailboxes,
             index,
             by_message,
+            messages_changed: 0,
         })
     }
 }

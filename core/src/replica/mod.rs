@@ -37,6 +37,7 @@ mod threads;
 mod collect;
 mod check;
 mod view;
+mod visit;
 #[cfg(test)]
 mod tests;
 

@@ -77,6 +77,8 @@ pub(crate) struct View {
     pub(crate) index: BTreeMap<PlacementId, Whereabouts>,
     /// Where each message is placed; a message that is placed nowhere has no entry.
     pub(crate) by_message: BTreeMap<MessageHash, BTreeSet<(MailboxId, Uid)>>,
+    /// Goes up whenever a message gets its first place or loses its last.
+    pub(crate) messages_changed: u64,
 }
 
 /// What one commit changes in the view.
@@ -138,13 +140,15 @@ impl View {
             places.remove(&(mailbox, uid));
             if places.is_empty() {
                 self.by_message.remove(&message);
+                self.messages_changed = self.messages_changed.wrapping_add(1);
             }
         }
         if let Some(message) = after {
-            self.by_message
-                .entry(message)
-                .or_default()
-                .insert((mailbox, uid));
+            let places = self.by_message.entry(message).or_default();
+            if places.is_empty() {
+                self.messages_changed = self.messages_changed.wrapping_add(1);
+            }
+            places.insert((mailbox, uid));
         }
     }
 

@@ -1,8 +1,9 @@
 //! Drives the core's sans-IO engine over HTTP: pull and take in, push.
 //!
-//! Two loops for each account. One pulls and waits for news (long-poll), and takes incoming mail
-//! in after each answer; the other pushes whenever the replica has changed. Invariant: a failure
-//! of any kind waits and tries again, nothing is dropped, and the status says why.
+//! Three loops for each account. One pulls and waits for news (long-poll), and takes incoming mail
+//! in after each answer; another pushes whenever the replica has changed; the third takes what has
+//! come, from wherever, into the search index. Invariant: a failure of any kind waits and tries
+//! again, nothing is dropped, and the status says why.
 
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ use crate::shutdown::Shutdown;
 const MAX_CONFLICTS: usize = 8;
 /// Most certificates that are looked up for one message.
 const MAX_LOOKUPS_PER_MESSAGE: usize = 4;
+/// Messages that are indexed at a time: a few milliseconds, in which nothing else runs here.
+const INDEXED_AT_A_TIME: usize = 32;
 
 /// How often the collector runs, in milliseconds.
 const COLLECT_EVERY_MS: i64 = 5 * 60 * 1000;
@@ -49,6 +52,8 @@ pub fn start(account: &Arc<BridgeAccount>, shutdown: &Shutdown) {
     shutdown.spawn(async move { pull_loop(&pulling, &token).await });
     let (pushing, token) = (Arc::clone(account), shutdown.token.clone());
     shutdown.spawn(async move { push_loop(&pushing, &token).await });
+    let (indexing, token) = (Arc::clone(account), shutdown.token.clone());
+    shutdown.spawn(async move { index_loop(&indexing, &token).await });
 }
 
 async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
@@ -158,6 +163,33 @@ async fn take_in(account: &BridgeAccount, incoming: &IncomingMessage) -> Result<
         }
     }
     Ok(())
+}
+
+/// Nobody waits for the index: a search brings it up to date, and IMAP reads what it does not have.
+async fn index_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
+    let mut changes = account.account.subscribe();
+    loop {
+        let step = tokio::select! {
+            () = shutdown.cancelled() => return,
+            step = Box::pin(account.account.index_step(INDEXED_AT_A_TIME)) => step,
+        };
+        match step {
+            Ok(step) if step.more => tokio::task::yield_now().await,
+            Ok(_) => {
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = changes.changed() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the search index is not up to date; it is tried again with the next change");
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = changes.changed() => {}
+                }
+            }
+        }
+    }
 }
 
 async fn push_loop(account: &BridgeAccount, shutdown: &CancellationToken) {

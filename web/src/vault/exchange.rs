@@ -1,8 +1,9 @@
-//! The exchange with the provider while an account is open: two loops that fetch.
+//! The exchange with the provider while an account is open: two loops that fetch, and one that
+//! indexes.
 //!
-//! One pulls, waiting for news at the provider, and takes in what came; the other pushes whenever
-//! something has changed here, and sends what waits in the outbox. Neither knows of the other:
-//! the replica's writer lock keeps them apart.
+//! One pulls, waiting for news at the provider, and takes in what came; another pushes whenever
+//! something has changed here, and sends what waits in the outbox; the third takes what has come
+//! into the search index. None knows of the others: the replica's writer lock keeps them apart.
 //!
 //! Invariant: nothing is lost when a call fails or the worker ends at any moment; what was not
 //! confirmed is done again, and doing it again changes nothing.
@@ -34,6 +35,8 @@ const LONGEST_PAUSE_MS: i32 = 60_000;
 const COLLECT_EVERY_MS: i64 = 10 * 60 * 1000;
 /// Most messages and contents that one run of the collector removes.
 const COLLECT_LIMIT: usize = 500;
+/// Messages that are indexed at a time: what the page asks for waits so long.
+const INDEXED_AT_A_TIME: usize = 16;
 /// How often a message is tried at which the worker died.
 const MAX_ATTEMPTS: u8 = 2;
 
@@ -51,10 +54,11 @@ pub enum ExchangeError {
     Key(#[from] KeyError),
 }
 
-/// Starts both loops; they end when the session is closed.
+/// Starts the loops; they end when the session is closed.
 pub fn start(session: &Rc<Session>) {
     wasm_bindgen_futures::spawn_local(pull_loop(Rc::clone(session)));
     wasm_bindgen_futures::spawn_local(push_loop(Rc::clone(session)));
+    wasm_bindgen_futures::spawn_local(index_loop(Rc::clone(session)));
 }
 
 async fn pull_loop(session: Rc<Session>) {
@@ -111,6 +115,19 @@ async fn push_loop(session: Rc<Session>) {
             // The pull loop says what is wrong: it fails by the same cause.
             pause(pause_ms).await;
             pause_ms = pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
+        }
+    }
+}
+
+/// Nobody waits for the index: a search brings it up to date.
+async fn index_loop(session: Rc<Session>) {
+    let mut changes = session.account.subscribe();
+    while !session.closed.get() {
+        match session.account.index_step(INDEXED_AT_A_TIME).await {
+            // The page's questions come first.
+            Ok(step) if step.more => pause(0).await,
+            // Another window may have written; whatever it was, the next change tries again.
+            Ok(_) | Err(_) => changes.changed().await,
         }
     }
 }

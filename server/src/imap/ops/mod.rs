@@ -12,6 +12,7 @@ mod list;
 mod mailboxes;
 mod refresh;
 mod search;
+mod search_narrow;
 mod search_text;
 mod select;
 mod status;

@@ -1,0 +1,8 @@
+//! Letterlock's benchmarks: made-up mail, and what is measured on it, natively and in a browser.
+//!
+//! Invariant: the same mail every time (one seed), so that figures of two runs can be compared.
+//! Rejected: a benchmark framework; one run over a hundred thousand messages is the measure, and
+//! a framework would want many.
+
+pub mod letters;
+pub mod search;

@@ -1,0 +1,82 @@
+//! `cargo xtask bench core`: what is measured, each in a program of `bench/`.
+//!
+//! A browser's figures come from the same code as a test of `web` in headless Chromium, built as
+//! what browsers get is.
+
+use anyhow::{Result, bail};
+
+use crate::apt;
+use crate::arguments::nearest;
+use crate::paths::Paths;
+use crate::step::{cargo, step};
+use crate::test::chromedriver;
+use crate::wasm_toolchain::WasmToolchain;
+
+/// How long the browser may take, in seconds.
+const BROWSER_SECONDS: &str = "1800";
+
+/// What is measured of `core`: a name, what it says, how long it takes.
+const CORE: &[(&str, &str, &str)] = &[(
+    "search",
+    "the search index: messages a second, octets, queries over 100,000 messages",
+    "about 3 minutes, the first time 10",
+)];
+
+/// Where it is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Where {
+    Native,
+    Browser,
+}
+
+/// Checks the name of a benchmark of `core`.
+pub(crate) fn check(name: &str) -> Result<()> {
+    let names: Vec<&str> = CORE.iter().map(|(name, ..)| *name).collect();
+    if !names.contains(&name) {
+        bail!("there is no benchmark `{name}`; {}", nearest(name, &names));
+    }
+    Ok(())
+}
+
+pub(crate) fn bench(paths: &Paths, only: Option<&str>, place: Where) -> Result<()> {
+    apt::ensure(apt::BUILD)?;
+    let wanted = CORE
+        .iter()
+        .filter(|(name, ..)| only.is_none_or(|only| only == *name));
+    for (name, what, usually) in wanted {
+        match place {
+            Where::Native => native(paths, name, what, usually)?,
+            Where::Browser => browser(paths, name, what)?,
+        }
+    }
+    Ok(())
+}
+
+fn native(paths: &Paths, name: &str, what: &str, usually: &str) -> Result<()> {
+    let mut command = cargo(paths);
+    command.args([
+        "run",
+        "--release",
+        "--package",
+        "letterlock-bench",
+        "--bin",
+        name,
+    ]);
+    step(what, usually, &mut command)
+}
+
+fn browser(paths: &Paths, name: &str, what: &str) -> Result<()> {
+    apt::ensure(apt::TEST)?;
+    let mut command = WasmToolchain::ensure(paths)?.program(paths, "cargo")?;
+    command
+        .env("CHROMEDRIVER", chromedriver()?)
+        .env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_SECONDS)
+        .args(["test", "--package", "letterlock-web", "--features", "bench"])
+        .args(["--profile", "wasm-ci", "--target", "wasm32-unknown-unknown"])
+        .args(["--test", &format!("bench_{name}"), "--", "--nocapture"]);
+    step(
+        &format!("{what}, in headless Chromium over IndexedDB"),
+        "about 10 minutes",
+        &mut command,
+    )
+}
