@@ -1,0 +1,1 @@
+//! Import and export together, over a replica in memory.
