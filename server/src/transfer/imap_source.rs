@@ -275,7 +275,13 @@ impl ImapSource {
                 Some(body) => Ok(Octets::Memory(body)),
                 None if message.size > MAX_FETCHED_OCTETS => Err(SkipReason::TooLarge),
                 None if message.size > limit => self.large(uid).await?.ok_or(SkipReason::NotGiven),
-                None => Err(SkipReason::NotGiven),
+                None if message.size == 0 => Ok(Octets::Memory(Vec::new())),
+                // Perhaps another of the group was what the server could not give.
+                None => {
+                    let mut alone = self.bodies(&uid.to_string()).await?;
+                    let body = alone.remove(&uid).map(Octets::Memory);
+                    body.ok_or(SkipReason::NotGiven)
+                }
             };
             if sender.send(item(uid, message, octets)).await.is_err() {
                 return Ok(false);
