@@ -102,7 +102,9 @@ impl<S: Store> Replica<S> {
         let uid_validity = change.live_mailbox(mailbox)?.uid_validity;
         let mut appended = Vec::with_capacity(messages.len());
         for new in messages {
-            let message = change.store_message(new.raw, Protection::NONE, None).await?;
+            let message = change
+                .store_message(new.raw, Protection::NONE, None)
+                .await?;
             let arrival = Arrival {
                 id: PlacementId::new(change.random()),
                 mailbox,

@@ -101,7 +101,12 @@ impl View {
                 Some(row) => state.placements.insert(uid, row),
                 None => state.placements.remove(&uid),
             };
-            self.note(mailbox, uid, before.map(|row| row.document.message), now_here);
+            self.note(
+                mailbox,
+                uid,
+                before.map(|row| row.document.message),
+                now_here,
+            );
         }
         self.index.extend(delta.index);
     }

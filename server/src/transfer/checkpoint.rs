@@ -324,7 +324,13 @@ impl Tracker {
                 self.position = Position::Offset { offset, samples };
                 Start::Offset(offset)
             }
-            (Position::Uid { uid_validity: old, last }, Kind::Imap { uid_validity }) => {
+            (
+                Position::Uid {
+                    uid_validity: old,
+                    last,
+                },
+                Kind::Imap { uid_validity },
+            ) => {
                 if old != uid_validity {
                     return Err(ResumeError::OtherUids);
                 }

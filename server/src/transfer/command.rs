@@ -13,9 +13,9 @@ use super::account::{self, AccountError};
 use super::arguments::{AccountArguments, ExportArguments, ImportArguments};
 use super::checkpoint::{Kind, Start};
 use super::export::{self, ExportError, Exporter};
-use super::import::{self, ImportError, Importer};
 use super::imap_source::{Access, ImapError, ImapSource};
 use super::imap_url::{ImapUrl, ImapUrlError};
+use super::import::{self, ImportError, Importer};
 use super::local::{self, Wanted};
 use super::notes::Notes;
 use super::password::{PasswordError, Passwords};
@@ -117,7 +117,9 @@ pub async fn export(arguments: ExportArguments) -> Result<ExitCode, TransferErro
         clock: Clock::system(),
     };
     let all = exporter.mailboxes()?;
-    let size = all.iter().fold(0_u64, |sum, mailbox| sum.saturating_add(mailbox.size));
+    let size = all
+        .iter()
+        .fold(0_u64, |sum, mailbox| sum.saturating_add(mailbox.size));
     exporter.progress.set_total(Total::Octets(size));
     let outcome = Box::pin(exporter.run(&arguments.target)).await;
     progress.end();
@@ -243,7 +245,13 @@ async fn count(
                 },
             };
             let name = unit.levels.join("/");
-            writeln!(out, "  {}: {} messages, {}", name, done.messages, octets(done.octets))?;
+            writeln!(
+                out,
+                "  {}: {} messages, {}",
+                name,
+                done.messages,
+                octets(done.octets)
+            )?;
             all.messages = all.messages.saturating_add(done.messages);
             all.octets = all.octets.saturating_add(done.octets);
         }
@@ -290,13 +298,12 @@ async fn count_unit(
     Ok(done)
 }
 
-fn tell_import(
-    out: &mut impl Write,
-    source: &str,
-    summary: &import::Summary,
-) -> io::Result<()> {
+fn tell_import(out: &mut impl Write, source: &str, summary: &import::Summary) -> io::Result<()> {
     for (mailbox, messages) in &summary.resumed {
-        writeln!(out, "{mailbox}: went on after {messages} messages of an earlier import")?;
+        writeln!(
+            out,
+            "{mailbox}: went on after {messages} messages of an earlier import"
+        )?;
     }
     for (mailbox, messages) in &summary.before {
         writeln!(
@@ -306,7 +313,10 @@ fn tell_import(
         )?;
     }
     for (mailbox, reason) in &summary.refused {
-        writeln!(out, "{mailbox}: not imported: {reason}; --again imports all of it")?;
+        writeln!(
+            out,
+            "{mailbox}: not imported: {reason}; --again imports all of it"
+        )?;
     }
     writeln!(
         out,

@@ -49,7 +49,8 @@ pub struct EmlFolder {
 
 /// Whether a file is a message by its name.
 pub fn is_message(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("eml"))
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("eml"))
 }
 
 /// The directories that have messages, and those that an export wrote for empty mailboxes.
@@ -252,7 +253,9 @@ mod tests {
         writer.write(Uid::ONE, b"raw\0\r\n", &flags, date).unwrap();
         let length = writer.sync().unwrap();
         // What was written after the last sync is cut off and written again.
-        writer.write(Uid::new(2).unwrap(), b"", &flags, date).unwrap();
+        writer
+            .write(Uid::new(2).unwrap(), b"", &flags, date)
+            .unwrap();
         drop(EmlWriter::open(folder.clone(), length).unwrap());
         let found = folders(root.path()).unwrap();
         assert_eq!(found.len(), 1);

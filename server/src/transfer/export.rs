@@ -238,14 +238,26 @@ impl<S: Store> Exporter<'_, S> {
             more.messages = more.messages.saturating_add(u64::from(raw.is_some()));
             let full = more.messages >= MAX_BATCH_MESSAGES || more.octets >= MAX_BATCH_OCTETS;
             if full || self.stop.is_cancelled() {
-                self.note(target, &mut writer, &name, &mut reached, (state, summary, more))?;
+                self.note(
+                    target,
+                    &mut writer,
+                    &name,
+                    &mut reached,
+                    (state, summary, more),
+                )?;
                 more = Done::default();
             }
             if self.stop.is_cancelled() {
                 return Ok(());
             }
         }
-        self.note(target, &mut writer, &name, &mut reached, (state, summary, more))
+        self.note(
+            target,
+            &mut writer,
+            &name,
+            &mut reached,
+            (state, summary, more),
+        )
     }
 
     /// Makes what was written durable, and then the state that says so.
@@ -427,5 +439,9 @@ fn clear(target: &Path, format: &str, name: &str) -> io::Result<()> {
 fn sender(envelope: &EnvelopeData) -> Option<String> {
     let address = envelope.sender.first().or_else(|| envelope.from.first())?;
     let text = |part: &Option<Vec<u8>>| String::from_utf8(part.clone()?).ok();
-    Some(format!("{}@{}", text(&address.mailbox)?, text(&address.host)?))
+    Some(format!(
+        "{}@{}",
+        text(&address.mailbox)?,
+        text(&address.host)?
+    ))
 }

@@ -129,7 +129,10 @@ mod tests {
             ("b", append_private(&folder.path().join("b"), 0)),
         ] {
             drop(file.unwrap());
-            let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            let mode = fs::metadata(folder.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600);
         }
     }

@@ -374,7 +374,9 @@ async fn greeted(access: &Access) -> Result<Client<Box<dyn Connection>>, ImapErr
         cause,
     };
     let host = url.host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, url.port)).await.map_err(connect)?;
+    let stream = TcpStream::connect((host, url.port))
+        .await
+        .map_err(connect)?;
     let is_local = stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip()));
     if url.security == Security::Implicit {
         let mut client = Client::new(secure(access, Box::new(stream)).await?);
@@ -411,10 +413,16 @@ async fn secure(
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let host = access.url.host.trim_start_matches('[').trim_end_matches(']');
+    let host = access
+        .url
+        .host
+        .trim_start_matches('[')
+        .trim_end_matches(']');
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| ImapError::ServerName(host.to_owned()))?;
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await;
     let stream = stream.map_err(|cause| ImapError::Connect {
         host: host.to_owned(),
         cause,
@@ -429,9 +437,7 @@ const fn is_loopback(address: IpAddr) -> bool {
     }
 }
 
-async fn patiently<T>(
-    work: impl Future<Output = Result<T, ImapError>>,
-) -> Result<T, ImapError> {
+async fn patiently<T>(work: impl Future<Output = Result<T, ImapError>>) -> Result<T, ImapError> {
     let outcome = tokio::time::timeout(PATIENCE, work).await;
     outcome.unwrap_or(Err(ImapError::Silent))
 }

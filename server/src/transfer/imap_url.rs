@@ -103,7 +103,7 @@ mod tests {
             ("imaps://ann:secret@mail.example", ImapUrlError::Password),
             ("imaps://mail.example", ImapUrlError::NoUser),
             ("http://ann@mail.example", ImapUrlError::Form),
-            ("imaps:", ImapUrlError::Form),
+            ("imaps//x", ImapUrlError::Form),
         ] {
             assert_eq!(ImapUrl::parse(text), Err(error), "{text}");
         }

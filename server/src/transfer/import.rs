@@ -198,8 +198,11 @@ impl<'a, S: Store> Importer<'a, S> {
     /// The mailbox that a source's mailbox goes into; made if need be.
     async fn mailbox(&mut self, unit: &Unit) -> Result<MailboxId, ImportError> {
         let by_role = unit.role.filter(|_| self.options.prefix.is_none());
-        let by_role = by_role
-            .and_then(|role| self.replica.mailbox_for(role).filter(|m| m.role == Some(role)));
+        let by_role = by_role.and_then(|role| {
+            self.replica
+                .mailbox_for(role)
+                .filter(|m| m.role == Some(role))
+        });
         if let Some(mailbox) = by_role {
             return Ok(mailbox.id);
         }

@@ -65,7 +65,9 @@ fn single_file(path: &Path, wanted: Wanted) -> Result<Unit, SourceError> {
         }
     }
     if eml::is_message(path) && wanted.format.is_none() {
-        return Err(unknown("a single message: give the directory that it is in"));
+        return Err(unknown(
+            "a single message: give the directory that it is in",
+        ));
     }
     if wanted.format.is_none() && !is_mbox(path).map_err(at(path))? {
         return Err(unknown(
@@ -102,7 +104,10 @@ fn is_mbox(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
     File::open(path)?.take(64).read_to_end(&mut start)?;
     let text = start.trim_ascii_start();
-    let ends_so = || path.extension().is_some_and(|extension| extension == "mbox");
+    let ends_so = || {
+        path.extension()
+            .is_some_and(|extension| extension == "mbox")
+    };
     Ok(text.starts_with(b"From ") || text.is_empty() && ends_so())
 }
 

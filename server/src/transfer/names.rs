@@ -57,7 +57,11 @@ pub fn level(file_level: &str) -> String {
 }
 
 fn hex_octet(high: u8, low: u8) -> Option<u8> {
-    let digit = |octet| char::from(octet).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |octet| {
+        char::from(octet)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     Some((digit(high)? << 4) | digit(low)?)
 }
 
@@ -69,7 +73,13 @@ pub fn mailbox_name<'a>(levels: impl IntoIterator<Item = &'a str>) -> (MailboxNa
     for level in levels {
         let mut clean: String = level
             .chars()
-            .map(|c| if c.is_control() || c == HIERARCHY_SEPARATOR { '_' } else { c })
+            .map(|c| {
+                if c.is_control() || c == HIERARCHY_SEPARATOR {
+                    '_'
+                } else {
+                    c
+                }
+            })
             .collect();
         if clean.is_empty() {
             clean.push('_');

@@ -110,7 +110,9 @@ impl Notes {
 
     /// Messages that were passed over.
     pub fn skipped(&self) -> u64 {
-        self.skipped.values().fold(0, |sum, n| sum.saturating_add(*n))
+        self.skipped
+            .values()
+            .fold(0, |sum, n| sum.saturating_add(*n))
     }
 
     /// How often this was noticed.

@@ -125,7 +125,10 @@ mod tests {
         fs::write(&path, "sesame\n").unwrap();
         assert_eq!(&**from_file(&path, "x").unwrap(), "sesame");
         fs::write(&path, [0xff]).unwrap();
-        assert!(matches!(from_file(&path, "x"), Err(PasswordError::NotText(_))));
+        assert!(matches!(
+            from_file(&path, "x"),
+            Err(PasswordError::NotText(_))
+        ));
         let missing = folder.path().join("missing");
         let error = from_file(&missing, "x").unwrap_err();
         assert!(error.to_string().contains("missing"), "{error}");

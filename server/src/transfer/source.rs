@@ -235,7 +235,9 @@ fn read_mbox(
             stray = reader.stray();
             notes.push(Note::StrayText);
         }
-        let date = message.date.or_else(|| eml::header_date(message.octets.head()));
+        let date = message
+            .date
+            .or_else(|| eml::header_date(message.octets.head()));
         let content = SourceMessage {
             flags: kept_flags(message.flags, &mut notes),
             internal_date: known_date(date, fallback, &mut notes),

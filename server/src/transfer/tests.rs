@@ -41,7 +41,10 @@ async fn replica() -> Memory {
 }
 
 fn flag_set(flags: &[&str]) -> FlagSet {
-    flags.iter().map(|text| Flag::parse(text).unwrap()).collect()
+    flags
+        .iter()
+        .map(|text| Flag::parse(text).unwrap())
+        .collect()
 }
 
 fn name(text: &str) -> MailboxName {
@@ -70,7 +73,15 @@ async fn content(replica: &Memory) -> Content {
 async fn filled() -> Memory {
     let replica = replica().await;
     let mut id = 0;
-    for mailbox in ["INBOX", "Sent", "Grüße/日本", "a.b/c%d", "x.mbox/y.eml", ".odd", "Empty"] {
+    for mailbox in [
+        "INBOX",
+        "Sent",
+        "Grüße/日本",
+        "a.b/c%d",
+        "x.mbox/y.eml",
+        ".odd",
+        "Empty",
+    ] {
         let mailbox = name(mailbox);
         let known = replica.mailbox(&mailbox).map(|mailbox| mailbox.id);
         let into = match known {
@@ -81,8 +92,14 @@ async fn filled() -> Memory {
             continue;
         }
         for (raw, flags) in [
-            (&b"Subject: one\r\n\r\nFrom me\r\n>From you\r\n"[..], &["\\Seen", "$Forwarded"][..]),
-            (b"Subject: two\n\nno end", &["\\Flagged", "\\Answered", "Work", "work2"]),
+            (
+                &b"Subject: one\r\n\r\nFrom me\r\n>From you\r\n"[..],
+                &["\\Seen", "$Forwarded"][..],
+            ),
+            (
+                b"Subject: two\n\nno end",
+                &["\\Flagged", "\\Answered", "Work", "work2"],
+            ),
             (b"\0\xff\r\rFrom \n\n", &["\\Draft", "\\Deleted"]),
             (b"", &[]),
         ] {
@@ -139,7 +156,9 @@ async fn every_format_brings_back_what_was_exported() {
     let expected = content(&original).await;
     for format in [Format::Mbox, Format::Maildir, Format::Eml] {
         let target = tempfile::tempdir().unwrap();
-        let written = export(&original, target.path(), format, false).await.unwrap();
+        let written = export(&original, target.path(), format, false)
+            .await
+            .unwrap();
         assert_eq!(written.messages, 24);
         assert!(written.unnamed.is_empty());
         let other = replica().await;
@@ -172,10 +191,16 @@ async fn a_finished_export_is_not_touched_unless_asked() {
     let original = filled().await;
     for format in [Format::Mbox, Format::Maildir, Format::Eml] {
         let target = tempfile::tempdir().unwrap();
-        export(&original, target.path(), format, false).await.unwrap();
-        let error = export(&original, target.path(), format, false).await.unwrap_err();
+        export(&original, target.path(), format, false)
+            .await
+            .unwrap();
+        let error = export(&original, target.path(), format, false)
+            .await
+            .unwrap_err();
         assert!(matches!(error, ExportError::Finished { .. }), "{error}");
-        let written = export(&original, target.path(), format, true).await.unwrap();
+        let written = export(&original, target.path(), format, true)
+            .await
+            .unwrap();
         assert_eq!(written.messages, 24);
         let other = replica().await;
         let read = import(&other, target.path(), import::Options::default()).await;
@@ -183,7 +208,9 @@ async fn a_finished_export_is_not_touched_unless_asked() {
     }
     let foreign = tempfile::tempdir().unwrap();
     fs::write(foreign.path().join("file"), "").unwrap();
-    let error = export(&original, foreign.path(), Format::Eml, true).await.unwrap_err();
+    let error = export(&original, foreign.path(), Format::Eml, true)
+        .await
+        .unwrap_err();
     assert!(matches!(error, ExportError::NotEmpty { .. }), "{error}");
 }
 
@@ -193,7 +220,9 @@ async fn an_interrupted_export_goes_on() {
     let expected = content(&original).await;
     for format in [Format::Mbox, Format::Maildir, Format::Eml] {
         let target = tempfile::tempdir().unwrap();
-        export(&original, target.path(), format, false).await.unwrap();
+        export(&original, target.path(), format, false)
+            .await
+            .unwrap();
         // As if it had been killed: the state is of an earlier moment than the files.
         let state = target.path().join("letterlock-export.json");
         let text = fs::read_to_string(&state).unwrap();
@@ -203,7 +232,9 @@ async fn an_interrupted_export_goes_on() {
         let inbox = &mut json["mailboxes"]["INBOX"];
         (inbox["last_uid"], inbox["octets"]) = (0.into(), 0.into());
         fs::write(&state, json.to_string()).unwrap();
-        let written = export(&original, target.path(), format, false).await.unwrap();
+        let written = export(&original, target.path(), format, false)
+            .await
+            .unwrap();
         assert_eq!(written.messages, 8, "{format:?}");
         let other = replica().await;
         import(&other, target.path(), import::Options::default())
@@ -214,9 +245,7 @@ async fn an_interrupted_export_goes_on() {
 }
 
 fn mbox(count: usize) -> String {
-    let message = |n| {
-        format!("From a@b Fri Nov 21 09:55:06 1997\nSubject: {n}\n\ntext {n}\n\n")
-    };
+    let message = |n| format!("From a@b Fri Nov 21 09:55:06 1997\nSubject: {n}\n\ntext {n}\n\n");
     (0..count).map(message).collect()
 }
 
@@ -226,7 +255,9 @@ async fn a_file_goes_into_the_mailbox_that_is_named_or_that_it_is_named_after() 
     let path = folder.path().join("Lists.mbox");
     fs::write(&path, mbox(1200)).unwrap();
     let replica = replica().await;
-    let summary = import(&replica, &path, import::Options::default()).await.unwrap();
+    let summary = import(&replica, &path, import::Options::default())
+        .await
+        .unwrap();
     assert_eq!(summary.messages, 1200);
     let into = |prefix: &str| import::Options {
         prefix: Some(name(prefix)),
@@ -235,9 +266,15 @@ async fn a_file_goes_into_the_mailbox_that_is_named_or_that_it_is_named_after() 
     // Another mailbox is another import.
     let summary = import(&replica, &path, into("A/B")).await.unwrap();
     assert_eq!(summary.messages, 1200);
-    import(&replica, folder.path(), into("Under")).await.unwrap();
+    import(&replica, folder.path(), into("Under"))
+        .await
+        .unwrap();
     for mailbox in ["Lists", "A/B", "Under/Lists"] {
-        assert_eq!(replica.mailbox(&name(mailbox)).unwrap().messages, 1200, "{mailbox}");
+        assert_eq!(
+            replica.mailbox(&name(mailbox)).unwrap().messages,
+            1200,
+            "{mailbox}"
+        );
     }
 }
 
@@ -248,11 +285,17 @@ async fn an_mbox_that_grew_is_gone_on_with_and_one_that_changed_is_refused() {
     let replica = replica().await;
     let options = import::Options::default;
     fs::write(&path, mbox(10)).unwrap();
-    assert_eq!(import(&replica, &path, options()).await.unwrap().messages, 10);
+    assert_eq!(
+        import(&replica, &path, options()).await.unwrap().messages,
+        10
+    );
     fs::write(&path, mbox(15)).unwrap();
     let grown = import(&replica, &path, options()).await.unwrap();
     assert_eq!(grown.messages, 5);
-    assert_eq!(grown.resumed, [(fs::canonicalize(&path).unwrap().display().to_string(), 10)]);
+    assert_eq!(
+        grown.resumed,
+        [(fs::canonicalize(&path).unwrap().display().to_string(), 10)]
+    );
     fs::write(&path, mbox(15).replace("text 3", "TEXT 3")).unwrap();
     let changed = import(&replica, &path, options()).await.unwrap();
     assert_eq!(changed.messages, 0);
@@ -272,20 +315,30 @@ async fn an_mbox_that_grew_is_gone_on_with_and_one_that_changed_is_refused() {
 async fn a_maildir_brings_what_is_new_and_nothing_twice() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("cur")).unwrap();
-    let put = |name: &str, text: &str| fs::write(folder.path().join("cur").join(name), text).unwrap();
+    let put =
+        |name: &str, text: &str| fs::write(folder.path().join("cur").join(name), text).unwrap();
     put("500.a:2,S", "Subject: a\n\n");
     put("600.b:2,", "Subject: b\n\n");
     put("700.z:2,", "\u{1f}\u{8b}");
     fs::write(folder.path().join("cur/800.gz:2,"), [0x1f, 0x8b, 8]).unwrap();
     let replica = replica().await;
-    let first = import(&replica, folder.path(), import::Options::default()).await.unwrap();
+    let first = import(&replica, folder.path(), import::Options::default())
+        .await
+        .unwrap();
     assert_eq!((first.messages, first.notes.skipped()), (3, 1));
-    assert!(first.notes.to_string().contains(&SkipReason::Compressed.to_string()));
+    assert!(
+        first
+            .notes
+            .to_string()
+            .contains(&SkipReason::Compressed.to_string())
+    );
     // One that is older than all the others, and one that was read meanwhile.
     put("100.c:2,", "Subject: c\n\n");
     let cur = folder.path().join("cur");
     fs::rename(cur.join("600.b:2,"), cur.join("600.b:2,S")).unwrap();
-    let second = import(&replica, folder.path(), import::Options::default()).await.unwrap();
+    let second = import(&replica, folder.path(), import::Options::default())
+        .await
+        .unwrap();
     assert_eq!(second.messages, 1);
     assert_eq!(replica.mailbox(&MailboxName::inbox()).unwrap().messages, 4);
 }
@@ -298,16 +351,19 @@ async fn what_is_too_large_is_passed_over_and_told() {
     let line = "x".repeat(999) + "\n";
     let long = line.repeat(9_000);
     let huge = line.repeat(51 * 1024 * 1024 / 1000 + 1000);
-    let text = format!(
-        "{separator}A: 1\n\n{huge}\n{separator}A: 2\n\n{long}\n{separator}A: 3\n\nshort\n"
-    );
+    let text =
+        format!("{separator}A: 1\n\n{huge}\n{separator}A: 2\n\n{long}\n{separator}A: 3\n\nshort\n");
     fs::write(&path, &text).unwrap();
     let replica = replica().await;
-    let summary = import(&replica, &path, import::Options::default()).await.unwrap();
+    let summary = import(&replica, &path, import::Options::default())
+        .await
+        .unwrap();
     assert_eq!((summary.messages, summary.notes.skipped()), (2, 1));
     let stored = replica.mailbox(&name("x")).unwrap();
     assert_eq!(stored.size, (6 + long.len() + 6 + "short\n".len()) as u64);
-    let second = import(&replica, &path, import::Options::default()).await.unwrap();
+    let second = import(&replica, &path, import::Options::default())
+        .await
+        .unwrap();
     assert_eq!((second.messages, second.notes.skipped()), (0, 0));
 }
 
@@ -384,8 +440,12 @@ fn sources_are_recognised() {
     put("eml/a/1.EML", "x");
     put("text", "hello");
     let names = |name: &str| {
-        local::units(&folder.path().join(name), Wanted::default())
-            .map(|units| units.iter().map(|unit| unit.levels.join("/")).collect::<Vec<_>>())
+        local::units(&folder.path().join(name), Wanted::default()).map(|units| {
+            units
+                .iter()
+                .map(|unit| unit.levels.join("/"))
+                .collect::<Vec<_>>()
+        })
     };
     assert_eq!(names("thunderbird").unwrap(), ["Inbox", "Inbox/Deep"]);
     assert_eq!(names("maildir").unwrap(), ["Sub"]);

@@ -61,7 +61,10 @@ fn read_text(path: &Path) -> io::Result<String> {
 
 fn dovecot_line(line: &str) -> Option<(char, String)> {
     let (index, keyword) = line.split_once(' ')?;
-    let index = index.parse::<u8>().ok().filter(|n| usize::from(*n) < LETTERS)?;
+    let index = index
+        .parse::<u8>()
+        .ok()
+        .filter(|n| usize::from(*n) < LETTERS)?;
     let letter = char::from(b'a'.checked_add(index)?);
     Some((letter, keyword.trim().to_owned()))
 }
@@ -126,7 +129,10 @@ mod tests {
         assert_eq!(Keywords::read(folder.path()).of_letter('a'), None);
         write(DOVECOT_FILE, "0 $Forwarded\n1 Work\n26 Beyond\nnonsense\n");
         fs::create_dir(folder.path().join(COURIER_FOLDER)).unwrap();
-        write("courierimapkeywords/:list", "one\ntwo\n\n1.a,S=3:0 1\n2.b:1\n3.c:0 9\n");
+        write(
+            "courierimapkeywords/:list",
+            "one\ntwo\n\n1.a,S=3:0 1\n2.b:1\n3.c:0 9\n",
+        );
         write("courierimapkeywords/2.b", "three\n");
         write("courierimapkeywords/.7.3.c", "four\n");
         write("courierimapkeywords/.8.3.c", "");

@@ -11,7 +11,10 @@ use super::{MaildirWriter, folders, messages};
 use crate::transfer::files::modified;
 
 fn flag_set(flags: &[&str]) -> FlagSet {
-    flags.iter().map(|text| Flag::parse(text).unwrap()).collect()
+    flags
+        .iter()
+        .map(|text| Flag::parse(text).unwrap())
+        .collect()
 }
 
 fn put(root: &Path, name: &str, text: &str) {
@@ -28,7 +31,13 @@ fn open(root: &Path, name: &str) -> MaildirWriter {
 #[test]
 fn folders_of_both_layouts_are_found() {
     let root = tempfile::tempdir().unwrap();
-    for name in ["cur/x", ".Sent.2024/new/x", "Lists/Rust/cur/x", ".hidden/x", "plain/x"] {
+    for name in [
+        "cur/x",
+        ".Sent.2024/new/x",
+        "Lists/Rust/cur/x",
+        ".hidden/x",
+        "plain/x",
+    ] {
         put(root.path(), name, "");
     }
     let found = folders(root.path()).unwrap();
@@ -60,7 +69,11 @@ fn flags_keywords_and_order_are_read() {
     assert_eq!(found[0].flags.refused, 1);
     // Another program sets a flag: it is the same message.
     let key = found[2].key;
-    fs::rename(root.path().join("cur/1000.b:2,FRSab"), root.path().join("cur/1000.b:2,")).unwrap();
+    fs::rename(
+        root.path().join("cur/1000.b:2,FRSab"),
+        root.path().join("cur/1000.b:2,"),
+    )
+    .unwrap();
     assert_eq!(messages(root.path()).unwrap()[2].key, key);
 }
 
@@ -73,7 +86,11 @@ fn what_is_written_comes_back() {
     let many: Vec<String> = (0..40).map(|n| format!("keyword{n}")).collect();
     let many: FlagSet = many.iter().map(|text| Flag::parse(text).unwrap()).collect();
     let specimens = [
-        (b"one\r\n".to_vec(), flag_set(&["\\Seen", "$Forwarded", "Work"]), 1_700_000_000_123),
+        (
+            b"one\r\n".to_vec(),
+            flag_set(&["\\Seen", "$Forwarded", "Work"]),
+            1_700_000_000_123,
+        ),
         (b"\0\xff".to_vec(), many, 1_600_000_000_000),
         (Vec::new(), FlagSet::new(), -5),
     ];

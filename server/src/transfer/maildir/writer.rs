@@ -95,17 +95,25 @@ impl MaildirWriter {
         if !more.is_empty() {
             self.write_more(&base, &more)?;
         }
-        fs::rename(temporary, self.folder.join("cur").join(format!("{base}:2,{info}")))
+        fs::rename(
+            temporary,
+            self.folder.join("cur").join(format!("{base}:2,{info}")),
+        )
     }
 
     /// Makes all that was written durable.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.letters_changed {
-            let mut lines: Vec<(char, &String)> =
-                self.letters.iter().map(|(keyword, letter)| (*letter, keyword)).collect();
+            let mut lines: Vec<(char, &String)> = self
+                .letters
+                .iter()
+                .map(|(keyword, letter)| (*letter, keyword))
+                .collect();
             lines.sort_unstable();
             let lines = lines.iter().enumerate();
-            let text: String = lines.map(|(at, (_, word))| format!("{at} {word}\n")).collect();
+            let text: String = lines
+                .map(|(at, (_, word))| format!("{at} {word}\n"))
+                .collect();
             write_private_octets(&self.folder.join(DOVECOT_FILE), text.as_bytes())?;
             self.letters_changed = false;
         }
@@ -148,7 +156,10 @@ impl MaildirWriter {
     fn write_more(&self, base: &str, keywords: &[String]) -> io::Result<()> {
         let folder = self.folder.join(COURIER_FOLDER);
         create_private_dir(&folder)?;
-        let text: String = keywords.iter().map(|keyword| format!("{keyword}\n")).collect();
+        let text: String = keywords
+            .iter()
+            .map(|keyword| format!("{keyword}\n"))
+            .collect();
         let mut file: File = create_private(&folder.join(base))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()
@@ -182,5 +193,7 @@ fn written_uid(name: &str) -> Option<Uid> {
 
 fn letter(index: u8) -> Option<char> {
     let within = usize::from(index) < LETTERS;
-    within.then(|| b'a'.checked_add(index).map(char::from)).flatten()
+    within
+        .then(|| b'a'.checked_add(index).map(char::from))
+        .flatten()
 }

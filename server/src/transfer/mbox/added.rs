@@ -77,7 +77,9 @@ impl Added {
         let mut length = end;
         for _ in 0..added.fields {
             let rest = text.get(length..).unwrap_or_default();
-            let ours = FOLLOWING.iter().any(|name| rest.starts_with(name.as_bytes()));
+            let ours = FOLLOWING
+                .iter()
+                .any(|name| rest.starts_with(name.as_bytes()));
             let Some(end) = memchr::memchr(b'\n', rest).filter(|_| ours) else {
                 // Another program changed the fields: they are its own from here.
                 break;
@@ -98,7 +100,11 @@ impl Added {
             open: false,
             flags: FlagSet::new(),
         };
-        for word in head.split(';').map(str::trim).filter(|word| !word.is_empty()) {
+        for word in head
+            .split(';')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+        {
             match word.split_once('=') {
                 Some(("fields", value)) => added.fields = value.parse().ok()?,
                 Some(("length", value)) => added.length = value.parse().ok()?,
@@ -135,7 +141,10 @@ mod tests {
                 date: Timestamp::from_millis(-1_234),
                 line_ends,
                 open,
-                flags: flags.iter().map(|text| Flag::parse(text).unwrap()).collect(),
+                flags: flags
+                    .iter()
+                    .map(|text| Flag::parse(text).unwrap())
+                    .collect(),
             };
             let line = added.write();
             let text = format!("{line}Status: RO\nX-Keywords: a\nStatus: of the message\n");
@@ -147,7 +156,8 @@ mod tests {
 
     #[test]
     fn what_another_program_changed_is_left_alone() {
-        let text = "X-Letterlock-Export: v=1; fields=3; length=1; date=0; flags=\nStatus: R\nA: b\n";
+        let text =
+            "X-Letterlock-Export: v=1; fields=3; length=1; date=0; flags=\nStatus: R\nA: b\n";
         let (_, length) = Added::parse(text.as_bytes()).unwrap();
         assert!(text[length..].starts_with("A: b"));
         for other in [

@@ -151,7 +151,9 @@ pub(super) fn content_length_end(header: &[u8], offset: u64) -> Option<u64> {
     for field in fields(header) {
         end = field.range.end;
         if length.is_none() && field.is("Content-Length") {
-            length = String::from_utf8_lossy(&field.unfolded()).parse::<u64>().ok();
+            length = String::from_utf8_lossy(&field.unfolded())
+                .parse::<u64>()
+                .ok();
         }
     }
     let length = length?;

@@ -124,7 +124,10 @@ mod tests {
         check("From 12@xxx Fri Nov 21 09:55:06 +0000 1997", 880_106_106);
         check("From a@b Fri Nov 21 09:55:06 1997 -0600\n", 880_127_706);
         check("From a@b Fri Nov 21 09:55:06 PST 1997\n", 880_134_906);
-        check("From a@b Fri Nov 21 09:55:06 1997 remote from x\n", 880_106_106);
+        check(
+            "From a@b Fri Nov 21 09:55:06 1997 remote from x\n",
+            880_106_106,
+        );
         check("From a at b.org  Fri Nov 21 09:55:06 1997\n", 880_106_106);
         check("From a@b Fri, 21 Nov 1997 09:55:06 +0000\n", 880_106_106);
     }
@@ -146,9 +149,17 @@ mod tests {
 
     #[test]
     fn without_a_date_it_stands_between_an_empty_line_and_a_header() {
-        for bare in ["From \n", "From - \r\n", "From MAILER-DAEMON\n", "From a@b\n"] {
+        for bare in [
+            "From \n",
+            "From - \r\n",
+            "From MAILER-DAEMON\n",
+            "From a@b\n",
+        ] {
             let text = format!("{bare}Subject: x\n");
-            assert_eq!(separator(text.as_bytes(), true), Some(FromLine { date: None }));
+            assert_eq!(
+                separator(text.as_bytes(), true),
+                Some(FromLine { date: None })
+            );
             assert_eq!(separator(text.as_bytes(), false), None, "{bare}");
         }
     }

@@ -57,8 +57,8 @@ impl<R: Read> Lines<R> {
         self.peek(1)?;
         let available = self.available();
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let line = memchr::memchr(b'\n', available)
-            .map_or(available.len(), |at| at.saturating_add(1));
+        let line =
+            memchr::memchr(b'\n', available).map_or(available.len(), |at| at.saturating_add(1));
         Ok(line.min(most))
     }
 

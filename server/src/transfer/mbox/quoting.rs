@@ -38,7 +38,10 @@ pub(super) enum Direction {
 #[derive(Debug, Clone, Copy)]
 enum State {
     /// At the beginning of a line: so many `>`, then so many octets of `From `, held back.
-    Beginning { marks: usize, matched: usize },
+    Beginning {
+        marks: usize,
+        matched: usize,
+    },
     Within,
 }
 

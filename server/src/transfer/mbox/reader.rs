@@ -19,9 +19,7 @@ use super::from_line::{FromLine, separator};
 use super::lines::Lines;
 use super::restore::{LineEnds, Restore};
 use super::status::{FoundFlags, flags_of};
-use crate::transfer::message::{
-    Large, MAX_HEAD_OCTETS, MAX_IN_MEMORY_OCTETS, Octets, Place,
-};
+use crate::transfer::message::{Large, MAX_HEAD_OCTETS, MAX_IN_MEMORY_OCTETS, Octets, Place};
 
 /// A message of an mbox.
 #[derive(Debug)]
@@ -129,7 +127,9 @@ impl MboxReader {
             if text.is_empty() {
                 return Ok(None);
             }
-            let found = begins_line.then(|| separator(text, self.after_blank)).flatten();
+            let found = begins_line
+                .then(|| separator(text, self.after_blank))
+                .flatten();
             let blank = is_blank(text);
             if begins_line {
                 self.after_blank = blank;
@@ -166,7 +166,9 @@ impl MboxReader {
 
     fn collect_until(&mut self, end: u64, collector: &mut Collector) -> io::Result<()> {
         while self.lines.offset() < end {
-            let length = self.lines.line_length(end.saturating_sub(self.lines.offset()))?;
+            let length = self
+                .lines
+                .line_length(end.saturating_sub(self.lines.offset()))?;
             if length == 0 {
                 break;
             }
@@ -178,7 +180,9 @@ impl MboxReader {
 
     fn pass_until(&mut self, end: u64) -> io::Result<()> {
         while self.lines.offset() < end {
-            let length = self.lines.line_length(end.saturating_sub(self.lines.offset()))?;
+            let length = self
+                .lines
+                .line_length(end.saturating_sub(self.lines.offset()))?;
             if length == 0 {
                 break;
             }

@@ -115,17 +115,29 @@ mod tests {
     use super::*;
 
     fn set(flags: &[&str]) -> FlagSet {
-        flags.iter().map(|text| Flag::parse(text).unwrap()).collect()
+        flags
+            .iter()
+            .map(|text| Flag::parse(text).unwrap())
+            .collect()
     }
 
     #[test]
     fn flags_of_several_programs_are_read() {
         for (header, flags) in [
-            ("Status: RO\nX-Status: AF\n\n", &["\\Seen", "\\Answered", "\\Flagged"][..]),
+            (
+                "Status: RO\nX-Status: AF\n\n",
+                &["\\Seen", "\\Answered", "\\Flagged"][..],
+            ),
             ("Status: O\nX-Status: TD\n", &["\\Draft", "\\Deleted"]),
             ("X-Keywords: $Forwarded Work    \n", &["$Forwarded", "Work"]),
-            ("X-Mozilla-Status: 1007\n", &["\\Seen", "\\Answered", "\\Flagged", "$Forwarded"]),
-            ("X-Mozilla-Keys: $label1      \r\n\r\nStatus: R\n", &["$label1"]),
+            (
+                "X-Mozilla-Status: 1007\n",
+                &["\\Seen", "\\Answered", "\\Flagged", "$Forwarded"],
+            ),
+            (
+                "X-Mozilla-Keys: $label1      \r\n\r\nStatus: R\n",
+                &["$label1"],
+            ),
             ("Subject: Status: R\n", &[]),
         ] {
             let found = flags_of(header.as_bytes());
@@ -140,7 +152,15 @@ mod tests {
         for flags in [
             set(&[]),
             set(&["\\Seen"]),
-            set(&["\\Seen", "\\Answered", "\\Flagged", "\\Draft", "\\Deleted", "$x", "y"]),
+            set(&[
+                "\\Seen",
+                "\\Answered",
+                "\\Flagged",
+                "\\Draft",
+                "\\Deleted",
+                "$x",
+                "y",
+            ]),
         ] {
             let (count, text) = fields_for(&flags);
             assert_eq!(text.lines().count(), count);
