@@ -23,7 +23,7 @@ const KILLS: usize = 10;
 /// From its start to being killed.
 const LONGEST_LIFE: Duration = Duration::from_millis(900);
 /// For an import that is not killed.
-const IMPORT_DEADLINE: Duration = Duration::from_secs(120);
+const IMPORT_DEADLINE: Duration = Duration::from_mins(2);
 
 /// A demo that has made its accounts and ended, and a file with the password of one.
 struct Stopped {

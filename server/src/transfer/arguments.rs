@@ -48,7 +48,7 @@ impl From<LineEndsArgument> for LineEnds {
 #[derive(Debug, Clone, Args)]
 pub struct ImportArguments {
     /// An mbox, a directory of mboxes, a Maildir, a directory of .eml files, or
-    /// imaps://user@host[/mailbox].
+    /// `imaps://user@host[/mailbox]`.
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// Whose.

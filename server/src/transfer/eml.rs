@@ -54,7 +54,8 @@ pub fn is_message(path: &Path) -> bool {
 }
 
 /// The directories that have messages, and those that an export wrote for empty mailboxes.
-pub fn folders(root: &Path) -> io::Result<Vec<EmlFolder>> {
+/// `exported`: names of directories are as an export of ours writes them.
+pub fn folders(root: &Path, exported: bool) -> io::Result<Vec<EmlFolder>> {
     let mut found = Vec::new();
     let mut to_do = vec![(root.to_owned(), Vec::new())];
     while let Some((path, levels)) = to_do.pop() {
@@ -65,7 +66,8 @@ pub fn folders(root: &Path) -> io::Result<Vec<EmlFolder>> {
             if entry.path().is_dir() {
                 if !name.starts_with('.') && levels.len() < MAX_DEPTH {
                     let mut below: Vec<String> = levels.clone();
-                    below.push(names::level(&name));
+                    let escaped = exported.then(|| names::level(&name));
+                    below.push(escaped.unwrap_or(name));
                     to_do.push((entry.path(), below));
                 }
             } else {
@@ -257,7 +259,7 @@ mod tests {
             .write(Uid::new(2).unwrap(), b"", &flags, date)
             .unwrap();
         drop(EmlWriter::open(folder.clone(), length).unwrap());
-        let found = folders(root.path()).unwrap();
+        let found = folders(root.path(), true).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].levels, ["Grüße", "x.eml"]);
         let messages = messages(&folder).unwrap();

@@ -103,8 +103,7 @@ impl From<WireError> for ImapError {
         match error {
             WireError::No(text) | WireError::Bad(text) => Self::Refused(text),
             WireError::ConnectionLost => Self::Lost,
-            WireError::Io(error) if error.kind() == io::ErrorKind::Other => Self::Malformed,
-            WireError::Io(_) => Self::Lost,
+            WireError::Io(error) if error.kind() != io::ErrorKind::Other => Self::Lost,
             _ => Self::Malformed,
         }
     }

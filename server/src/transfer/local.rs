@@ -124,15 +124,15 @@ fn detect(path: &Path) -> io::Result<Format> {
     if !maildir::folders(path)?.is_empty() {
         return Ok(Format::Maildir);
     }
-    let has_eml = !eml::folders(path)?.is_empty();
+    let has_eml = !eml::folders(path, false)?.is_empty();
     Ok(if has_eml { Format::Eml } else { Format::Mbox })
 }
 
 fn mboxes(root: &Path, wanted: Wanted) -> Result<Vec<Unit>, SourceError> {
     let exported = root.join(STATE_FILE).is_file();
-    let name_of = |name: &str| match exported {
-        true => names::level(name),
-        false => name.to_owned(),
+    let name_of = |name: &str| {
+        let escaped = exported.then(|| names::level(name));
+        escaped.unwrap_or_else(|| name.to_owned())
     };
     let mut found = Vec::new();
     let mut to_do: Vec<(PathBuf, Vec<String>)> = vec![(root.to_owned(), Vec::new())];
@@ -185,7 +185,8 @@ fn maildirs(root: &Path) -> Result<Vec<Unit>, SourceError> {
 
 fn emls(root: &Path) -> Result<Vec<Unit>, SourceError> {
     let mut units = Vec::new();
-    for folder in eml::folders(root).map_err(at(root))? {
+    let exported = root.join(STATE_FILE).is_file();
+    for folder in eml::folders(root, exported).map_err(at(root))? {
         let mut levels = folder.levels;
         if levels.is_empty() {
             let name = root.file_name().unwrap_or_default().to_string_lossy();

@@ -42,16 +42,11 @@ pub fn level(file_level: &str) -> String {
             [high, low, ..] if first == b'%' => hex_octet(*high, *low),
             _ => None,
         };
-        match escaped {
-            Some(octet) => {
-                octets.push(octet);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                octets.push(first);
-                rest = after;
-            }
-        }
+        octets.push(escaped.unwrap_or(first));
+        rest = match escaped {
+            Some(_) => after.get(2..).unwrap_or_default(),
+            None => after,
+        };
     }
     String::from_utf8(octets).unwrap_or_else(|_| file_level.to_owned())
 }

@@ -138,11 +138,11 @@ impl Progress {
 
 /// `1200 messages, 34.5 MB, 5.6 MB/s, 2 min 3 s left`
 fn describe(done: Done, total: Total, took: Duration) -> String {
-    let mut text = format!("{} messages, {}", done.messages, octets(done.octets));
+    let mut parts = vec![format!("{} messages", done.messages), octets(done.octets)];
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
     if took >= Duration::from_secs(1) {
         let rate = scale(done.octets, 1000, millis);
-        text.push_str(&format!(", {}/s", octets(rate)));
+        parts.push(format!("{}/s", octets(rate)));
         let (done, total) = match total {
             Total::Octets(total) => (done.octets, total),
             Total::Messages(total) => (done.messages, total),
@@ -150,10 +150,10 @@ fn describe(done: Done, total: Total, took: Duration) -> String {
         };
         if done > 0 {
             let left = scale(total.saturating_sub(done), millis, done);
-            text.push_str(&format!(", {} left", duration(Duration::from_millis(left))));
+            parts.push(format!("{} left", duration(Duration::from_millis(left))));
         }
     }
-    text
+    parts.join(", ")
 }
 
 /// `value * factor / divisor`

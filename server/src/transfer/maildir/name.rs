@@ -29,7 +29,8 @@ pub(super) fn levels(file_name: &str) -> Vec<String> {
 /// The file name of a folder.
 pub(super) fn file_name<'a>(levels: impl Iterator<Item = &'a str>) -> String {
     let encoded = levels.map(|level| utf7::encode(level).replace('.', DOT));
-    encoded.map(|level| format!(".{level}")).collect()
+    let dotted: Vec<String> = encoded.map(|level| format!(".{level}")).collect();
+    dotted.concat()
 }
 
 /// Reads one level; what is no modified UTF-7 is taken as it stands.

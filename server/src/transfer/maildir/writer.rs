@@ -4,7 +4,7 @@
 //! sees half of one. Its name follows from its UID: writing it twice is writing it once.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -111,10 +111,10 @@ impl MaildirWriter {
                 .collect();
             lines.sort_unstable();
             let lines = lines.iter().enumerate();
-            let text: String = lines
+            let lines: Vec<String> = lines
                 .map(|(at, (_, word))| format!("{at} {word}\n"))
                 .collect();
-            write_private_octets(&self.folder.join(DOVECOT_FILE), text.as_bytes())?;
+            write_private_octets(&self.folder.join(DOVECOT_FILE), lines.concat().as_bytes())?;
             self.letters_changed = false;
         }
         sync_folder(&self.folder.join("cur"))
@@ -156,12 +156,8 @@ impl MaildirWriter {
     fn write_more(&self, base: &str, keywords: &[String]) -> io::Result<()> {
         let folder = self.folder.join(COURIER_FOLDER);
         create_private_dir(&folder)?;
-        let text: String = keywords
-            .iter()
-            .map(|keyword| format!("{keyword}\n"))
-            .collect();
-        let mut file: File = create_private(&folder.join(base))?;
-        file.write_all(text.as_bytes())?;
+        let mut file = create_private(&folder.join(base))?;
+        file.write_all((keywords.join("\n") + "\n").as_bytes())?;
         file.sync_all()
     }
 }

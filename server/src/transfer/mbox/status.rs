@@ -7,13 +7,13 @@
 use letterlock_core::mime::header::fields;
 use letterlock_core::model::{Flag, FlagSet, Keyword, MAX_FLAGS_PER_MESSAGE};
 
-/// Bits of `X-Mozilla-Status`.
-const MOZILLA: [(u32, fn() -> Option<Flag>); 5] = [
-    (0x0001, || Some(Flag::Seen)),
-    (0x0002, || Some(Flag::Answered)),
-    (0x0004, || Some(Flag::Flagged)),
-    (0x0008, || Some(Flag::Deleted)),
-    (0x1000, || keyword("$Forwarded")),
+/// Bits of `X-Mozilla-Status`, and the flags that they are.
+const MOZILLA: [(u32, &str); 5] = [
+    (0x0001, "\\Seen"),
+    (0x0002, "\\Answered"),
+    (0x0004, "\\Flagged"),
+    (0x0008, "\\Deleted"),
+    (0x1000, "$Forwarded"),
 ];
 
 /// Flags, and how many of them could not be kept.
@@ -62,7 +62,7 @@ pub(super) fn flags_of(header: &[u8]) -> FoundFlags {
             let bits = u32::from_str_radix(value().trim(), 16).unwrap_or(0);
             for (bit, flag) in MOZILLA {
                 if bits & bit != 0 {
-                    found.add(flag());
+                    found.add(Flag::parse(flag).ok());
                 }
             }
         }
@@ -82,11 +82,10 @@ const fn letter_flag(letter: char) -> Option<Flag> {
     }
 }
 
-/// The fields that say so: their number, and their octets.
-pub(super) fn fields_for(flags: &FlagSet) -> (usize, String) {
+/// The fields that say so.
+pub(super) fn fields_for(flags: &FlagSet) -> Vec<String> {
     let has = |flag: &Flag, letter: &'static str| if flags.contains(flag) { letter } else { "" };
-    let mut text = format!("Status: {}O\n", has(&Flag::Seen, "R"));
-    let mut count = 1_usize;
+    let mut fields = vec![format!("Status: {}O\n", has(&Flag::Seen, "R"))];
     let letters = [
         has(&Flag::Answered, "A"),
         has(&Flag::Flagged, "F"),
@@ -95,8 +94,7 @@ pub(super) fn fields_for(flags: &FlagSet) -> (usize, String) {
     ]
     .concat();
     if !letters.is_empty() {
-        text.push_str(&format!("X-Status: {letters}\n"));
-        count = count.saturating_add(1);
+        fields.push(format!("X-Status: {letters}\n"));
     }
     let keywords = flags.iter().filter_map(|flag| match flag {
         Flag::Keyword(keyword) => Some(keyword.as_str()),
@@ -104,10 +102,9 @@ pub(super) fn fields_for(flags: &FlagSet) -> (usize, String) {
     });
     let keywords: Vec<&str> = keywords.collect();
     if !keywords.is_empty() {
-        text.push_str(&format!("X-Keywords: {}\n", keywords.join(" ")));
-        count = count.saturating_add(1);
+        fields.push(format!("X-Keywords: {}\n", keywords.join(" ")));
     }
-    (count, text)
+    fields
 }
 
 #[cfg(test)]
@@ -162,9 +159,9 @@ mod tests {
                 "y",
             ]),
         ] {
-            let (count, text) = fields_for(&flags);
-            assert_eq!(text.lines().count(), count);
-            assert_eq!(flags_of(text.as_bytes()).flags, flags);
+            let fields = fields_for(&flags);
+            assert!(fields.iter().all(|field| field.lines().count() == 1));
+            assert_eq!(flags_of(fields.concat().as_bytes()).flags, flags);
         }
     }
 }

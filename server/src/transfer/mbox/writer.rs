@@ -45,13 +45,12 @@ pub fn write_message(
     if open {
         stored.push(b'\n');
     }
-    let (mut fields, mut status) = fields_for(message.flags);
+    let mut fields = fields_for(message.flags);
     if let Some(length) = body_length(&stored).filter(|_| dialect.has_content_length()) {
-        status.push_str(&format!("Content-Length: {length}\n"));
-        fields = fields.saturating_add(1);
+        fields.push(format!("Content-Length: {length}\n"));
     }
     let added = Added {
-        fields,
+        fields: fields.len(),
         length: u64::try_from(stored.len()).unwrap_or(u64::MAX),
         quotes: dialect.quotes(),
         date: message.date,
@@ -61,7 +60,7 @@ pub fn write_message(
     };
     out.write_all(from_line::write(message.sender, message.date).as_bytes())?;
     out.write_all(added.write().as_bytes())?;
-    out.write_all(status.as_bytes())?;
+    out.write_all(fields.concat().as_bytes())?;
     out.write_all(&stored)?;
     out.write_all(b"\n")?;
     Ok(dialect.quotes() != Quotes::First || !has_quoted_line(text))
