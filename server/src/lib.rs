@@ -13,4 +13,5 @@ pub mod smtp;
 pub mod provider;
 pub mod imap;
 pub mod bridge;
+pub mod transfer;
 pub mod demo;

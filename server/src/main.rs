@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use letterlock_server::config::Config;
 use letterlock_server::demo::{self, DataPlace, Demo};
+use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
+use letterlock_server::transfer::command::{export, import};
 use rust_embed::RustEmbed;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -33,6 +35,10 @@ struct Arguments {
 enum Command {
     /// Run provider, bridge, web UI and two accounts with sample mail in one process.
     Demo(DemoArguments),
+    /// Bring mail into an account, from files or from an IMAP server.
+    Import(Box<ImportArguments>),
+    /// Write an account's mail into files.
+    Export(Box<ExportArguments>),
 }
 
 #[derive(Args)]
@@ -65,13 +71,12 @@ struct DemoArguments {
 
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
-    let Command::Demo(arguments) = command;
     tracing_subscriber::registry()
         .with(tracing_subscriber::fmt::layer().with_writer(io::stderr))
         .with(log_filter())
         .init();
-    match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(command) {
+        Ok(code) => code,
         Err(error) => {
             // There is nobody left to tell if this fails.
             let _told = writeln!(io::stderr(), "letterlock: {error:#}");
@@ -89,7 +94,15 @@ fn log_filter() -> Targets {
 }
 
 #[tokio::main]
-async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(arguments) => run_demo(arguments).await.map(|()| ExitCode::SUCCESS),
+        Command::Import(arguments) => Ok(Box::pin(import(*arguments)).await?),
+        Command::Export(arguments) => Ok(Box::pin(export(*arguments)).await?),
+    }
+}
+
+async fn run_demo(arguments: DemoArguments) -> anyhow::Result<()> {
     // From the first moment: a signal during the start ends it cleanly, too.
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be watched")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be watched")?;

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`world`] starts and stops the program; [`talk`], [`imap`], [`tools`] and
 //! [`webdriver`] speak to it; `letter`, `outgoing`, `programs`, `refusals`, `restart`, `browser`,
-//! `decrypt_page` and `kill` are the tests, one file per concern.
+//! `decrypt_page`, `kill` and `transfer` are the tests, one file per concern.
 //!
 //! Invariants: nothing of ours is replaced by a double; every wait is a poll with a deadline;
 //! nothing leaves this machine. Rejected: linking the server into the test process, which could
@@ -39,3 +39,5 @@ mod browser;
 mod decrypt_page;
 #[cfg(test)]
 mod kill;
+#[cfg(test)]
+mod transfer;

@@ -10,6 +10,7 @@ pub mod unlock;
 pub mod provider_client;
 pub mod accounts;
 pub mod enrolment;
+pub mod offline;
 pub mod backoff;
 pub mod directory;
 pub mod sync_loop;

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -18,6 +18,7 @@ use super::{DOMAIN, DemoError, ReadyAccount};
 use crate::bridge::accounts::{Accounts, BridgeAccount};
 use crate::bridge::app_password::AppPassword;
 use crate::bridge::enrolment::{EnrolError, Enrolment, add_app_password};
+use crate::bridge::offline::account_folder;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::unlock::write_private;
 use crate::clock;
@@ -115,7 +116,7 @@ async fn enrol(
     let enrolment = Enrolment {
         address: address.clone(),
         password: Zeroizing::new(account.password.clone()),
-        folder: folder_of(folder, &address),
+        folder: account_folder(folder, &address),
         provider: provider.clone(),
         device_name: DEVICE_NAME.to_owned(),
     };
@@ -134,8 +135,4 @@ async fn open(enrolment: &Enrolment, app_password: &str) -> Result<BridgeAccount
         account.allow(hash);
     }
     Ok(account)
-}
-
-fn folder_of(data_dir: &Path, address: &Address) -> PathBuf {
-    data_dir.join("bridge").join(address.as_str())
 }

@@ -1,0 +1,447 @@
+//! Writes an account's mail into files: mbox, Maildir++ or `.eml`.
+//!
+//! Invariant: nothing that is there and not ours is touched; what the state file says is written
+//! is durable; an export that was interrupted goes on behind it and writes nothing twice.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use letterlock_core::id::{MailboxName, Uid};
+use letterlock_core::mime::EnvelopeData;
+use letterlock_core::replica::{MailboxStatus, Placement, Replica, ReplicaError};
+use letterlock_core::store::Store;
+use tokio_util::sync::CancellationToken;
+
+use super::eml::EmlWriter;
+use super::export_state::{ExportState, MailboxState};
+use super::files::append_private;
+use super::maildir::MaildirWriter;
+use super::mbox::{Dialect, Written, write_message};
+use super::names::file_level;
+use super::notes::{Note, Notes, SkipReason, Skipped};
+use super::progress::{Done, Progress};
+use super::source::Format;
+use crate::bridge::lock::create_private_dir;
+use crate::clock::Clock;
+
+/// Most messages between two states.
+const MAX_BATCH_MESSAGES: u64 = 500;
+/// Most octets between two states, unless one message alone has more.
+const MAX_BATCH_OCTETS: u64 = 16 * 1024 * 1024;
+/// Endings of files and directories that import takes for something else than a mailbox's name.
+const MBOX_ENDINGS: [&str; 2] = [".mbox", ".sbd"];
+
+/// What to export, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How messages are kept.
+    pub format: Format,
+    /// Which dialect an mbox is in.
+    pub dialect: Dialect,
+    /// Only these mailboxes; all if there are none.
+    pub mailboxes: Vec<MailboxName>,
+    /// Whether what an earlier export wrote is replaced.
+    pub overwrite: bool,
+}
+
+/// Why an export ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The replica failed.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    /// The system failed.
+    #[error("{path}: {cause}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The directory is somebody else's.
+    #[error("{path} is not empty, and not an export: choose another directory")]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// An export is there.
+    #[error(
+        "{path} has a finished export: choose another directory, or replace it with --overwrite"
+    )]
+    Finished {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another export was begun there.
+    #[error(
+        "{path} has an unfinished export of another account or in another format: choose another \
+         directory, or replace it with --overwrite"
+    )]
+    Other {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no such mailbox.
+    #[error("there is no mailbox {0}")]
+    NoSuchMailbox(MailboxName),
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ExportError {
+    move |cause| ExportError::Io {
+        path: path.to_owned(),
+        cause,
+    }
+}
+
+/// What an export did.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Messages written.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Messages that an earlier run wrote.
+    pub before: u64,
+    /// Mailboxes whose names no file can have.
+    pub unnamed: Vec<MailboxName>,
+    /// What was noticed.
+    pub notes: Notes,
+    /// Whether it was told to stop before the end.
+    pub stopped: bool,
+}
+
+/// Writes mail into files.
+pub struct Exporter<'a, S> {
+    /// Whose mail.
+    pub replica: &'a Replica<S>,
+    /// Whose address.
+    pub address: &'a str,
+    /// What, and how.
+    pub options: Options,
+    /// Shows how far it is.
+    pub progress: &'a mut Progress,
+    /// After it the batch at hand is the last.
+    pub stop: CancellationToken,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// Where messages of one mailbox are written.
+enum Writer {
+    Mbox {
+        file: BufWriter<File>,
+        dialect: Dialect,
+    },
+    Maildir(MaildirWriter),
+    Eml(EmlWriter),
+}
+
+impl<S: Store> Exporter<'_, S> {
+    /// Exports into a directory.
+    pub async fn run(mut self, target: &Path) -> Result<Summary, ExportError> {
+        let mut state = self.prepare(target)?;
+        let mut summary = Summary::default();
+        for mailbox in self.mailboxes()? {
+            if self.stop.is_cancelled() {
+                break;
+            }
+            self.mailbox(target, &mailbox, &mut state, &mut summary)
+                .await?;
+        }
+        summary.stopped = self.stop.is_cancelled();
+        if !summary.stopped {
+            state.finished = true;
+            state.write(target).map_err(at(target))?;
+        }
+        summary.took = self.progress.took(self.clock.now());
+        Ok(summary)
+    }
+
+    /// The mailboxes asked for.
+    pub fn mailboxes(&self) -> Result<Vec<MailboxStatus>, ExportError> {
+        let wanted = &self.options.mailboxes;
+        if wanted.is_empty() {
+            return Ok(self.replica.mailboxes());
+        }
+        let found = wanted.iter().map(|name| {
+            let mailbox = self.replica.mailbox(name);
+            mailbox.ok_or_else(|| ExportError::NoSuchMailbox(name.clone()))
+        });
+        found.collect()
+    }
+
+    /// Makes the directory, or finds how far an earlier export came.
+    fn prepare(&self, target: &Path) -> Result<ExportState, ExportError> {
+        create_private_dir(target).map_err(at(target))?;
+        let path = target.to_owned();
+        let fresh = ExportState::new(self.options.format, self.options.dialect, self.address);
+        let state = match ExportState::read(target).map_err(at(target))? {
+            None => {
+                let mut entries = fs::read_dir(target).map_err(at(target))?;
+                if entries.next().is_some() {
+                    return Err(ExportError::NotEmpty { path });
+                }
+                fresh
+            }
+            Some(old) if self.options.overwrite => {
+                for name in old.mailboxes.keys() {
+                    clear(target, &old.format, name).map_err(at(target))?;
+                }
+                fresh
+            }
+            Some(old) if old.finished => return Err(ExportError::Finished { path }),
+            Some(old) if old.is_like(&fresh) => old,
+            Some(_) => return Err(ExportError::Other { path }),
+        };
+        state.write(target).map_err(at(target))?;
+        Ok(state)
+    }
+
+    async fn mailbox(
+        &mut self,
+        target: &Path,
+        mailbox: &MailboxStatus,
+        state: &mut ExportState,
+        summary: &mut Summary,
+    ) -> Result<(), ExportError> {
+        let name = mailbox.name.as_str().to_owned();
+        let mut reached = MailboxState {
+            uid_validity: mailbox.uid_validity.get(),
+            ..MailboxState::default()
+        };
+        if let Some(known) = state.mailboxes.get(&name)
+            && known.uid_validity == reached.uid_validity
+        {
+            reached = *known;
+        }
+        let opened = self.open(target, mailbox, reached).map_err(at(target))?;
+        let Some(mut writer) = opened else {
+            summary.unnamed.push(mailbox.name.clone());
+            return Ok(());
+        };
+        // From here on it is known that what is there is ours.
+        state.mailboxes.insert(name.clone(), reached);
+        state.write(target).map_err(at(target))?;
+        summary.before = summary.before.saturating_add(reached.messages);
+        let placements = self.replica.placements(mailbox.id);
+        let after = reached.last_uid;
+        let rest = placements.iter().filter(|p| p.uid.get() > after);
+        let mut more = Done::default();
+        for placement in rest {
+            let raw = self.write(&mut writer, placement, &name, summary).await?;
+            reached.last_uid = placement.uid.get();
+            more.octets = more.octets.saturating_add(raw.unwrap_or(0));
+            more.messages = more.messages.saturating_add(u64::from(raw.is_some()));
+            let full = more.messages >= MAX_BATCH_MESSAGES || more.octets >= MAX_BATCH_OCTETS;
+            if full || self.stop.is_cancelled() {
+                self.note(
+                    target,
+                    &mut writer,
+                    &name,
+                    &mut reached,
+                    (state, summary, more),
+                )?;
+                more = Done::default();
+            }
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+        self.note(
+            target,
+            &mut writer,
+            &name,
+            &mut reached,
+            (state, summary, more),
+        )
+    }
+
+    /// Makes what was written durable, and then the state that says so.
+    fn note(
+        &mut self,
+        target: &Path,
+        writer: &mut Writer,
+        name: &str,
+        reached: &mut MailboxState,
+        (state, summary, more): (&mut ExportState, &mut Summary, Done),
+    ) -> Result<(), ExportError> {
+        reached.octets = writer.sync().map_err(at(target))?;
+        reached.messages = reached.messages.saturating_add(more.messages);
+        state.mailboxes.insert(name.to_owned(), *reached);
+        state.write(target).map_err(at(target))?;
+        summary.messages = summary.messages.saturating_add(more.messages);
+        summary.octets = summary.octets.saturating_add(more.octets);
+        self.progress.advance(more, self.clock.now());
+        Ok(())
+    }
+
+    /// Writes one message; its octets, or `None` if it was passed over.
+    async fn write(
+        &self,
+        writer: &mut Writer,
+        placement: &Placement,
+        mailbox: &str,
+        summary: &mut Summary,
+    ) -> Result<Option<u64>, ExportError> {
+        let mut not_here = || {
+            summary.notes.skip(Skipped {
+                place: format!("{mailbox}, UID {}", placement.uid),
+                reason: SkipReason::NotHere,
+            });
+        };
+        let Some(message) = self.replica.message(placement.message).await? else {
+            not_here();
+            return Ok(None);
+        };
+        let raw = match self.replica.raw(&message).await {
+            Ok(raw) => raw,
+            Err(ReplicaError::NotHere(_)) => {
+                not_here();
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let sender = sender(&message.structure.envelope);
+        let exact = writer
+            .write(placement, &raw, sender.as_deref())
+            .map_err(|cause| ExportError::Io {
+                path: PathBuf::from(mailbox),
+                cause,
+            })?;
+        if !exact {
+            summary.notes.add(Note::NotReversible);
+        }
+        Ok(u64::try_from(raw.len()).ok())
+    }
+
+    /// `None` if no file can have the mailbox's name.
+    fn open(
+        &self,
+        target: &Path,
+        mailbox: &MailboxStatus,
+        reached: MailboxState,
+    ) -> io::Result<Option<Writer>> {
+        let name = &mailbox.name;
+        match self.options.format {
+            Format::Mbox => {
+                let Some(path) = mbox_path(target, name.as_str()) else {
+                    return Ok(None);
+                };
+                if let Some(folder) = path.parent() {
+                    create_private_dir(folder)?;
+                }
+                let file = append_private(&path, reached.octets)?;
+                Ok(Some(Writer::Mbox {
+                    file: BufWriter::new(file),
+                    dialect: self.options.dialect,
+                }))
+            }
+            Format::Maildir => {
+                let folder = MaildirWriter::folder(target, name);
+                let long = |name: &std::ffi::OsStr| name.len() > super::names::MAX_FILE_NAME_OCTETS;
+                if folder.file_name().is_some_and(long) {
+                    return Ok(None);
+                }
+                let writer = MaildirWriter::open(target, name, mailbox.uid_validity)?;
+                writer.discard_after(Uid::new(reached.last_uid))?;
+                Ok(Some(Writer::Maildir(writer)))
+            }
+            Format::Eml => {
+                let Some(folder) = EmlWriter::folder(target, name) else {
+                    return Ok(None);
+                };
+                if reached.last_uid == 0 {
+                    EmlWriter::clear(&folder)?;
+                }
+                Ok(Some(Writer::Eml(EmlWriter::open(folder, reached.octets)?)))
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Writes a message; whether it will come back octet for octet.
+    fn write(
+        &mut self,
+        placement: &Placement,
+        raw: &[u8],
+        sender: Option<&str>,
+    ) -> io::Result<bool> {
+        let (uid, flags, date) = (placement.uid, &placement.flags, placement.internal_date);
+        match self {
+            Self::Mbox { file, dialect } => {
+                let message = Written {
+                    raw,
+                    flags,
+                    date,
+                    sender,
+                };
+                write_message(*dialect, &message, file)
+            }
+            Self::Maildir(maildir) => maildir.write(uid, raw, flags, date).map(|()| true),
+            Self::Eml(eml) => eml.write(uid, raw, flags, date).map(|()| true),
+        }
+    }
+
+    /// Makes all that was written durable; the length of the file that grows.
+    fn sync(&mut self) -> io::Result<u64> {
+        match self {
+            Self::Mbox { file, .. } => {
+                file.flush()?;
+                file.get_ref().sync_all()?;
+                Ok(file.get_ref().metadata()?.len())
+            }
+            Self::Maildir(maildir) => maildir.sync().map(|()| 0),
+            Self::Eml(eml) => eml.sync(),
+        }
+    }
+}
+
+/// The mbox of a mailbox; `None` if no file can have its name.
+fn mbox_path(target: &Path, name: &str) -> Option<PathBuf> {
+    let mut path = target.to_owned();
+    let mut levels = name.split('/').peekable();
+    while let Some(level) = levels.next() {
+        let mut level = file_level(level, &MBOX_ENDINGS)?;
+        if levels.peek().is_none() {
+            level.push_str(".mbox");
+        }
+        path.push(level);
+    }
+    Some(path)
+}
+
+/// Removes what an earlier export wrote of a mailbox.
+fn clear(target: &Path, format: &str, name: &str) -> io::Result<()> {
+    let Ok(name) = MailboxName::new(name) else {
+        return Ok(());
+    };
+    if format == Format::Mbox.name() {
+        return match mbox_path(target, name.as_str()).map(fs::remove_file) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
+    if format == Format::Maildir.name() {
+        return MaildirWriter::discard_all(&MaildirWriter::folder(target, &name));
+    }
+    match EmlWriter::folder(target, &name) {
+        Some(folder) => EmlWriter::clear(&folder),
+        None => Ok(()),
+    }
+}
+
+/// Who sent a message, for the separator of an mbox.
+fn sender(envelope: &EnvelopeData) -> Option<String> {
+    let address = envelope.sender.first().or_else(|| envelope.from.first())?;
+    let text = |part: &Option<Vec<u8>>| String::from_utf8(part.clone()?).ok();
+    Some(format!(
+        "{}@{}",
+        text(&address.mailbox)?,
+        text(&address.host)?
+    ))
+}

@@ -1,0 +1,283 @@
+//! `letterlock import` and `letterlock export`: the real program on the data directory of a demo
+//! that does not run, killed while it works, and against another demo's IMAP server.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rand::rngs::OsRng;
+use rand::{Rng as _, RngCore as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::imap::Imap;
+use crate::tools::{Output, argument, files, run};
+use crate::world::{Account, World, letterlock, now, poll};
+
+/// Enough for a few batches of every size.
+const MESSAGES: usize = 3_000;
+/// As the issue of this test asks.
+const KILLS: usize = 10;
+/// From its start to being killed.
+const LONGEST_LIFE: Duration = Duration::from_millis(900);
+/// For an import that is not killed.
+const IMPORT_DEADLINE: Duration = Duration::from_mins(2);
+
+/// A demo that has made its accounts and ended, and a file with the password of one.
+struct Stopped {
+    world: World,
+    account: Account,
+    password_file: PathBuf,
+}
+
+impl Stopped {
+    fn new() -> Self {
+        let mut world = World::start();
+        let account = world.bob().clone();
+        world.stop();
+        let password_file = world.scratch("secrets").join("password");
+        fs::write(&password_file, format!("{}\n", account.password)).expect("write the password");
+        Self {
+            world,
+            account,
+            password_file,
+        }
+    }
+
+    /// A command on the account.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(letterlock());
+        command
+            .arg(name)
+            .arg("--data-dir")
+            .arg(self.world.data_dir());
+        command.args(["--account", &self.account.address]);
+        command.arg("--password-file").arg(&self.password_file);
+        command
+    }
+
+    fn run(&self, name: &str, arguments: &[&str]) -> Output {
+        run(self.command(name).args(arguments), b"")
+    }
+
+    /// The messages of an exported mailbox, and how often each is there.
+    fn exported(&self, mailbox: &str) -> BTreeMap<Vec<u8>, usize> {
+        let target = self
+            .world
+            .scratch("out")
+            .join(format!("{:x}", OsRng.next_u64()));
+        let arguments = ["--format", "eml", "--mailbox", mailbox, argument(&target)];
+        self.run("export", &arguments).expect_success("export");
+        let mut found = BTreeMap::new();
+        for path in files(&target) {
+            if path.extension().is_some_and(|extension| extension == "eml") {
+                *found.entry(fs::read(path).expect("a message")).or_default() += 1;
+            }
+        }
+        found
+    }
+}
+
+fn message(number: usize) -> String {
+    let line = "a line of text that makes the message as long as letters are\n";
+    format!("Subject: number {number}\n\n{}", line.repeat(number % 50))
+}
+
+fn write_mbox(path: &Path) {
+    let mut text = String::new();
+    for number in 0..MESSAGES {
+        text.push_str("From a@b.example Fri Nov 21 09:55:06 1997\n");
+        text.push_str(&message(number));
+        text.push('\n');
+    }
+    fs::write(path, text).expect("write an mbox");
+}
+
+fn write_maildir(path: &Path) {
+    fs::create_dir_all(path.join("cur")).expect("a folder");
+    for number in 0..MESSAGES {
+        let name = path.join("cur").join(format!("{number}.x.host:2,S"));
+        fs::write(name, message(number)).expect("write a message");
+    }
+}
+
+/// Starts an import again and again and kills it, until it has been killed often enough; then
+/// lets it end.
+fn import_with_kills(stopped: &Stopped, source: &Path, random: &mut ChaCha8Rng) -> usize {
+    let start = || -> Child {
+        let mut command = stopped.command("import");
+        command.args(["--mailbox", "Here", argument(source)]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("start an import")
+    };
+    let mut kills = 0;
+    for _ in 0..KILLS {
+        let mut child = start();
+        let life = random.gen_range(Duration::ZERO..LONGEST_LIFE);
+        thread::sleep(life);
+        if child.try_wait().expect("its state").is_some() {
+            break;
+        }
+        child.kill().expect("kill it");
+        child.wait().expect("wait for it");
+        kills += 1;
+    }
+    let mut last = start();
+    let status = poll("the import ends", IMPORT_DEADLINE, || {
+        last.try_wait().expect("its state")
+    });
+    assert!(status.success(), "the last import: {status}");
+    kills
+}
+
+#[test]
+fn a_killed_import_goes_on_without_loss_or_repetition() {
+    let seed = std::env::var("LETTERLOCK_SEED").ok();
+    let seed = seed.and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| OsRng.next_u64());
+    println!("LETTERLOCK_SEED={seed}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let expected: BTreeMap<Vec<u8>, usize> = (0..MESSAGES)
+        .map(|number| (message(number).into_bytes(), 1))
+        .collect();
+    let stopped = Stopped::new();
+    let sources = stopped.world.scratch("in");
+    write_mbox(&sources.join("x.mbox"));
+    write_maildir(&sources.join("maildir"));
+    for (source, mailbox) in [("x.mbox", "Here"), ("maildir", "Here/INBOX")] {
+        let started = now();
+        let kills = import_with_kills(&stopped, &sources.join(source), &mut random);
+        println!("{source}: {kills} kills in {:?}", started.elapsed());
+        assert!(kills > 0, "nothing was killed");
+        let found = stopped.exported(mailbox);
+        assert_eq!(found.values().sum::<usize>(), MESSAGES);
+        assert!(found == expected, "other messages than those of {source}");
+        let path = sources.join(source);
+        let again = stopped.run("import", &["--mailbox", "Here", argument(&path)]);
+        let again = again.expect_success("a second import");
+        assert!(
+            again.text().contains("imported before (3000 messages)"),
+            "{}",
+            again.text()
+        );
+    }
+}
+
+#[test]
+fn another_servers_mail_comes_with_flags_dates_and_mailboxes() {
+    let source = World::start();
+    let mut imap = Imap::inbox(&source, source.alice());
+    imap.ok("CREATE \"Gr&APwA3w-e\"");
+    let raw = b"Subject: kept\r\n\r\nFrom octet\r\n\0to octet\xff";
+    imap.append("\"Gr&APwA3w-e\"", "\\Flagged $Kept", raw);
+    imap.append("Sent", "\\Seen", b"Subject: sent\r\n\r\nx\r\n");
+    let inbox = imap.summaries().len();
+    let stopped = Stopped::new();
+    let secret = stopped.world.scratch("secrets").join("source");
+    fs::write(&secret, &source.alice().app_password).expect("write the password");
+    let url = format!(
+        "imap://{}@{}",
+        source.alice().address.replace('@', "%40"),
+        source.ready().imap
+    );
+    let before = stopped.exported("INBOX").values().sum::<usize>();
+    let arguments = ["--source-password-file", argument(&secret), &url];
+    let first = stopped.run("import", &arguments).expect_success("import");
+    assert!(!first.text().contains("passed over"), "{}", first.text());
+    let second = stopped.run("import", &arguments).expect_success("import");
+    assert!(second.text().contains(": 0 messages"), "{}", second.text());
+    // The server's state is as it was.
+    assert_eq!(imap.summaries().len(), inbox);
+    let found = stopped.exported("INBOX");
+    assert_eq!(found.values().sum::<usize>(), before + inbox);
+    let umlaut = stopped.exported("Grüße");
+    assert_eq!(umlaut.keys().collect::<Vec<_>>(), [&raw.to_vec()]);
+    assert!(
+        stopped
+            .exported("Sent")
+            .contains_key(&b"Subject: sent\r\n\r\nx\r\n"[..])
+    );
+    // What was imported is served, with its flags.
+    let mut world = stopped.world;
+    world.restart();
+    let mut imap = Imap::log_in(&world, world.bob());
+    imap.ok("SELECT \"Gr&APwA3w-e\"");
+    let uid = imap.summaries().first().expect("the message").uid;
+    let flags = imap.flags(uid);
+    assert!(
+        flags.contains("\\Flagged") && flags.contains("$Kept"),
+        "{flags}"
+    );
+    assert_eq!(imap.message(uid), raw);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_the_reason() {
+    let world = World::start();
+    let folder = world.scratch("in");
+    let mbox = folder.join("x.mbox");
+    fs::write(&mbox, "From a@b Fri Nov 21 09:55:06 1997\nA: b\n\nx\n").expect("write an mbox");
+    let password = folder.join("password");
+    fs::write(&password, "not the password\n").expect("write a password");
+    let data_dir = world.data_dir();
+    let refuse = |arguments: &[&str], reasons: &[&str]| {
+        let output = run(Command::new(letterlock()).args(arguments), b"");
+        assert!(!output.success, "{arguments:?} was accepted");
+        for reason in reasons {
+            assert!(
+                output.stderr.contains(reason),
+                "{arguments:?}: {}",
+                output.stderr
+            );
+        }
+    };
+    let base = ["import", "--data-dir", argument(&data_dir), argument(&mbox)];
+    // A bridge runs.
+    refuse(&base, &["in use", argument(&data_dir)]);
+    let missing = folder.join("missing");
+    refuse(
+        &["import", "--data-dir", argument(&missing), argument(&mbox)],
+        &[argument(&missing)],
+    );
+    assert!(!missing.exists(), "a data directory was made");
+    let mut world = world;
+    world.stop();
+    refuse(&base, &["--account", "alice@", "bob@"]);
+    let with_account = |address: &str, source: &str, reasons: &[&str]| {
+        let mut arguments = vec!["import", "--data-dir", argument(&data_dir)];
+        arguments.extend([
+            "--account",
+            address,
+            "--password-file",
+            argument(&password),
+            source,
+        ]);
+        refuse(&arguments, reasons);
+    };
+    with_account(
+        "carol@letterlock.example",
+        argument(&mbox),
+        &["carol@", "bob@"],
+    );
+    with_account(
+        "bob@letterlock.example",
+        argument(&mbox),
+        &["password is wrong"],
+    );
+    refuse(
+        &["import", "--dry-run", "imaps://ann:secret@mail.example"],
+        &["password on the command line"],
+    );
+    let counted = run(
+        Command::new(letterlock()).args(["import", "--dry-run", argument(&mbox)]),
+        b"",
+    );
+    assert!(
+        counted
+            .expect_success("a dry run")
+            .text()
+            .contains("1 messages")
+    );
+}
