@@ -83,9 +83,9 @@ pub enum Finding {
         /// The mailbox.
         mailbox: MailboxId,
     },
-    /// A placement is not where its row in the index says.
-    #[error("UID {uid} of mailbox {mailbox} is not where the index says")]
-    Misplaced {
+    /// A placement that is gone for good stands in a mailbox.
+    #[error("UID {uid} of mailbox {mailbox} was expunged and stands there")]
+    Expunged {
         /// The mailbox.
         mailbox: MailboxId,
         /// The UID.
@@ -304,7 +304,7 @@ impl<S: Store> Replica<S> {
                 }
                 let at = view.index.get(&row.document.id);
                 if at != Some(&Whereabouts::Live(mailbox, uid)) {
-                    report.add(Finding::Misplaced { mailbox, uid });
+                    report.add(Finding::Expunged { mailbox, uid });
                 }
                 if !found.messages.contains(&message) {
                     report.add(Finding::MessageMissing {

@@ -90,9 +90,9 @@ impl File {
     }
 }
 
-/// For large values: pages of 16 KiB leave less of themselves empty, and what is collected can be
-/// given back to the disk. Both count only before the file's first page is written.
-const PLAIN_LAYOUT: &str = "PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL;";
+/// What is collected can be given back to the disk. It counts only before the file's first page
+/// is written.
+const PLAIN_LAYOUT: &str = "PRAGMA auto_vacuum = INCREMENTAL;";
 
 /// Rows with small values lie in the tree of their keys; large values would make that tree deep,
 /// so their tables keep it apart.
