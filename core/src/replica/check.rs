@@ -154,9 +154,9 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), ReplicaError> {
         let mut start = Vec::new();
         while let Some(page) = self.page(Table::Documents, &mut start).await? {
-            for (key, envelope) in page {
+            for (key, row) in page {
                 let id = doc_id(Table::Documents, &key)?;
-                match self.open_document(id, &envelope) {
+                match self.open_row(Table::Documents, id, &row) {
                     Ok(Document::Message(message)) => {
                         self.check_message(&message, report).await?;
                         for referred in self.referred(&message) {
@@ -222,9 +222,9 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), ReplicaError> {
         let mut start = Vec::new();
         while let Some(page) = self.page(Table::Contents, &mut start).await? {
-            for (key, envelope) in page {
+            for (key, row) in page {
                 let id = doc_id(Table::Contents, &key)?;
-                match self.open_document(id, &envelope) {
+                match self.open_row(Table::Contents, id, &row) {
                     Ok(Document::Content(_)) => {
                         found.contents.insert(id);
                         report.contents = report.contents.saturating_add(1);
@@ -315,6 +315,10 @@ impl<S: Store> Replica<S> {
                 }
             }
         }
+    }
+
+    fn open_row(&self, table: Table, id: DocId, row: &[u8]) -> Result<Document, ReplicaError> {
+        self.open_document(id, &self.unpacked(table, id, row)?)
     }
 
     /// The next rows of a table from `start`, which is moved behind them; `None` at the end.

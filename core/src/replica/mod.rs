@@ -20,6 +20,7 @@ mod load;
 pub mod document;
 mod coding;
 mod dictionary;
+mod packed;
 mod documents;
 mod references;
 mod append;

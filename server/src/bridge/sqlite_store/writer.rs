@@ -65,13 +65,7 @@ impl Writer {
         // Made only after the key has proven right.
         contents.create_private()?;
         let contents = Side::open(contents)?;
-        for table in Table::ALL {
-            let side = match table {
-                Table::Contents => &contents,
-                _ => &rows,
-            };
-            side.execute(table.name(), &create_table(table))?;
-        }
+        contents.execute(Table::Contents.name(), &create_table(Table::Contents))?;
         rows.execute(SCHEMA, DOOMED)?;
         contents.execute(SCHEMA, UNDO)?;
         let mut writer = Self {
@@ -81,6 +75,8 @@ impl Writer {
             has_doomed: false,
         };
         writer.agree()?;
+        // What waited to be pushed and was pushed, above all.
+        writer.rows.give_back()?;
         Ok(writer)
     }
 
@@ -89,10 +85,19 @@ impl Writer {
         if !self.is_even {
             self.agree()?;
         }
+        let done = self.apply(batch);
+        if done.is_err() {
+            // A table that the batch made is gone again, and what was prepared on it is wrong.
+            self.rows.connection.flush_prepared_statement_cache();
+        }
+        done
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let path = &self.rows.path;
         let transaction = begin(&mut self.rows.connection, path)?;
         compare(&transaction, path, &self.contents, batch)?;
-        let changes = apply(&transaction, path, batch)?;
+        let changes = write_rows(&transaction, path, batch)?;
         if self.has_doomed {
             run(&transaction, path, "DELETE FROM doomed")?;
         }
@@ -153,8 +158,7 @@ impl Writer {
         transaction
             .commit()
             .map_err(|error| store_error(path, SCHEMA, &error))?;
-        give_back(&self.contents.connection)
-            .map_err(|error| store_error(&self.contents.path, SCHEMA, &error))
+        self.contents.give_back()
     }
 
     fn doomed(&self) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -181,6 +185,19 @@ impl Side {
     fn execute(&self, table: &'static str, sql: &str) -> Result<(), StoreError> {
         let done = self.connection.execute_batch(sql);
         done.map_err(|error| store_error(&self.path, table, &error))
+    }
+
+    /// Gives empty pages back to the disk; the statement does one page with each step.
+    fn give_back(&self) -> Result<(), StoreError> {
+        let work = || {
+            let mut statement = self
+                .connection
+                .prepare_cached("PRAGMA incremental_vacuum")?;
+            let mut pages = statement.query([])?;
+            while pages.next()?.is_some() {}
+            Ok(())
+        };
+        work().map_err(|error| store_error(&self.path, SCHEMA, &error))
     }
 }
 
@@ -211,7 +228,7 @@ fn compare(
 }
 
 /// Step 1, second half: writes the rows of the first file and says what is to become of contents.
-fn apply<'a>(
+fn write_rows<'a>(
     transaction: &Transaction<'_>,
     path: &Path,
     batch: &'a Batch,
@@ -279,14 +296,6 @@ fn doom(
         }
     }
     Ok(any)
-}
-
-/// Gives empty pages back to the disk; the statement does one page with each step.
-fn give_back(connection: &Connection) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("PRAGMA incremental_vacuum")?;
-    let mut pages = statement.query([])?;
-    while pages.next()?.is_some() {}
-    Ok(())
 }
 
 /// The number of the last batch with contents, as a file has it: SQLite keeps such a number for
