@@ -16,6 +16,7 @@ use crate::seal::{Header, RootKey};
 use crate::store::MemoryStore;
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
 
+mod appending;
 mod collecting;
 mod contents;
 mod disasters;

@@ -163,17 +163,11 @@ pub(super) fn put(
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         table.name()
     );
-    let statement = match prepare(writer, table, &sql)? {
-        Some(statement) => Some(statement),
-        None => {
-            writer.execute_batch(&create_table(table))?;
-            prepare(writer, table, &sql)?
-        }
-    };
-    match statement {
-        Some(mut statement) => statement.execute([key, value]).map(drop),
-        None => Err(rusqlite::Error::InvalidQuery),
+    if let Some(mut statement) = prepare(writer, table, &sql)? {
+        return statement.execute([key, value]).map(drop);
     }
+    writer.execute_batch(&create_table(table))?;
+    writer.prepare_cached(&sql)?.execute([key, value]).map(drop)
 }
 
 pub(super) fn delete(writer: &Connection, table: Table, key: &[u8]) -> rusqlite::Result<()> {
