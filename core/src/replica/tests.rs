@@ -42,6 +42,18 @@ fn inbox(replica: &Replica<MemoryStore>) -> MailboxStatus {
     replica.mailbox(&MailboxName::inbox()).unwrap()
 }
 
+/// Octets that cannot be deflated much, without line ends.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut octets = vec![0; length];
+    let mut source = blake3::Hasher::new();
+    source.update(&seed.to_be_bytes());
+    source.finalize_xof().fill(&mut octets);
+    for octet in &mut octets {
+        *octet = b'.' + (*octet & 63);
+    }
+    octets
+}
+
 fn flags(list: &[Flag]) -> FlagSet {
     list.iter().cloned().collect()
 }

@@ -5,11 +5,10 @@ use crate::replica::document::CONTENT_OCTETS;
 
 /// A message with a small text and a leaf of `length` octets that cannot be deflated.
 fn message(seed: u64, length: usize) -> Vec<u8> {
-    let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut raw = b"Subject: film\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
         --b\r\n\r\nSee the film.\r\n--b\r\nContent-Type: video/mp4\r\n\r\n"
         .to_vec();
-    raw.extend((0..length).map(|_| rng.gen_range(b'.'..=b'z')));
+    raw.extend(noise(seed, length));
     raw.extend(b"\r\n--b--\r\n");
     raw
 }
