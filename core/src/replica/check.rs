@@ -195,7 +195,13 @@ impl<S: Store> Replica<S> {
                 }
                 Ok(None) => break Some(hasher.finish()),
                 Err(ReplicaError::Store(error)) => return Err(error.into()),
-                Err(ReplicaError::NotHere(_)) => break None,
+                Err(ReplicaError::NotHere(_)) => {
+                    for content in self.missing_leaves(message).await? {
+                        let message = message.hash;
+                        report.add(Finding::ContentMissing { message, content });
+                    }
+                    break None;
+                }
                 Err(_) => {
                     let document = message_doc_id(&self.keys, message.hash);
                     report.add(Finding::Unreadable { document });
@@ -208,10 +214,6 @@ impl<S: Store> Replica<S> {
             report.add(Finding::WrongOctets { message });
         }
         report.messages = report.messages.saturating_add(1);
-        for content in self.missing_leaves(message).await? {
-            let message = message.hash;
-            report.add(Finding::ContentMissing { message, content });
-        }
         Ok(())
     }
 
