@@ -302,10 +302,13 @@ impl<'a, S: Store> Change<'a, S> {
         Ok(())
     }
 
-    /// Writes where a placement is.
+    /// Notes where a placement is. A row is written of what is gone; where the others are, their
+    /// own rows tell.
     pub(super) fn put_whereabouts(&mut self, id: PlacementId, at: Whereabouts) {
-        self.batch
-            .put(Table::PlacementIndex, *id.as_bytes(), encode_row(&at));
+        if at == Whereabouts::Deleted {
+            self.batch
+                .put(Table::PlacementIndex, *id.as_bytes(), encode_row(&at));
+        }
         self.delta.index.insert(id, at);
     }
 

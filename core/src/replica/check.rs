@@ -83,9 +83,9 @@ pub enum Finding {
         /// The mailbox.
         mailbox: MailboxId,
     },
-    /// A placement is not where its row in the index says.
-    #[error("UID {uid} of mailbox {mailbox} is not where the index says")]
-    Misplaced {
+    /// A placement that is gone for good stands in a mailbox.
+    #[error("UID {uid} of mailbox {mailbox} was expunged and stands there")]
+    Expunged {
         /// The mailbox.
         mailbox: MailboxId,
         /// The UID.
@@ -154,9 +154,9 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), ReplicaError> {
         let mut start = Vec::new();
         while let Some(page) = self.page(Table::Documents, &mut start).await? {
-            for (key, envelope) in page {
+            for (key, row) in page {
                 let id = doc_id(Table::Documents, &key)?;
-                match self.open_document(id, &envelope) {
+                match self.open_row(Table::Documents, id, &row) {
                     Ok(Document::Message(message)) => {
                         self.check_message(&message, report).await?;
                         for referred in self.referred(&message) {
@@ -195,7 +195,13 @@ impl<S: Store> Replica<S> {
                 }
                 Ok(None) => break Some(hasher.finish()),
                 Err(ReplicaError::Store(error)) => return Err(error.into()),
-                Err(ReplicaError::NotHere(_)) => break None,
+                Err(ReplicaError::NotHere(_)) => {
+                    for content in self.missing_leaves(message).await? {
+                        let message = message.hash;
+                        report.add(Finding::ContentMissing { message, content });
+                    }
+                    break None;
+                }
                 Err(_) => {
                     let document = message_doc_id(&self.keys, message.hash);
                     report.add(Finding::Unreadable { document });
@@ -208,10 +214,6 @@ impl<S: Store> Replica<S> {
             report.add(Finding::WrongOctets { message });
         }
         report.messages = report.messages.saturating_add(1);
-        for content in self.missing_leaves(message).await? {
-            let message = message.hash;
-            report.add(Finding::ContentMissing { message, content });
-        }
         Ok(())
     }
 
@@ -222,9 +224,9 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), ReplicaError> {
         let mut start = Vec::new();
         while let Some(page) = self.page(Table::Contents, &mut start).await? {
-            for (key, envelope) in page {
+            for (key, row) in page {
                 let id = doc_id(Table::Contents, &key)?;
-                match self.open_document(id, &envelope) {
+                match self.open_row(Table::Contents, id, &row) {
                     Ok(Document::Content(_)) => {
                         found.contents.insert(id);
                         report.contents = report.contents.saturating_add(1);
@@ -304,7 +306,7 @@ impl<S: Store> Replica<S> {
                 }
                 let at = view.index.get(&row.document.id);
                 if at != Some(&Whereabouts::Live(mailbox, uid)) {
-                    report.add(Finding::Misplaced { mailbox, uid });
+                    report.add(Finding::Expunged { mailbox, uid });
                 }
                 if !found.messages.contains(&message) {
                     report.add(Finding::MessageMissing {
@@ -315,6 +317,10 @@ impl<S: Store> Replica<S> {
                 }
             }
         }
+    }
+
+    fn open_row(&self, table: Table, id: DocId, row: &[u8]) -> Result<Document, ReplicaError> {
+        self.open_document(id, &self.unpacked(table, id, row)?)
     }
 
     /// The next rows of a table from `start`, which is moved behind them; `None` at the end.

@@ -1,4 +1,5 @@
-//! How the value in a payload is coded: as it is, or deflated (RFC 1951) where that is shorter.
+//! How the value in a payload is coded: as it is, or deflated (RFC 1951) from a dictionary of
+//! what mail is full of, where that is shorter.
 //!
 //! Invariant: reading is bounded by a limit that the caller names, whatever the octets say, and
 //! a value has one reading: what follows the deflated octets is damage. Rejected: zstd and brotli
@@ -7,10 +8,11 @@
 use std::borrow::Cow;
 use std::io::{Read, Write};
 
-use flate2::Compression;
-use flate2::bufread::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::bufread::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use flate2::{Compress, Compression, Decompress};
 
+use super::dictionary::DICTIONARY;
 use super::document::DocumentError;
 
 const PLAIN: u8 = 0;
@@ -55,7 +57,10 @@ fn deflate(value: &[u8]) -> Option<Vec<u8>> {
     } else {
         Compression::fast()
     };
-    let mut encoder = DeflateEncoder::new(Vec::new(), level);
+    // Without zlib's header, in spite of the encoder's name.
+    let mut compress = Compress::new(level, false);
+    compress.set_dictionary(DICTIONARY).ok()?;
+    let mut encoder = ZlibEncoder::new_with_compress(Vec::new(), compress);
     // Writing to memory does not fail; if it did, the value is kept as it is.
     encoder.write_all(value).ok()?;
     encoder.finish().ok()
@@ -63,7 +68,11 @@ fn deflate(value: &[u8]) -> Option<Vec<u8>> {
 
 fn inflate(deflated: &[u8], limit: usize) -> Result<Vec<u8>, DocumentError> {
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    let mut decoder = DeflateDecoder::new(deflated).take(bound);
+    let mut decompress = Decompress::new(false);
+    decompress
+        .set_dictionary(DICTIONARY)
+        .map_err(|_| DocumentError::Damaged)?;
+    let mut decoder = ZlibDecoder::new_with_decompress(deflated, decompress).take(bound);
     let mut value = Vec::new();
     decoder
         .read_to_end(&mut value)

@@ -97,8 +97,8 @@ impl<S: Store> Change<'_, S> {
         self.stop_waiting(collection, id, Some(class));
         self.batch
             .put(Table::Pending, pending_key(class, id), encode_row(&base));
-        self.batch
-            .put(table_of(collection), *id.as_bytes(), envelope);
+        let row = self.replica.packed(&envelope);
+        self.batch.put(table_of(collection), *id.as_bytes(), row);
         let written = match document {
             Document::Removed(_) => Written::Removed(base),
             _ => Written::Waits(base),
@@ -108,7 +108,7 @@ impl<S: Store> Change<'_, S> {
     }
 
     /// Stores an envelope as the provider has it; nothing of it waits any more.
-    pub(super) fn settle(&mut self, document: &Document, id: DocId, envelope: Vec<u8>) {
+    pub(super) fn settle(&mut self, document: &Document, id: DocId, envelope: &[u8]) {
         let collection = document.collection();
         if removable_classes(collection).is_some() {
             self.stop_waiting(collection, id, None);
@@ -116,8 +116,8 @@ impl<S: Store> Change<'_, S> {
             let key = pending_key(class(document), id);
             self.batch.delete(Table::Pending, key);
         }
-        self.batch
-            .put(table_of(collection), *id.as_bytes(), envelope);
+        let row = self.replica.packed(envelope);
+        self.batch.put(table_of(collection), *id.as_bytes(), row);
         self.written.insert(id, Written::Settled);
     }
 
@@ -149,12 +149,12 @@ impl<S: Store> Change<'_, S> {
             Some(Written::Removed(base)) => return Ok(Standing::Removed(*base)),
             Some(Written::Forgotten) => return Ok(Standing::Absent),
             Some(Written::Waits(_) | Written::Settled) => {
-                let envelope = self.in_batch(table, id);
+                let envelope = self.in_batch(table, id)?;
                 return Ok(envelope.map_or(Standing::Absent, Standing::Here));
             }
             None => {}
         }
-        let Some(envelope) = self.replica.store.get(table, id.as_bytes()).await? else {
+        let Some(envelope) = self.replica.envelope(table, id).await? else {
             return Ok(Standing::Absent);
         };
         if let Some([_, removed]) = removable_classes(collection)
@@ -175,9 +175,9 @@ impl<S: Store> Change<'_, S> {
         match self.written.get(&id) {
             Some(Written::Forgotten) => Ok(None),
             Some(Written::Waits(_) | Written::Settled | Written::Removed(_)) => {
-                Ok(self.in_batch(table, id))
+                self.in_batch(table, id)
             }
-            None => Ok(self.replica.store.get(table, id.as_bytes()).await?),
+            None => self.replica.envelope(table, id).await,
         }
     }
 
@@ -194,13 +194,15 @@ impl<S: Store> Change<'_, S> {
     }
 
     /// What this change writes there. Asked for only where a document is written twice.
-    fn in_batch(&self, table: Table, id: DocId) -> Option<Vec<u8>> {
-        self.batch.ops.iter().rev().find_map(|op| match op {
-            Op::Put(in_table, key, value) if *in_table == table && key[..] == id.as_bytes()[..] => {
-                Some(value.clone())
+    fn in_batch(&self, table: Table, id: DocId) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let row = self.batch.ops.iter().rev().find_map(|op| match op {
+            Op::Put(in_table, key, row) if *in_table == table && key[..] == id.as_bytes()[..] => {
+                Some(row)
             }
             Op::Put(..) | Op::Delete(..) => None,
-        })
+        });
+        row.map(|row| self.replica.unpacked(table, id, row))
+            .transpose()
     }
 }
 

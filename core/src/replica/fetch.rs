@@ -75,10 +75,20 @@ impl<S: Store> Replica<S> {
         collection: Collection,
         id: DocId,
     ) -> Result<Option<Document>, ReplicaError> {
-        let envelope = self.store.get(table_of(collection), id.as_bytes()).await?;
+        let envelope = self.envelope(table_of(collection), id).await?;
         envelope
             .map(|envelope| self.open_document(id, &envelope))
             .transpose()
+    }
+
+    /// The newest envelope of a document.
+    pub(super) async fn envelope(
+        &self,
+        table: Table,
+        id: DocId,
+    ) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let row = self.store.get(table, id.as_bytes()).await?;
+        row.map(|row| self.unpacked(table, id, &row)).transpose()
     }
 
     pub(super) fn open_document(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::RngCore;
 use rand_chacha::ChaCha20Rng;
 
-use super::view::{Counters, MailboxRow, MailboxState, PlacementRow, View};
+use super::view::{Counters, MailboxRow, MailboxState, PlacementRow, View, Whereabouts};
 use super::{COUNTERS, REPLICA, ReplicaError, decode_row, encode_row};
 use crate::id::{ReplicaId, Timestamp};
 use crate::store::{Batch, KeyRange, Store, Table};
@@ -28,6 +28,7 @@ impl View {
             mailboxes.insert(state.row.document.id, state);
         }
         let mut by_message: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        let mut index = BTreeMap::new();
         for (_, row) in store.scan(Table::Placements, KeyRange::all()).await? {
             let row: PlacementRow = decode_row(Table::Placements, &row)?;
             let mailbox = row.document.mailbox.value;
@@ -36,10 +37,10 @@ impl View {
                     .entry(row.document.message)
                     .or_default()
                     .insert((mailbox, row.uid));
+                index.insert(row.document.id, Whereabouts::Live(mailbox, row.uid));
                 state.placements.insert(row.uid, Arc::new(row));
             }
         }
-        let mut index = BTreeMap::new();
         for (key, row) in store.scan(Table::PlacementIndex, KeyRange::all()).await? {
             let id = key[..]
                 .try_into()

@@ -62,9 +62,7 @@ impl<S: Store> Replica<S> {
         for entry in response.entries {
             match entry {
                 Entry::Document { envelope } => {
-                    change
-                        .take_envelope(envelope.into_vec(), Told::InTheLog)
-                        .await?;
+                    change.take_envelope(&envelope, Told::InTheLog).await?;
                 }
                 Entry::Incoming {
                     id,
@@ -98,9 +96,7 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
         for envelope in envelopes {
-            change
-                .take_envelope(envelope.into_vec(), Told::AsCurrent)
-                .await?;
+            change.take_envelope(&envelope, Told::AsCurrent).await?;
         }
         change.settle_names();
         change.commit().await
@@ -127,7 +123,7 @@ impl<S: Store> Replica<S> {
                 continue;
             }
             let id = DocId::try_from(id).map_err(|_| ReplicaError::Row("pending"))?;
-            let envelope = self.store.get(table_of_class(class), id.as_bytes()).await?;
+            let envelope = self.envelope(table_of_class(class), id).await?;
             // Collected since the rows were read.
             let Some(envelope) = envelope else { continue };
             octets = octets.saturating_add(envelope.len());
@@ -289,10 +285,10 @@ impl<S: Store> Change<'_, S> {
     }
 
     /// Takes in one envelope of the provider's.
-    async fn take_envelope(&mut self, envelope: Vec<u8>, told: Told) -> Result<(), ReplicaError> {
-        let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
+    async fn take_envelope(&mut self, envelope: &[u8], told: Told) -> Result<(), ReplicaError> {
+        let header = Header::parse(envelope).map_err(seal::OpenError::from)?;
         let id = header.document;
-        let document = self.replica.open_document(id, &envelope)?;
+        let document = self.replica.open_document(id, envelope)?;
         let collection = document.collection();
         if is_removable(collection) {
             return self.take_removable(&header, document, envelope, told).await;
@@ -325,7 +321,7 @@ impl<S: Store> Change<'_, S> {
             self.settle(&document, id, envelope);
             return self.adopt(document).await;
         }
-        let base = Base(Some((header.revision, seal::hash(&envelope))));
+        let base = Base(Some((header.revision, seal::hash(envelope))));
         self.write_over(id, &merged, base)?;
         self.adopt(merged).await
     }

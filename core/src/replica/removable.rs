@@ -24,7 +24,7 @@ impl<S: Store> Change<'_, S> {
         &mut self,
         header: &Header,
         document: Document,
-        envelope: Vec<u8>,
+        envelope: &[u8],
         told: Told,
     ) -> Result<(), ReplicaError> {
         let (id, collection) = (header.document, document.collection());
@@ -55,7 +55,7 @@ impl<S: Store> Change<'_, S> {
                     return Ok(());
                 }
                 if is_removal {
-                    self.take_removal(header, &ours, &envelope).await
+                    self.take_removal(header, &ours, envelope).await
                 } else {
                     self.take_other(header, &ours, document, envelope).await
                 }
@@ -69,7 +69,7 @@ impl<S: Store> Change<'_, S> {
         &mut self,
         header: &Header,
         document: Document,
-        envelope: Vec<u8>,
+        envelope: &[u8],
     ) -> Result<(), ReplicaError> {
         self.settle(&document, header.document, envelope);
         if let Document::Message(message) = &document {
@@ -94,7 +94,7 @@ impl<S: Store> Change<'_, S> {
         header: &Header,
         ours: &Document,
         theirs: Document,
-        envelope: Vec<u8>,
+        envelope: &[u8],
     ) -> Result<(), ReplicaError> {
         self.settle(&theirs, header.document, envelope);
         if let (Document::Message(old), Document::Message(new)) = (ours, &theirs) {

@@ -24,11 +24,11 @@ impl<S: Store> Replica<S> {
                 let mut range = KeyRange::all().limit(1);
                 range.start = start;
                 // One at a time: a document may be large.
-                let Some((mut key, envelope)) = self.store.scan(table, range).await?.pop() else {
+                let Some((mut key, row)) = self.store.scan(table, range).await?.pop() else {
                     break;
                 };
                 let id = DocId::try_from(&key[..]).map_err(|_| ReplicaError::Row(table.name()))?;
-                change.offer_again(id, &envelope)?;
+                change.offer_again(id, &self.unpacked(table, id, &row)?)?;
                 // The smallest key after this one.
                 key.push(0);
                 start = key;

@@ -16,6 +16,7 @@ use crate::seal::{Header, RootKey};
 use crate::store::MemoryStore;
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
 
+mod appending;
 mod changes;
 mod collecting;
 mod contents;
@@ -40,6 +41,18 @@ async fn device(seed: u8) -> Replica<MemoryStore> {
 
 fn inbox(replica: &Replica<MemoryStore>) -> MailboxStatus {
     replica.mailbox(&MailboxName::inbox()).unwrap()
+}
+
+/// Octets that cannot be deflated much, without line ends.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut octets = vec![0; length];
+    let mut source = blake3::Hasher::new();
+    source.update(&seed.to_be_bytes());
+    source.finalize_xof().fill(&mut octets);
+    for octet in &mut octets {
+        *octet = b'.' + (*octet & 63);
+    }
+    octets
 }
 
 fn flags(list: &[Flag]) -> FlagSet {

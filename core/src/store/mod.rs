@@ -31,7 +31,7 @@ pub enum Table {
     Mailboxes,
     /// Messages in mailboxes: mailbox id, then UID, big-endian.
     Placements,
-    /// Where a placement is, by placement id.
+    /// Placements that are gone for good, by placement id.
     PlacementIndex,
     /// Sealed documents as they travel, by document id.
     Documents,

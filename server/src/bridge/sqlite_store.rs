@@ -7,7 +7,7 @@
 //!
 //! One writer connection for each file and a few readers, all in `spawn_blocking`. WAL with
 //! `synchronous = FULL`: [`Store::commit`] returns after the log is on the disk. One `STRICT`
-//! table for each [`Table`]. How a batch that touches both files is still one step is told in
+//! table for each [`Table`] that has ever had a row. How a batch that touches both files is still one step is told in
 //! `writer`.
 //!
 //! Invariant: the key and the rows never reach an error, a log or a temporary file; errors carry

@@ -177,26 +177,12 @@ async fn end(mut world: World, path: &Path) {
             path.display()
         );
     }
+    let report = world.account.check().await.unwrap();
+    assert_eq!(report.findings, [], "{}", path.display());
     for mailbox in world.account.mailboxes() {
-        let placements = world.account.placements(mailbox.id);
-        assert!(placements.is_sorted_by(|a, b| a.uid < b.uid));
-        assert!(
-            placements
-                .iter()
-                .all(|placement| placement.uid < mailbox.uid_next)
-        );
-        assert!(
-            placements
-                .iter()
-                .all(|placement| placement.mod_seq <= mailbox.highest_mod_seq)
-        );
-        for placement in placements {
-            let message = world
-                .account
-                .message(placement.message)
-                .await
-                .unwrap()
-                .unwrap();
+        for placement in world.account.placements(mailbox.id) {
+            let message = world.account.message(placement.message).await;
+            let message = message.unwrap().unwrap();
             let raw = world.account.raw(&message).await.unwrap();
             assert_eq!(raw.len() as u64, placement.size);
         }

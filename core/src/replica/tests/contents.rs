@@ -5,12 +5,6 @@ use crate::mime::Span;
 use crate::replica::document::{CONTENT_OCTETS, content_doc_id, message_doc_id};
 use crate::store::Batch;
 
-/// Octets that cannot be deflated, without line ends.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut rng = ChaCha20Rng::seed_from_u64(seed);
-    (0..length).map(|_| rng.gen_range(b'0'..=b'z')).collect()
-}
-
 fn large_message() -> Vec<u8> {
     let mut raw = b"Subject: large\r\n\r\n".to_vec();
     raw.extend(noise(1, 2 * CONTENT_OCTETS + 12_345));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use letterlock_core::store::{Key, KeyRange, StoreError, Table};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params};
 use zeroize::Zeroizing;
 
 use super::OpenStoreError;
@@ -61,13 +61,10 @@ impl File {
         // SQLCipher would write of its own accord to stderr what the errors here say.
         let quiet = "PRAGMA cipher_log_level = NONE;";
         connection.execute_batch(quiet).map_err(fail)?;
-        match &self.key {
-            Some(key) => {
-                let hex = Zeroizing::new(hex::encode(key));
-                let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", *hex));
-                connection.execute_batch(&pragma).map_err(fail)?;
-            }
-            None => connection.execute_batch(PLAIN_LAYOUT).map_err(fail)?,
+        if let Some(key) = &self.key {
+            let hex = Zeroizing::new(hex::encode(key));
+            let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", *hex));
+            connection.execute_batch(&pragma).map_err(fail)?;
         }
         // The key is tried by the first read.
         connection
@@ -78,6 +75,10 @@ impl File {
                 },
                 _ => fail(error).into(),
             })?;
+        // What is deleted can be given back to the disk; counts only before the first page is
+        // written.
+        let layout = "PRAGMA auto_vacuum = INCREMENTAL;";
+        connection.execute_batch(layout).map_err(fail)?;
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL;
@@ -89,10 +90,6 @@ impl File {
         Ok(connection)
     }
 }
-
-/// For large values: pages of 16 KiB leave less of themselves empty, and what is collected can be
-/// given back to the disk. Both count only before the file's first page is written.
-const PLAIN_LAYOUT: &str = "PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL;";
 
 /// Rows with small values lie in the tree of their keys; large values would make that tree deep,
 /// so their tables keep it apart.
@@ -127,8 +124,10 @@ pub(super) fn select(
     key: &[u8],
 ) -> rusqlite::Result<Option<Vec<u8>>> {
     let sql = format!("SELECT value FROM {} WHERE key = ?1", table.name());
-    let mut statement = reader.prepare_cached(&sql)?;
-    statement.query_row([key], |row| row.get(0)).optional()
+    match prepare(reader, table, &sql)? {
+        Some(mut statement) => statement.query_row([key], |row| row.get(0)).optional(),
+        None => Ok(None),
+    }
 }
 
 pub(super) fn select_range(
@@ -144,7 +143,9 @@ pub(super) fn select_range(
     let sql = format!("SELECT key, value FROM {name} WHERE key >= ?1 {end} ORDER BY key LIMIT ?3");
     // A negative limit is none (SQLite's SELECT).
     let limit = i64::try_from(range.limit).unwrap_or(-1);
-    let mut statement = reader.prepare_cached(&sql)?;
+    let Some(mut statement) = prepare(reader, table, &sql)? else {
+        return Ok(Vec::new());
+    };
     let rows = statement.query_map(params![range.start, range.end, limit], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
@@ -162,12 +163,36 @@ pub(super) fn put(
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         table.name()
     );
+    if let Some(mut statement) = prepare(writer, table, &sql)? {
+        return statement.execute([key, value]).map(drop);
+    }
+    writer.execute_batch(&create_table(table))?;
     writer.prepare_cached(&sql)?.execute([key, value]).map(drop)
 }
 
 pub(super) fn delete(writer: &Connection, table: Table, key: &[u8]) -> rusqlite::Result<()> {
     let sql = format!("DELETE FROM {} WHERE key = ?1", table.name());
-    writer.prepare_cached(&sql)?.execute([key]).map(drop)
+    match prepare(writer, table, &sql)? {
+        Some(mut statement) => statement.execute([key]).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// A statement on a table; `None` if the table is not there: a table is made by its first row,
+/// because an empty one takes a page or two, and a small account would be mostly empty tables.
+fn prepare<'a>(
+    connection: &'a Connection,
+    table: Table,
+    sql: &str,
+) -> rusqlite::Result<Option<CachedStatement<'a>>> {
+    match connection.prepare_cached(sql) {
+        Ok(statement) => Ok(Some(statement)),
+        Err(error) => {
+            let known = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+            let count: i64 = connection.query_row(known, [table.name()], |row| row.get(0))?;
+            if count == 0 { Ok(None) } else { Err(error) }
+        }
+    }
 }
 
 /// Says what failed and where, in SQLite's words for the code alone.

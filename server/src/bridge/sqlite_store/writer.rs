@@ -11,7 +11,7 @@
 //! 4. In the second file the doomed contents are deleted.
 //!
 //! Invariant: after a crash at any point the next opening makes both files agree. If the second
-//! file's number is ahead, step 3 never was: what is in `undo` is put back. If something is
+//! file's number is one ahead, step 3 never was: what is in `undo` is put back. If something is
 //! doomed, step 4 may not have been: it is done again. A batch without contents is steps 1 and 3
 //! and waits for the disk once. Rejected: `ATTACH`; in WAL mode SQLite does not commit attached
 //! files as one, and it would encrypt neither or ask for the key in SQL.
@@ -25,17 +25,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::OpenStoreError;
 use super::connection::{File, SCHEMA, create_table, delete, put, select, store_error};
 
-/// In both files: the number of the last batch with contents.
-const STEPS: &str = "
-    CREATE TABLE IF NOT EXISTS step (only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-                                     number INTEGER NOT NULL) STRICT;
-    INSERT OR IGNORE INTO step VALUES (1, 0);";
 /// In the first file: contents that are deleted as soon as the batch is done.
 const DOOMED: &str = "CREATE TABLE IF NOT EXISTS doomed (key BLOB NOT NULL PRIMARY KEY)
     STRICT, WITHOUT ROWID;";
 /// In the second file: what the last batch replaced; NULL where there was nothing.
-const UNDO: &str = "CREATE TABLE IF NOT EXISTS undo (key BLOB NOT NULL PRIMARY KEY, value BLOB)
-    STRICT;";
+const UNDO: &str = "CREATE TABLE IF NOT EXISTS undo (key BLOB NOT NULL, value BLOB) STRICT;";
 /// Takes out of the second file what was not there before the last batch.
 const TAKE_OUT: &str = "
     DELETE FROM contents WHERE key IN (SELECT key FROM undo WHERE value IS NULL)";
@@ -71,19 +65,9 @@ impl Writer {
         // Made only after the key has proven right.
         contents.create_private()?;
         let contents = Side::open(contents)?;
-        for table in Table::ALL {
-            let side = match table {
-                Table::Contents => &contents,
-                _ => &rows,
-            };
-            side.execute(table.name(), &create_table(table))?;
-        }
-        for sql in [STEPS, DOOMED] {
-            rows.execute(SCHEMA, sql)?;
-        }
-        for sql in [STEPS, UNDO] {
-            contents.execute(SCHEMA, sql)?;
-        }
+        contents.execute(Table::Contents.name(), &create_table(Table::Contents))?;
+        rows.execute(SCHEMA, DOOMED)?;
+        contents.execute(SCHEMA, UNDO)?;
         let mut writer = Self {
             rows,
             contents,
@@ -91,6 +75,8 @@ impl Writer {
             has_doomed: false,
         };
         writer.agree()?;
+        // What waited to be pushed and was pushed, above all.
+        writer.rows.give_back()?;
         Ok(writer)
     }
 
@@ -99,15 +85,24 @@ impl Writer {
         if !self.is_even {
             self.agree()?;
         }
+        let done = self.apply(batch);
+        if done.is_err() {
+            // A table that the batch made is gone again, and what was prepared on it is wrong.
+            self.rows.connection.flush_prepared_statement_cache();
+        }
+        done
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let path = &self.rows.path;
         let transaction = begin(&mut self.rows.connection, path)?;
         compare(&transaction, path, &self.contents, batch)?;
-        let changes = apply(&transaction, path, batch)?;
+        let changes = write_rows(&transaction, path, batch)?;
         if self.has_doomed {
             run(&transaction, path, "DELETE FROM doomed")?;
         }
         if changes.values().any(Option::is_some) {
-            let number = step(&transaction, path)?.saturating_add(1);
+            let number = step(&transaction, path)?.wrapping_add(1);
             write_contents(&mut self.contents, &changes, number)?;
             self.is_even = false;
             set_step(&transaction, path, number)?;
@@ -131,7 +126,7 @@ impl Writer {
         let path = &self.contents.path;
         let transaction = begin(&mut self.contents.connection, path)?;
         let written = step(&transaction, path)?;
-        if written > done {
+        if written == done.wrapping_add(1) {
             run(&transaction, path, TAKE_OUT)?;
             run(&transaction, path, PUT_BACK)?;
         }
@@ -163,8 +158,7 @@ impl Writer {
         transaction
             .commit()
             .map_err(|error| store_error(path, SCHEMA, &error))?;
-        give_back(&self.contents.connection)
-            .map_err(|error| store_error(&self.contents.path, SCHEMA, &error))
+        self.contents.give_back()
     }
 
     fn doomed(&self) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -191,6 +185,19 @@ impl Side {
     fn execute(&self, table: &'static str, sql: &str) -> Result<(), StoreError> {
         let done = self.connection.execute_batch(sql);
         done.map_err(|error| store_error(&self.path, table, &error))
+    }
+
+    /// Gives empty pages back to the disk; the statement does one page with each step.
+    fn give_back(&self) -> Result<(), StoreError> {
+        let work = || {
+            let mut statement = self
+                .connection
+                .prepare_cached("PRAGMA incremental_vacuum")?;
+            let mut pages = statement.query([])?;
+            while pages.next()?.is_some() {}
+            Ok(())
+        };
+        work().map_err(|error| store_error(&self.path, SCHEMA, &error))
     }
 }
 
@@ -221,7 +228,7 @@ fn compare(
 }
 
 /// Step 1, second half: writes the rows of the first file and says what is to become of contents.
-fn apply<'a>(
+fn write_rows<'a>(
     transaction: &Transaction<'_>,
     path: &Path,
     batch: &'a Batch,
@@ -249,7 +256,7 @@ fn apply<'a>(
 pub(super) fn write_contents(
     contents: &mut Side,
     changes: &ContentChanges<'_>,
-    number: i64,
+    number: i32,
 ) -> Result<(), StoreError> {
     let path = &contents.path;
     let transaction = begin(&mut contents.connection, path)?;
@@ -291,29 +298,17 @@ fn doom(
     Ok(any)
 }
 
-/// Gives empty pages back to the disk; the statement does one page with each step.
-fn give_back(connection: &Connection) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("PRAGMA incremental_vacuum")?;
-    let mut pages = statement.query([])?;
-    while pages.next()?.is_some() {}
-    Ok(())
+/// The number of the last batch with contents, as a file has it: SQLite keeps such a number for
+/// its users, and it is part of a transaction.
+pub(super) fn step(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
+    connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| store_error(path, SCHEMA, &error))
 }
 
-pub(super) fn step(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let read = || {
-        let mut statement = connection.prepare_cached("SELECT number FROM step")?;
-        statement.query_row([], |row| row.get(0))
-    };
-    read().map_err(|error| store_error(path, SCHEMA, &error))
-}
-
-fn set_step(connection: &Connection, path: &Path, number: i64) -> Result<(), StoreError> {
-    let write = || {
-        let mut statement = connection.prepare_cached("UPDATE step SET number = ?1")?;
-        statement.execute([number])
-    };
-    write()
-        .map(drop)
+fn set_step(connection: &Connection, path: &Path, number: i32) -> Result<(), StoreError> {
+    connection
+        .execute_batch(&format!("PRAGMA user_version = {number}"))
         .map_err(|error| store_error(path, SCHEMA, &error))
 }
 

@@ -1,0 +1,158 @@
+//! How envelopes are kept on the device: without what their place there tells already.
+//!
+//! Most documents are small, and the clear header of an envelope is 120 octets long. Which
+//! account, epoch and document it is of is known from the store and the row's key, and a first
+//! revision follows none.
+//!
+//! ```text
+//! 0   whole envelope
+//! 1   collection (1)   replica (16)                                    nonce, ciphertext, tag
+//! 2   collection (1)   replica (16)   revision (8)   previous (32)     nonce, ciphertext, tag
+//! ```
+//!
+//! Invariant: [`unpack`] gives the octets that [`pack`] was given, whatever they are, so what is
+//! pushed and what is authenticated is the envelope itself. Rejected: a shorter header on the
+//! wire; the provider keeps documents of many accounts and must not have to guess.
+
+use super::{Replica, ReplicaError};
+use crate::id::{DocId, ReplicaId, Revision};
+use crate::seal::header::HEADER_LEN;
+use crate::seal::{AccountKeys, Collection, Header};
+use crate::store::Table;
+
+const WHOLE: u8 = 0;
+const FIRST: u8 = 1;
+const LATER: u8 = 2;
+
+impl<S> Replica<S> {
+    /// An envelope as it is kept.
+    pub(super) fn packed(&self, envelope: &[u8]) -> Vec<u8> {
+        pack(&self.keys, envelope)
+    }
+
+    /// The envelope that is kept in a row.
+    pub(super) fn unpacked(
+        &self,
+        table: Table,
+        id: DocId,
+        row: &[u8],
+    ) -> Result<Vec<u8>, ReplicaError> {
+        unpack(&self.keys, id, row).ok_or(ReplicaError::Row(table.name()))
+    }
+}
+
+fn pack(keys: &AccountKeys, envelope: &[u8]) -> Vec<u8> {
+    let shorter = shorten(keys, envelope);
+    shorter.unwrap_or_else(|| [&[WHOLE], envelope].concat())
+}
+
+fn shorten(keys: &AccountKeys, envelope: &[u8]) -> Option<Vec<u8>> {
+    let header = Header::parse(envelope).ok()?;
+    let collection = keys.collection(header.collection)?;
+    let (clear, sealed) = envelope.split_at_checked(HEADER_LEN)?;
+    let is_implied = header.account == keys.account()
+        && header.epoch == keys.epoch()
+        && header.to_octets()[..] == *clear;
+    if !is_implied {
+        return None;
+    }
+    let index = Collection::ALL.iter().position(|one| *one == collection)?;
+    let index = [u8::try_from(index).ok()?];
+    let replica = header.replica.as_bytes();
+    Some(
+        if header.revision == Revision::ONE && header.previous == [0; 32] {
+            [&[FIRST], &index[..], replica, sealed].concat()
+        } else {
+            let revision = header.revision.get().to_be_bytes();
+            let previous = &header.previous[..];
+            [&[LATER], &index[..], replica, &revision, previous, sealed].concat()
+        },
+    )
+}
+
+fn unpack(keys: &AccountKeys, id: DocId, packed: &[u8]) -> Option<Vec<u8>> {
+    let (&kind, rest) = packed.split_first()?;
+    if kind == WHOLE {
+        return Some(rest.to_vec());
+    }
+    let (&index, rest) = rest.split_first()?;
+    let collection = *Collection::ALL.get(usize::from(index))?;
+    let (replica, rest) = rest.split_first_chunk::<16>()?;
+    let (revision, previous, sealed) = match kind {
+        FIRST => (Revision::ONE, [0; 32], rest),
+        LATER => {
+            let (revision, rest) = rest.split_first_chunk::<8>()?;
+            let (previous, rest) = rest.split_first_chunk::<32>()?;
+            (
+                Revision::new(u64::from_be_bytes(*revision))?,
+                *previous,
+                rest,
+            )
+        }
+        _ => return None,
+    };
+    let header = Header {
+        account: keys.account(),
+        collection: keys.collection_id(collection),
+        document: id,
+        revision,
+        previous,
+        replica: ReplicaId::new(*replica),
+        epoch: keys.epoch(),
+    };
+    Some([&header.to_octets()[..], sealed].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    use super::*;
+    use crate::id::AccountId;
+    use crate::seal::{Place, RootKey, seal};
+
+    fn keys(account: u8) -> AccountKeys {
+        let root = RootKey::from_octets([1; 32]);
+        AccountKeys::derive(AccountId::new([account; 16]), 1, &root)
+    }
+
+    fn envelope(keys: &AccountKeys, revision: u64, previous: [u8; 32]) -> Vec<u8> {
+        let place = Place {
+            collection: Collection::Contents,
+            document: DocId::new([7; 16]),
+            revision: Revision::new(revision).unwrap(),
+            previous,
+            replica: ReplicaId::new([3; 16]),
+        };
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        seal(keys, place, b"payload", &mut rng).unwrap()
+    }
+
+    #[test]
+    fn envelopes_are_kept_shorter_and_come_back() {
+        let (ours, theirs) = (keys(1), keys(2));
+        let cases = [
+            (envelope(&ours, 1, [0; 32]), -102),
+            (envelope(&ours, 2, [9; 32]), -62),
+            (envelope(&ours, 1, [9; 32]), -62),
+            (envelope(&theirs, 1, [0; 32]), 1),
+            (b"no envelope".to_vec(), 1),
+        ];
+        for (envelope, difference) in cases {
+            let packed = pack(&ours, &envelope);
+            let expected = envelope.len().checked_add_signed(difference).unwrap();
+            assert_eq!(packed.len(), expected);
+            let unpacked = unpack(&ours, DocId::new([7; 16]), &packed).unwrap();
+            assert!(unpacked == envelope);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_row_does_harm(row in proptest::collection::vec(any::<u8>(), 0..200)) {
+            drop(unpack(&keys(1), DocId::new([7; 16]), &row));
+        }
+    }
+}
