@@ -10,7 +10,12 @@ pub(super) struct Known {
 pub(super) const KNOWN: &[Known] = &[
     Known {
         classes: &["tree"],
-        files: &["malformed/001", "malformed/004", "malformed/008", "malformed/016"],
+        files: &[
+            "malformed/001",
+            "malformed/004",
+            "malformed/008",
+            "malformed/016",
+        ],
         reason: "a delimiter is the whole boundary, not the beginning of another one",
     },
     Known {
@@ -51,7 +56,12 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         classes: &["text_body", "html_body", "attachments"],
-        files: &["malformed/002", "malformed/003", "malformed/006", "malformed/008"],
+        files: &[
+            "malformed/002",
+            "malformed/003",
+            "malformed/006",
+            "malformed/008",
+        ],
         reason: "text is shown though the end of its multipart is missing",
     },
     Known {
@@ -97,7 +107,13 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         classes: &["subject"],
-        files: &["legacy/010", "legacy/020", "legacy/022", "legacy/027", "legacy/052"],
+        files: &[
+            "legacy/010",
+            "legacy/020",
+            "legacy/022",
+            "legacy/027",
+            "legacy/052",
+        ],
         reason: "octets above 127 that are not UTF-8 are read as windows-1252",
     },
     Known {
