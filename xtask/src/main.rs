@@ -1,4 +1,4 @@
-//! All automation of Letterlock: `cargo xtask run`, `test`, `lint`, `web`, `setup`, `exec`.
+//! All automation of Letterlock: `cargo xtask run`, `test`, `lint`, `fuzz`, `web`, `setup`, `exec`.
 //!
 //! This is the first thing that runs in a fresh clone, so it depends on `anyhow` alone and
 //! installs everything else: Debian packages, the wasm32 target, Trunk, wasm-bindgen.
@@ -12,6 +12,7 @@ mod arguments;
 mod bundle_cache;
 mod debian_sysroot;
 mod fingerprint;
+mod fuzz;
 mod licenses;
 mod lint;
 mod paths;
@@ -52,6 +53,7 @@ fn perform() -> Result<()> {
         Task::Run { arguments } => run::run(&paths, &arguments),
         Task::Test { part, filter } => test::test(&paths, part, filter.as_deref()),
         Task::Lint => lint::lint(&paths),
+        Task::Fuzz { target, seconds } => fuzz::fuzz(&paths, target.as_deref(), seconds),
         Task::Web { flavour } => web::bundle(&paths, flavour),
         Task::Setup => setup(&paths),
         Task::Exec { command } => wasm_toolchain::exec(&paths, &command),

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::corpora::{corpora, files};
+use crate::id::Timestamp;
 use crate::mime::text::body_to_show;
 use crate::mime::{
     Content, EnvelopeData, Part, Structure, days_from_civil, decode_charset, decode_header,
@@ -29,6 +30,10 @@ struct Comparison {
 }
 
 impl Comparison {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers compute both in place"
+    )]
     fn check<T: PartialEq + std::fmt::Debug>(&mut self, class: &'static str, ours: T, theirs: T) {
         if ours == theirs {
             *self.agreed.entry(class).or_default() += 1;
@@ -136,7 +141,7 @@ fn compare_message(
 ) {
     let theirs = expected["parts"].as_array().unwrap();
     let mut ours = Vec::new();
-    flatten(root, Vec::new(), &mut ours);
+    flatten(root, &[], &mut ours);
     let shape = |kinds: Vec<String>| kinds.join(" ");
     let our_shape = shape(ours.iter().map(|(_, part)| our_kind(part)).collect());
     let their_shape = shape(theirs.iter().map(their_kind).collect());
@@ -157,11 +162,11 @@ fn compare_message(
 }
 
 /// The parts of one message in order, with their paths.
-fn flatten<'a>(part: &'a Part, path: Vec<u32>, out: &mut Vec<(Vec<u32>, &'a Part)>) {
-    out.push((path.clone(), part));
+fn flatten<'a>(part: &'a Part, path: &[u32], out: &mut Vec<(Vec<u32>, &'a Part)>) {
+    out.push((path.to_owned(), part));
     if let Content::Multipart(parts) = &part.content {
         for (number, part) in (1..).zip(parts) {
-            flatten(part, [&path[..], &[number]].concat(), out);
+            flatten(part, &[path, &[number]].concat(), out);
         }
     }
 }
@@ -204,7 +209,7 @@ fn compare_fields(envelope: &EnvelopeData, theirs: &Value, comparison: &mut Comp
     comparison.check("from", from, their_from(theirs));
     let date = envelope.date.as_deref().and_then(parse_date);
     let expected = their_header(theirs, "date").and_then(their_date);
-    comparison.check("date", date.map(|date| date.as_secs()), expected);
+    comparison.check("date", date.map(Timestamp::as_secs), expected);
 }
 
 fn their_from(theirs: &Value) -> Vec<(String, String)> {
@@ -267,7 +272,7 @@ fn compare_part(ours: &Part, theirs: &Value, raw: &[u8], comparison: &mut Compar
 fn compare_choice(structure: &Structure, expected: &Value, comparison: &mut Comparison) {
     let theirs = expected["parts"].as_array().unwrap();
     let mut ours = Vec::new();
-    flatten(&structure.root, Vec::new(), &mut ours);
+    flatten(&structure.root, &[], &mut ours);
     if ours.len() != theirs.len() {
         return;
     }
