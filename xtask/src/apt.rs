@@ -35,6 +35,7 @@ const fn program(package: &'static str, name: &'static str) -> Requirement {
 /// What compiling needs: SQLCipher is compiled from C against the system's OpenSSL.
 pub(crate) const BUILD: &[Requirement] = &[
     program("build-essential", "cc"),
+    program("build-essential", "c++"),
     program("pkg-config", "pkg-config"),
     Requirement {
         package: "libssl-dev",

@@ -15,6 +15,8 @@ All automation of Letterlock.
   cargo xtask lint               format, clippy, docs, wasm32 check, tidy, licences
   cargo xtask bench core [NAME] [--wasm]
                                  measure: search; with --wasm in headless Chromium
+  cargo xtask fuzz [TARGET] [SECONDS]
+                                 run the fuzz targets, or one, each for 60 s or that long
   cargo xtask web [--release]    build the web UI into dist/ (default: the quick profile)
   cargo xtask setup              install what the other commands need
   cargo xtask exec -- COMMAND    run a command with the wasm toolchain, Trunk and wasm-bindgen
@@ -26,8 +28,11 @@ CARGO_TARGET_DIR                          instead of the target directories in t
 
 /// The words that a message about an unknown one can offer.
 const TASKS: &[&str] = &[
-    "run", "test", "lint", "bench", "web", "setup", "exec", "help",
+    "run", "test", "lint", "bench", "fuzz", "web", "setup", "exec", "help",
 ];
+
+/// How long a fuzz target runs if nothing is said.
+const FUZZ_SECONDS: u32 = 60;
 
 /// What the user asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +49,10 @@ pub(crate) enum Task {
     Bench {
         name: Option<String>,
         place: Where,
+    },
+    Fuzz {
+        target: Option<String>,
+        seconds: u32,
     },
     Web {
         flavour: Flavour,
@@ -68,6 +77,7 @@ impl Task {
             "test" => parse_test(rest),
             "lint" => no_more("lint", rest).map(|()| Self::Lint),
             "bench" => parse_bench(rest),
+            "fuzz" => parse_fuzz(rest),
             "web" => parse_web(rest),
             "setup" => no_more("setup", rest).map(|()| Self::Setup),
             "exec" => Ok(Self::Exec {
@@ -130,6 +140,24 @@ fn parse_bench(words: &[String]) -> Result<Task> {
         }
     }
     Ok(Task::Bench { name, place })
+}
+
+fn parse_fuzz(words: &[String]) -> Result<Task> {
+    let mut target = None;
+    let mut seconds = None;
+    for word in words {
+        if word.starts_with('-') {
+            bail!("`fuzz` has no flags, and so no `{word}`");
+        } else if let Ok(number) = word.parse() {
+            seconds = Some(number);
+        } else if let Some(first) = target.replace(word.clone()) {
+            bail!("`fuzz` takes one target, not both `{first}` and `{word}`");
+        }
+    }
+    Ok(Task::Fuzz {
+        target,
+        seconds: seconds.unwrap_or(FUZZ_SECONDS),
+    })
 }
 
 fn parse_web(words: &[String]) -> Result<Task> {
@@ -240,6 +268,20 @@ mod tests {
             },
         );
         check(
+            "fuzz header_decoding 600",
+            Task::Fuzz {
+                target: Some("header_decoding".into()),
+                seconds: 600,
+            },
+        );
+        check(
+            "fuzz",
+            Task::Fuzz {
+                target: None,
+                seconds: FUZZ_SECONDS,
+            },
+        );
+        check(
             "web --release",
             Task::Web {
                 flavour: Flavour::Release,
@@ -272,6 +314,8 @@ mod tests {
         check("bench core serach", &["`serach`", "`search`"]);
         check("bench core --wsam", &["`--wsam`", "`--wasm`"]);
         check("test a b", &["`a`", "`b`"]);
+        check("fuzz a b", &["`a`", "`b`"]);
+        check("fuzz --jobs", &["`--jobs`"]);
     }
 
     #[test]

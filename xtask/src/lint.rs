@@ -14,6 +14,11 @@ pub(crate) fn lint(paths: &Paths) -> Result<()> {
         "usually 2 s",
         cargo(paths).args(["fmt", "--all", "--check"]),
     )?;
+    step(
+        "format of the fuzz targets",
+        "usually 1 s",
+        cargo(paths).args(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]),
+    )?;
     println!("==> tidy (usually 1 s)");
     tidy::tidy(&paths.root)?;
     println!("==> licences, sources and bans (usually 1 s)");

@@ -1,4 +1,4 @@
-//! All automation of Letterlock: `cargo xtask run`, `test`, `lint`, `bench`, `web`, `setup`,
+//! All automation of Letterlock: `cargo xtask run`, `test`, `lint`, `bench`, `fuzz`, `web`, `setup`,
 //! `exec`.
 //!
 //! This is the first thing that runs in a fresh clone, so it depends on `anyhow` alone and
@@ -14,6 +14,7 @@ mod bench;
 mod bundle_cache;
 mod debian_sysroot;
 mod fingerprint;
+mod fuzz;
 mod licenses;
 mod lint;
 mod paths;
@@ -55,6 +56,7 @@ fn perform() -> Result<()> {
         Task::Test { part, filter } => test::test(&paths, part, filter.as_deref()),
         Task::Lint => lint::lint(&paths),
         Task::Bench { name, place } => bench::bench(&paths, name.as_deref(), place),
+        Task::Fuzz { target, seconds } => fuzz::fuzz(&paths, target.as_deref(), seconds),
         Task::Web { flavour } => web::bundle(&paths, flavour),
         Task::Setup => setup(&paths),
         Task::Exec { command } => wasm_toolchain::exec(&paths, &command),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::fingerprint::collect;
 use crate::rust_source::{RustSource, is_name, line_of, used_paths};
 
-const ROOMS: &[&str] = &["core", "server", "web", "tests", "bench", "xtask"];
+const ROOMS: &[&str] = &["core", "server", "web", "tests", "bench", "fuzz", "xtask"];
 const MAX_LINES: usize = 500;
 /// Files that may be longer, each with its reason.
 const LONGER: &[(&str, &str)] = &[];

@@ -127,7 +127,8 @@ pub fn parse_message_ids(value: &[u8], limit: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for piece in text.split('<').skip(1).take(limit) {
         let id = piece.split_once('>').map_or(piece, |(id, _)| id);
-        let id: String = id.chars().filter(|c| !c.is_whitespace()).collect();
+        let mut id = id.to_owned();
+        id.retain(|c| !c.is_whitespace());
         if !id.is_empty() {
             ids.push(id);
         }

@@ -19,20 +19,21 @@ const MAX_DATE_OCTETS: usize = 200;
 /// Reads the value of a `Date` field; `None` if it is no date.
 pub fn parse_date(value: &[u8]) -> Option<Timestamp> {
     let text = String::from_utf8_lossy(value.get(..MAX_DATE_OCTETS).unwrap_or(value));
-    let text = without_comments(&text).to_ascii_lowercase();
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c == ',')
-        .filter(|w| !w.is_empty())
-        .collect();
+    let mut text = if text.contains('(') {
+        without_comments(&text)
+    } else {
+        text.into_owned()
+    };
+    text.make_ascii_lowercase();
     // `Fri, 21 Nov 1997 09:55:06 -0600`, `21-Nov-97 ...`, and ctime's `Fri Nov 21 09:55:06 1997`.
-    let words: Vec<&str> = words
-        .iter()
-        .flat_map(|word| {
-            let dashed =
-                word.starts_with(|c: char| c.is_ascii_digit()) && word.matches('-').count() == 2;
-            word.split(move |c| dashed && c == '-')
-        })
-        .collect();
+    let mut words: Vec<&str> = Vec::with_capacity(8);
+    for word in text.split(|c: char| c.is_whitespace() || c == ',') {
+        if word.starts_with(|c: char| c.is_ascii_digit()) && word.matches('-').count() == 2 {
+            words.extend(word.split('-'));
+        } else if !word.is_empty() {
+            words.push(word);
+        }
+    }
     let month_at = words.iter().position(|word| month(word).is_some())?;
     let month = month(words.get(month_at)?)?;
     let before = month_at

@@ -10,6 +10,9 @@ use super::splitter::LeafSink;
 use super::text_starts::TextStarts;
 use super::{MAX_GAP_OCTETS, MAX_SKELETON_OCTETS};
 
+/// Longer than the headers of most messages.
+const USUAL_SKELETON_OCTETS: usize = 8 * 1024;
+
 /// Where the octets of the innermost part go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
@@ -47,11 +50,11 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            skeleton: Vec::new(),
+            skeleton: Vec::with_capacity(USUAL_SKELETON_OCTETS),
             leaves: Vec::new(),
-            texts: TextStarts::new(),
+            texts: TextStarts::default(),
             position: 0,
             line_feeds: 0,
             bare_line_feed: false,

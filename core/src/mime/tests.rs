@@ -6,6 +6,7 @@ use super::header::{FieldSelection, select_fields};
 use super::*;
 
 mod corpora;
+mod expected;
 mod golden;
 mod limits;
 mod pieces;

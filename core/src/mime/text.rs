@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use memchr::{memchr, memmem};
 use serde::{Deserialize, Serialize};
 
 use super::body_structure::{Content, Part, Span, Structure};
@@ -220,23 +221,45 @@ pub(super) fn base_name(name: &str) -> String {
 /// The text of a leaf part: transfer encoding and charset decoded, lines ended by line feeds,
 /// flowed lines put together (RFC 3676); and what was wrong with it.
 pub fn decode_text(part: &Part, wire: &[u8]) -> (String, Vec<Defect>) {
+    let (text, defects) = decode(part, wire);
+    let text = unflowed(part, text);
+    (with_line_feeds(text), defects)
+}
+
+/// The same with lines as they stand.
+fn decode(part: &Part, wire: &[u8]) -> (String, Vec<Defect>) {
     let (octets, encoding_defect) = decode_with_defect(part.encoding.as_deref(), wire);
     let charset = part.parameter("charset").unwrap_or_default();
     let (text, charset_defect) = decode_charset(&charset, &octets);
-    let text = if text.contains('\r') {
-        text.replace("\r\n", "\n")
-    } else {
-        text
-    };
-    let text = if part.is("text", "plain") && has_value(part, "format", "flowed") {
+    let defects = encoding_defect.into_iter().chain(charset_defect);
+    (text, defects.collect())
+}
+
+/// Ends lines by line feeds.
+fn with_line_feeds(text: String) -> String {
+    if memmem::find(text.as_bytes(), b"\r\n").is_none() {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for line in lines(&text) {
+        out.push_str(line.strip_suffix('\r').unwrap_or(line));
+        out.push('\n');
+    }
+    if !text.ends_with('\n') {
+        out.pop();
+        // Half of a line break is none.
+        out.extend(text.ends_with('\r').then_some('\r'));
+    }
+    out
+}
+
+/// Puts flowed lines together (RFC 3676).
+fn unflowed(part: &Part, text: String) -> String {
+    if part.is("text", "plain") && has_value(part, "format", "flowed") {
         unflow(&text, has_value(part, "delsp", "yes"))
     } else {
         text
-    };
-    (
-        text,
-        encoding_defect.into_iter().chain(charset_defect).collect(),
-    )
+    }
 }
 
 /// Whether a parameter of `Content-Type` has this value, without regard to ASCII case.
@@ -253,7 +276,7 @@ pub fn decode_attachment(part: &Part, wire: &[u8]) -> Vec<u8> {
 /// The beginning of a text in [`PREVIEW_CHARS`] characters, computed from the beginning of its
 /// octets, and what was wrong with the text.
 pub(super) fn preview_text(part: &Part, start: &[u8]) -> (String, Vec<Defect>) {
-    let (text, defects) = decode_text(part, start);
+    let (text, defects) = decode(part, start);
     // A text that was cut may end within a character or a group of digits.
     let defects = if (start.len() as u64) < part.body.len() {
         Vec::new()
@@ -263,7 +286,7 @@ pub(super) fn preview_text(part: &Part, start: &[u8]) -> (String, Vec<Defect>) {
     let text = if part.is("text", "html") {
         html_to_text(&text)
     } else {
-        text
+        unflowed(part, text)
     };
     (preview(&text), defects)
 }
@@ -271,36 +294,53 @@ pub(super) fn preview_text(part: &Part, start: &[u8]) -> (String, Vec<Defect>) {
 /// The first characters of a text in one line (RFC 8970 3.1). Quoted lines are left out unless
 /// there is nothing else.
 pub fn preview(text: &str) -> String {
-    let own = text.lines().filter(|line| !line.starts_with('>'));
+    let own = lines(text).filter(|line| !line.starts_with('>'));
     let shown = one_line(own);
     if shown.is_empty() {
-        one_line(text.lines())
+        one_line(lines(text))
     } else {
         shown
     }
 }
 
+/// The first characters of lines, with one space where white space stood, without controls.
 fn one_line<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(PREVIEW_CHARS.saturating_mul(2));
     let mut chars = 0_usize;
-    for word in lines.flat_map(str::split_whitespace) {
-        if chars >= PREVIEW_CHARS {
-            break;
+    let mut space = false;
+    for line in lines {
+        for c in line.chars() {
+            if c.is_whitespace() {
+                space = true;
+            } else if !c.is_control() {
+                let needed = if space && !out.is_empty() { 2 } else { 1 };
+                chars = chars.saturating_add(needed);
+                if chars > PREVIEW_CHARS {
+                    return out;
+                }
+                if needed == 2 {
+                    out.push(' ');
+                }
+                out.push(c);
+                space = false;
+            }
         }
-        if !out.is_empty() {
-            out.push(' ');
-            chars = chars.saturating_add(1);
-        }
-        for c in word
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(PREVIEW_CHARS.saturating_sub(chars))
-        {
-            out.push(c);
-            chars = chars.saturating_add(1);
-        }
+        space = true;
     }
-    out.trim_end().to_owned()
+    out
+}
+
+/// The lines of a text without their line breaks.
+fn lines(mut text: &str) -> impl Iterator<Item = &str> {
+    core::iter::from_fn(move || {
+        if text.is_empty() {
+            return None;
+        }
+        let length = memchr(b'\n', text.as_bytes()).unwrap_or(text.len());
+        let line = text.get(..length)?;
+        text = text.get(length.saturating_add(1)..).unwrap_or_default();
+        Some(line)
+    })
 }
 
 #[cfg(test)]

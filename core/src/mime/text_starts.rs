@@ -22,14 +22,6 @@ pub(super) struct TextStarts {
 }
 
 impl TextStarts {
-    pub(super) const fn new() -> Self {
-        Self {
-            starts: Vec::new(),
-            kept: 0,
-            room: 0,
-        }
-    }
-
     /// Whether a leaf may be shown, as far as its header tells.
     pub(super) fn may_be_shown(part: &Part) -> bool {
         part.media_type == "text"

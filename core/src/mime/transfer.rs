@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::defect::Defect;
 use super::header::line_length;
 
@@ -172,23 +174,20 @@ fn decode_quoted_printable(body: &[u8]) -> (Vec<u8>, Option<Defect>) {
 /// Decodes `=XX`; whether there was a `=` without digits, which is kept.
 fn decode_quoted_line(mut line: &[u8], out: &mut Vec<u8>) -> bool {
     let mut bad = false;
-    while let Some((&octet, after)) = line.split_first() {
-        line = after;
-        if octet != b'=' {
-            out.push(octet);
-            continue;
-        }
-        let decoded = after
-            .first_chunk()
-            .and_then(|[high, low]| hex_pair(*high, *low));
-        if let Some(decoded) = decoded {
-            out.push(decoded);
-            line = after.get(2..).unwrap_or_default();
-        } else {
-            out.push(b'=');
-            bad = true;
-        }
+    while let Some((plain, quoted)) =
+        memchr(b'=', line).and_then(|equals| line.split_at_checked(equals))
+    {
+        out.extend_from_slice(plain);
+        let decoded = match quoted {
+            [_, high, low, ..] => hex_pair(*high, *low),
+            _ => None,
+        };
+        let length = if decoded.is_some() { 3 } else { 1 };
+        bad |= decoded.is_none();
+        out.push(decoded.unwrap_or(b'='));
+        line = quoted.get(length..).unwrap_or_default();
     }
+    out.extend_from_slice(line);
     bad
 }
 

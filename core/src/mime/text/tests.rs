@@ -143,3 +143,17 @@ fn flowed_text_is_put_together() {
         "A long line. -- Ada",
     );
 }
+
+#[test]
+fn lines_end_in_line_feeds() {
+    for (given, expected) in [
+        ("a\r\nb", "a\nb"),
+        ("a\r\n\r\n", "a\n\n"),
+        ("a\r\r\nb\rc\nd\r", "a\r\nb\rc\nd\r"),
+        ("\r", "\r"),
+        ("", ""),
+    ] {
+        assert_eq!(with_line_feeds(given.to_owned()), expected, "{given:?}");
+        assert_eq!(given.replace("\r\n", "\n"), expected, "{given:?}");
+    }
+}
