@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -24,6 +25,12 @@ const KILLS: usize = 10;
 const LONGEST_LIFE: Duration = Duration::from_millis(900);
 /// For an import that is not killed.
 const IMPORT_DEADLINE: Duration = Duration::from_mins(2);
+
+/// Of the mbox that memory is measured with.
+const LARGE_MBOX_MB: u64 = 60;
+/// The most that an import may have in memory, whatever its source (the issue of this test: 200 MB
+/// for 2 GB). Unlocking the account takes a good part of it for a moment.
+const MOST_MEMORY_KB: u64 = 200_000;
 
 /// A demo that has made its accounts and ended, and a file with the password of one.
 struct Stopped {
@@ -163,6 +170,81 @@ fn a_killed_import_goes_on_without_loss_or_repetition() {
             again.text()
         );
     }
+}
+
+/// Writes an mbox of about so many octets: letters of a few kB, some with an attachment, 20 kB on
+/// the average, no two alike.
+fn write_large_mbox(path: &Path, octets: u64, random: &mut ChaCha8Rng) -> u64 {
+    let file = fs::File::create(path).expect("make an mbox");
+    let mut out = BufWriter::new(file);
+    let (mut written, mut messages) = (0_u64, 0_u64);
+    while written < octets {
+        messages += 1;
+        let lines = if messages.is_multiple_of(10) {
+            random.gen_range(500..4_000)
+        } else {
+            random.gen_range(5..200)
+        };
+        let mut text = format!(
+            "From a@b.example Fri Nov 21 09:55:06 1997\n\
+             From: A <a@b.example>\nTo: C <c@d.example>\nMessage-ID: <{messages}@b.example>\n\
+             Date: Fri, 21 Nov 1997 09:55:06 +0000\nSubject: number {messages}\n\
+             Content-Transfer-Encoding: base64\n\n"
+        );
+        for _ in 0..lines {
+            let line: [u64; 4] = random.r#gen();
+            text.push_str(&format!(
+                "{:016x}{:016x}{:016x}{:016x}\n",
+                line[0], line[1], line[2], line[3]
+            ));
+        }
+        text.push('\n');
+        out.write_all(text.as_bytes()).expect("write a message");
+        written += text.len() as u64;
+    }
+    out.flush().expect("write an mbox");
+    messages
+}
+
+/// The most memory that a process had, in kB (`VmHWM`); `None` when it has ended.
+fn peak_memory(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// `LETTERLOCK_IMPORT_MB=2000` measures what the issue asks for.
+#[test]
+fn memory_does_not_grow_with_the_source() {
+    let megabytes = std::env::var("LETTERLOCK_IMPORT_MB").ok();
+    let megabytes = megabytes
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(LARGE_MBOX_MB);
+    let stopped = Stopped::new();
+    let path = stopped.world.scratch("in").join("large.mbox");
+    let mut random = ChaCha8Rng::seed_from_u64(megabytes);
+    let messages = write_large_mbox(&path, megabytes * 1_000_000, &mut random);
+    let mut command = stopped.command("import");
+    command
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let started = now();
+    let mut child = command.spawn().expect("start an import");
+    let mut peak = 0;
+    let deadline = IMPORT_DEADLINE + Duration::from_secs(megabytes);
+    let status = poll("the import ends", deadline, || {
+        peak = peak_memory(child.id()).unwrap_or(0).max(peak);
+        child.try_wait().expect("its state")
+    });
+    let took = started.elapsed();
+    println!("{messages} messages, {megabytes} MB in {took:?}, {peak} kB resident at most");
+    assert!(status.success(), "{status}");
+    assert!(peak > 0 && peak < MOST_MEMORY_KB, "{peak} kB resident");
+    let mut said = String::new();
+    let mut stdout = child.stdout.take().expect("its output");
+    stdout.read_to_string(&mut said).expect("what it said");
+    assert!(said.contains(&format!("{messages} messages")), "{said}");
 }
 
 #[test]

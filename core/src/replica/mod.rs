@@ -61,8 +61,8 @@ use crate::store::{Store, StoreError, Table};
 use crate::threads::Forest;
 
 pub use append::{Appended, Checkpoint, Copied, NewMessage};
-pub use changes::{Changes, MAX_VANISHED, Vanished};
 pub use appender::{Appender, MAX_APPEND_OCTETS};
+pub use changes::{Changes, MAX_VANISHED, Vanished};
 pub use check::{CheckReport, Finding, MAX_FINDINGS};
 pub use collect::{ARRIVED_KEPT_MS, Collected, GARBAGE_KEPT_MS};
 pub use fetch::Message;

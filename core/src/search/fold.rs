@@ -7,20 +7,13 @@
 //! [`composed`], and who does so must say that it did.
 //!
 //! Invariant: `fold(c) == fold(lower(c))`, and folding twice changes nothing (tested for every
-//! character), so folding is at least as coarse as a comparison in lower case. Rejected:
-//! `unicode-normalization`, which would bring a second copy of the tables that `idna` has in
-//! every build of ours; a table of case foldings: upper case and then lower case gives the same
-//! classes, but for the dotless i, which folds to i here.
+//! character), so folding is at least as coarse as a comparison in lower case. Rejected: ICU's
+//! tables, a second copy of what `idna` has in every build of ours; a table of case foldings:
+//! upper case and then lower case gives the same classes, but for the dotless i, which folds to i
+//! here.
 
-use icu_normalizer::DecomposingNormalizerBorrowed;
-use icu_normalizer::properties::{
-    CanonicalCombiningClassMapBorrowed, CanonicalCompositionBorrowed,
-};
-
-const NFKD: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizerBorrowed::new_nfkd();
-const CLASSES: CanonicalCombiningClassMapBorrowed<'static> =
-    CanonicalCombiningClassMapBorrowed::new();
-const COMPOSITION: CanonicalCompositionBorrowed<'static> = CanonicalCompositionBorrowed::new();
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::{canonical_combining_class, compose};
 
 /// Foldings that are remembered: a text uses few characters many times. A power of two.
 const REMEMBERED: usize = 512;
@@ -95,9 +88,7 @@ impl Folder {
 
 /// The character that `second` makes of the one before it, for jamo and voicing marks.
 pub(super) fn composed(first: char, second: char) -> Option<char> {
-    composes(second)
-        .then(|| COMPOSITION.compose(first, second))
-        .flatten()
+    composes(second).then(|| compose(first, second)).flatten()
 }
 
 /// Whether a folded character may become one with the character before it.
@@ -121,12 +112,12 @@ const fn is_composed_already(c: char) -> bool {
 }
 
 fn fold_into(c: char, out: &mut Vec<char>) {
-    let cased = NFKD
-        .normalize_iter(core::iter::once(c))
+    let cased = core::iter::once(c)
+        .nfkd()
         .flat_map(char::to_lowercase)
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase);
-    for folded in NFKD.normalize_iter(cased) {
+    for folded in cased.nfkd() {
         // Hangul falls apart in NFKD only where it was not a syllable of its own.
         if is_voicing_mark(folded) || !is_left_out(folded) {
             out.push(folded);
@@ -146,7 +137,7 @@ fn is_left_out(c: char) -> bool {
         | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0100}'..='\u{e01ef}');
     // Marks of Thai and Lao that Unicode gives no combining class.
     let thai = matches!(c, '\u{e47}' | '\u{e4c}' | '\u{e4e}' | '\u{ecc}' | '\u{ece}');
-    shows_nothing || thai || CLASSES.get_u8(c) != 0
+    shows_nothing || thai || canonical_combining_class(c) != 0
 }
 
 #[cfg(test)]
