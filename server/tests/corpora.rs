@@ -4,6 +4,12 @@
 //! The folder is `../shared/corpora` from the project's root, or what `LETTERLOCK_CORPORA` names.
 //! Without one the tests are skipped and say so; an empty folder cannot pass.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and these tell what they measured"
+)]
+
 use std::path::{Path, PathBuf};
 
 use letterlock_core::id::{AccountId, MailboxId, MailboxName, Timestamp};

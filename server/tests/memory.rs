@@ -4,6 +4,12 @@
 //! With `LETTERLOCK_LARGE` set the attachment has 100 MB, which takes minutes in a build for
 //! debugging; the bound is the same.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and these tell what they measured"
+)]
+
 use letterlock_core::id::{AccountId, MailboxName, Timestamp};
 use letterlock_core::mime::Span;
 use letterlock_core::model::FlagSet;

@@ -39,8 +39,9 @@ pub struct Appender<'a, S: Store> {
     internal_date: Timestamp,
     began: Timestamp,
     size: u64,
-    hasher: MessageHasher,
-    splitter: Splitter,
+    /// Both are large, and an appender is part of its user's future.
+    hasher: Box<MessageHasher>,
+    splitter: Box<Splitter>,
     cutter: Cutter,
     leaves: Vec<Leaf>,
     staged: Staged<'a, S>,
@@ -69,8 +70,8 @@ impl<S: Store> Replica<S> {
             internal_date,
             began: now,
             size: 0,
-            hasher: self.keys.message_hasher(),
-            splitter: Splitter::new(),
+            hasher: Box::new(self.keys.message_hasher()),
+            splitter: Box::new(Splitter::new()),
             cutter: Cutter::default(),
             leaves: Vec::new(),
             staged: Staged {
