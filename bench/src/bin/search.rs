@@ -2,6 +2,7 @@
 //! that takes real messages in.
 #![expect(clippy::print_stdout, reason = "a benchmark says what it found")]
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -11,13 +12,15 @@ use letterlock_core::account::Account;
 use letterlock_core::id::{AccountId, Address, MailboxName, Timestamp};
 use letterlock_core::model::FlagSet;
 use letterlock_core::seal::{AccountKeys, RootKey};
-use letterlock_core::store::MemoryStore;
+use letterlock_core::store::{KeyRange, MemoryStore, Store as _, Table};
 use letterlock_server::bridge::sqlite_store::SqliteStore;
 
 /// Messages in the index, if the command line does not say.
 const LETTERS: u32 = 100_000;
 /// Of how many an account takes in the whole message.
 const WHOLE_SHARE: u32 = 20;
+/// Real mail, where it is there.
+const LISTS: &str = "../shared/corpora/lists";
 
 struct Machine(Instant);
 
@@ -54,25 +57,51 @@ async fn main() -> Result<()> {
     let whole = letters / WHOLE_SHARE;
     println!("an account of {whole} whole messages, over SQLCipher");
     let store = SqliteStore::open(&folder.path().join("account.db"), &[7; 32])?;
-    account(store, whole).await
+    account(store, (0..whole).map(|number| raw(&letter(number)))).await?;
+    let lists = Path::new(LISTS);
+    if !lists.is_dir() {
+        println!("{LISTS} is not here: no figures for real mail");
+        return Ok(());
+    }
+    println!("an account of the mail in {LISTS}");
+    let store = SqliteStore::open(&folder.path().join("lists.db"), &[7; 32])?;
+    account(store, messages_of(lists)?.into_iter()).await
+}
+
+/// The messages of all mbox files in a folder.
+fn messages_of(folder: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut messages = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let mbox = std::fs::read(entry?.path())?;
+        let mut message = Vec::new();
+        for line in mbox.split_inclusive(|octet| *octet == b'\n') {
+            if line.starts_with(b"From ") && !message.is_empty() {
+                messages.push(std::mem::take(&mut message));
+            } else if !line.starts_with(b"From ") {
+                message.extend_from_slice(line);
+            }
+        }
+        messages.push(message);
+    }
+    Ok(messages)
 }
 
 /// Appends messages to an account, then indexes them: read, opened, decoded, taken apart.
-async fn account(store: SqliteStore, letters: u32) -> Result<()> {
+async fn account(store: SqliteStore, letters: impl Iterator<Item = Vec<u8>>) -> Result<()> {
     let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &RootKey::from_octets([2; 32]));
     let address = Address::new("alice@letterlock.example")?;
     let now = Timestamp::from_secs(1_767_225_600);
+    let rows = store.clone();
     let account = Account::open(store, address, keys, [3; 32], now).await?;
     let inbox = account
         .mailbox(&MailboxName::inbox())
         .context("an account has an inbox")?;
-    let mut octets = 0;
-    for number in 0..letters {
-        let letter = letter(number);
-        let raw = raw(&letter);
+    let (mut octets, mut count) = (0, 0_u32);
+    for raw in letters {
         octets += raw.len();
+        count += 1;
         account
-            .append(inbox.id, &raw, FlagSet::new(), letter.date, now)
+            .append(inbox.id, &raw, FlagSet::new(), now, now)
             .await?;
     }
     let clock = machine();
@@ -82,8 +111,22 @@ async fn account(store: SqliteStore, letters: u32) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let share = size.octets as f64 / octets as f64;
     println!(
-        "  {:.0} messages indexed a second; the index has {share:.3} of their octets",
-        f64::from(letters) / seconds
+        "  {count} messages, {octets} octets: {:.0} indexed a second; the index has {share:.3} of them",
+        f64::from(count) / seconds
+    );
+    let mut kinds = [0; 4];
+    for (key, row) in rows.scan(Table::SearchIndex, KeyRange::all()).await? {
+        if let Some(octets) = key
+            .get(4)
+            .and_then(|kind| kinds.get_mut(usize::from(*kind)))
+        {
+            *octets += row.len();
+        }
+    }
+    let [documents, first_keys, dictionary, lists] = kinds;
+    println!(
+        "  octets: {documents} of documents, {first_keys} of first keys, {dictionary} of \
+         dictionary with short lists, {lists} of long lists"
     );
     Ok(())
 }

@@ -133,3 +133,6 @@ fn role(name: &str) -> Option<Role> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,8 +147,9 @@ async fn all<S: Store>(
 ) -> Result<Bitmap, SearchError> {
     let mut found = Bitmap::full(snapshot.total);
     let (costly, cheap): (Vec<&Need>, Vec<&Need>) = needs.iter().partition(|need| need.reads_all());
+    let narrowed = !cheap.is_empty();
     for need in cheap.into_iter().chain(costly) {
-        if need.reads_all() && found.count() <= FEW {
+        if narrowed && need.reads_all() && found.count() <= FEW {
             break;
         }
         found.intersect(&with(store, snapshot, need, fields).await?);

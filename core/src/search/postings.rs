@@ -68,6 +68,20 @@ impl Iterator for Entries<'_> {
     }
 }
 
+/// Passes over the documents of a list of `count`; gives how often the word is there in all.
+pub(super) fn skip_documents(octets: &mut &[u8], count: u32) -> Option<u32> {
+    let mut all = 0_u32;
+    for _ in 0..count {
+        let times = if varint::take(octets)? & 1 == 1 {
+            1
+        } else {
+            varint::take(octets)?
+        };
+        all = all.checked_add(times)?;
+    }
+    Some(all)
+}
+
 /// Makes a list, document by document.
 #[derive(Debug, Default)]
 pub(super) struct Builder {

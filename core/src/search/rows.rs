@@ -8,8 +8,10 @@
 //! segment | 2 | n                 dictionary: words in order, front-coded, with short lists
 //! segment | 3 | n                 long lists, one after the other
 //!
-//! dictionary entry: shared, added, added octets, count, documents length * 2 + far,
-//!                   positions length, and the list or (far) the block and offset of the list
+//! dictionary entry: lengths, added octets, count * 2 + far, and the list; or, if it is far, how
+//!                   long its two parts are, and the block and offset where it begins
+//! lengths:          an octet: how much of the key before is shared, how much is added, four bits
+//!                   each; 15 means 15 and the number that follows
 //! ```
 //!
 //! Numbers in keys are big-endian, in values [`super::varint`]. Invariant: keys are numbers that
@@ -17,8 +19,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::document::Document;
-use super::postings::List;
+use super::document::{Document, word_and_field};
+use super::postings::{self, List};
 use super::varint;
 use crate::store::{Key, KeyRange};
 
@@ -164,13 +166,12 @@ impl Writer {
         let far = list.len() > MAX_NEAR_LIST;
         let (block, offset) = (self.extent.rows_of(Kind::Postings), self.postings.len());
         let out = &mut self.block;
-        varint::put_length(shared, out);
-        varint::put_length(added.len(), out);
+        put_lengths(shared, added.len(), out);
         out.extend_from_slice(added);
-        varint::put(list.count, out);
-        varint::put_length(list.documents.len() * 2 + usize::from(far), out);
-        varint::put_length(list.positions.len(), out);
+        varint::put((list.count << 1) | u32::from(far), out);
         if far {
+            varint::put_length(list.documents.len(), out);
+            varint::put_length(list.positions.len(), out);
             varint::put(block, out);
             varint::put_length(offset, out);
             self.push_far(&list.documents);
@@ -228,6 +229,33 @@ impl Writer {
         self.rows
             .push((key(self.extent.segment, kind, number), value));
     }
+}
+
+/// A length from which on it takes another number.
+const LONG: usize = 15;
+
+fn put_lengths(shared: usize, added: usize, out: &mut Vec<u8>) {
+    let half = |length: usize| u8::try_from(length.min(LONG)).unwrap_or(0);
+    out.push((half(shared) << 4) | half(added));
+    for length in [shared, added] {
+        if let Some(more) = length.checked_sub(LONG) {
+            varint::put_length(more, out);
+        }
+    }
+}
+
+fn take_lengths(octets: &mut &[u8]) -> Option<(usize, usize)> {
+    let (&both, rest) = octets.split_first()?;
+    *octets = rest;
+    let mut whole = |half: u8| {
+        let length = usize::from(half);
+        if length < LONG {
+            return Some(length);
+        }
+        length.checked_add(varint::take_length(octets)?)
+    };
+    let shared = whole(both >> 4)?;
+    Some((shared, whole(both & 0x0f)?))
 }
 
 fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
@@ -293,32 +321,40 @@ impl<'a> Block<'a> {
 
     fn read(&mut self) -> Option<Entry<'a>> {
         let rest = &mut self.rest;
-        let shared = varint::take_length(rest)?;
-        let added = varint::take_length(rest)?;
+        let (shared, added) = take_lengths(rest)?;
         let added = varint::take_octets(rest, added)?;
         if shared > self.key.len() {
             return None;
         }
         self.key.truncate(shared);
         self.key.extend_from_slice(added);
-        let count = varint::take(rest)?;
-        let documents = varint::take_length(rest)?;
-        let positions = varint::take_length(rest)?;
-        let far = documents % 2 == 1;
-        let documents = documents / 2;
-        let place = if far {
+        let number = varint::take(rest)?;
+        let count = number >> 1;
+        if number & 1 == 1 {
+            let documents = varint::take_length(rest)?;
+            let positions = varint::take_length(rest)?;
             let block = varint::take(rest)?;
             let offset = varint::take_length(rest)?;
-            Place::Far { block, offset }
-        } else {
-            let length = documents.checked_add(positions)?;
-            Place::Near(varint::take_octets(rest, length)?)
-        };
+            return Some(Entry {
+                count,
+                documents,
+                positions,
+                place: Place::Far { block, offset },
+            });
+        }
+        let (_, field) = word_and_field(&self.key)?;
+        let list = *rest;
+        let times = postings::skip_documents(rest, count)?;
+        let documents = list.len().checked_sub(rest.len())?;
+        if field.has_positions() {
+            varint::take_numbers(rest, times)?;
+        }
+        let length = list.len().checked_sub(rest.len())?;
         Some(Entry {
             count,
             documents,
-            positions,
-            place,
+            positions: length.checked_sub(documents)?,
+            place: Place::Near(list.get(..length)?),
         })
     }
 }
@@ -330,21 +366,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::search::document::{Field, term_key};
 
     fn list(length: usize) -> List {
-        List {
-            count: 1,
-            documents: vec![7; length],
-            positions: vec![9; length / 2],
+        let mut builder = postings::Builder::default();
+        for number in 0..length {
+            let times = if number % 3 == 0 { 1 } else { 2 };
+            builder.push(
+                u32::try_from(number * 200).unwrap(),
+                times,
+                &vec![9; times as usize],
+            );
         }
+        builder.finish()
     }
 
     proptest! {
         #[test]
-        fn words_go_both_ways(words in proptest::collection::btree_map("[a-c]{1,6}", 0..200_usize, 0..300)) {
+        fn words_go_both_ways(words in proptest::collection::btree_map("[a-c]{1,40}", 0..200_usize, 0..300)) {
             let mut writer = Writer::new(Extent { segment: 3, ..Extent::default() });
+            let mut key_of = Vec::new();
             for (word, length) in &words {
-                writer.push(word.as_bytes(), &list(*length));
+                term_key(word, Field::Body, &mut key_of);
+                writer.push(&key_of, &list(*length));
             }
             let (extent, rows) = writer.finish();
             let rows: BTreeMap<_, _> = rows.into_iter().collect();
@@ -352,7 +396,8 @@ mod tests {
             for number in 0..extent.rows_of(Kind::Dictionary) {
                 let mut block = Block::new(&rows[&key(3, Kind::Dictionary, number)]);
                 while let Some((word, entry)) = block.next().unwrap() {
-                    read.insert(String::from_utf8(word.to_vec()).unwrap(), entry.documents);
+                    let (word, _) = word_and_field(word).unwrap();
+                    read.insert(String::from_utf8(word.to_vec()).unwrap(), entry.count as usize);
                     if let Place::Far { block, offset } = entry.place {
                         let row = &rows[&key(3, Kind::Postings, block)];
                         prop_assert!(offset <= row.len());

@@ -186,6 +186,48 @@ async fn both_ways(messages: Vec<Vec<u8>>, late: usize, keys: Vec<SearchKey>) {
     }
 }
 
+#[tokio::test]
+async fn what_the_index_rules_out_is_not_read() {
+    let account = new_account().await;
+    let inbox = account.mailbox(&MailboxName::inbox()).unwrap().id;
+    for text in ["lighthouse", "seeds"] {
+        let raw = format!("Subject: {text}\r\n\r\nThe {text}.\r\n");
+        let raw = raw.as_bytes();
+        let appended = account.append(inbox, raw, FlagSet::new(), now(), now());
+        appended.await.unwrap();
+    }
+    while account.index_step(7).await.unwrap().more {}
+    let hashes: Vec<_> = account
+        .placements(inbox)
+        .iter()
+        .map(|p| p.message)
+        .collect();
+    for (place, text, expected) in [
+        (Place::Body, "ghthous", [false, true]),
+        (Place::Body, "the seeds.", [true, false]),
+        (Place::Subject, "seed", [true, false]),
+        (Place::From, "seed", [true, true]),
+    ] {
+        let name = "subject".to_owned();
+        let key = match place {
+            Place::Body => SearchKey::Body(text.to_owned()),
+            Place::Subject => SearchKey::Header {
+                name,
+                text: text.to_owned(),
+            },
+            _ => SearchKey::Header {
+                name: "From".to_owned(),
+                text: text.to_owned(),
+            },
+        };
+        let narrowing = Narrowing::of(&account, &key, usize::MAX).await;
+        let ruled_out = hashes
+            .iter()
+            .map(|hash| narrowing.rules_out(place, text, hash));
+        assert_eq!(ruled_out.collect::<Vec<_>>(), expected, "{text}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
