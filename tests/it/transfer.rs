@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rand::rngs::OsRng;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -31,6 +33,9 @@ const LARGE_MBOX_MB: u64 = 60;
 /// The most that an import may have in memory, whatever its source (the issue of this test: 200 MB
 /// for 2 GB). Unlocking the account takes a good part of it for a moment.
 const MOST_MEMORY_KB: u64 = 200_000;
+
+/// Random text that messages are cut from.
+const NOISE_OCTETS: usize = 4 * 1024 * 1024;
 
 /// A demo that has made its accounts and ended, and a file with the password of one.
 struct Stopped {
@@ -177,30 +182,31 @@ fn a_killed_import_goes_on_without_loss_or_repetition() {
 fn write_large_mbox(path: &Path, octets: u64, random: &mut ChaCha8Rng) -> u64 {
     let file = fs::File::create(path).expect("make an mbox");
     let mut out = BufWriter::new(file);
+    // Lines of base64 whose beginning is another in each message: none has another's octets.
+    let mut noise = vec![0; NOISE_OCTETS / 4 * 3];
+    random.fill_bytes(&mut noise);
+    let noise = STANDARD.encode(noise);
     let (mut written, mut messages) = (0_u64, 0_u64);
     while written < octets {
         messages += 1;
-        let lines = if messages.is_multiple_of(10) {
-            random.gen_range(500..4_000)
+        let length = if messages.is_multiple_of(10) {
+            random.gen_range(30_000..260_000)
         } else {
-            random.gen_range(5..200)
+            random.gen_range(300..12_000)
         };
-        let mut text = format!(
+        let start = random.gen_range(0..NOISE_OCTETS - length);
+        let header = format!(
             "From a@b.example Fri Nov 21 09:55:06 1997\n\
              From: A <a@b.example>\nTo: C <c@d.example>\nMessage-ID: <{messages}@b.example>\n\
-             Date: Fri, 21 Nov 1997 09:55:06 +0000\nSubject: number {messages}\n\
-             Content-Transfer-Encoding: base64\n\n"
+             Date: Fri, 21 Nov 1997 09:55:06 +0000\nSubject: number {messages}\n\n"
         );
-        for _ in 0..lines {
-            let line: [u64; 4] = random.r#gen();
-            text.push_str(&format!(
-                "{:016x}{:016x}{:016x}{:016x}\n",
-                line[0], line[1], line[2], line[3]
-            ));
+        out.write_all(header.as_bytes()).expect("write a header");
+        for line in noise.as_bytes()[start..start + length].chunks(76) {
+            out.write_all(line).expect("write a line");
+            out.write_all(b"\n").expect("write a line");
         }
-        text.push('\n');
-        out.write_all(text.as_bytes()).expect("write a message");
-        written += text.len() as u64;
+        out.write_all(b"\n").expect("write a message");
+        written += (header.len() + length + length / 76) as u64;
     }
     out.flush().expect("write an mbox");
     messages

@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use letterlock_core::account::Account;
 use letterlock_core::store::Store;
 use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
 
 use super::account::{self, AccountError};
 use super::arguments::{AccountArguments, ExportArguments, ImportArguments};
 use super::checkpoint::{Kind, Start};
 use super::export::{self, ExportError, Exporter};
-use super::imap_source::{Access, ImapError, ImapSource};
+use super::imap_connect::Access;
+use super::imap_source::{ImapError, ImapSource};
 use super::imap_url::{ImapUrl, ImapUrlError};
 use super::import::{self, ImportError, Importer};
 use super::local::{self, Wanted};
@@ -66,28 +68,46 @@ impl From<ImportError> for TransferError {
     }
 }
 
+/// A source whose password is known.
+enum Wish {
+    Local(PathBuf),
+    Imap(Box<Access>, Zeroizing<String>),
+}
+
 /// Runs `letterlock import`.
 pub async fn import(arguments: ImportArguments) -> Result<ExitCode, TransferError> {
-    let shutdown = watch_signals()?;
     let mut passwords = Passwords {
         account_file: arguments.account.password_file.clone(),
         source_file: arguments.source_password_file.clone(),
     };
-    if arguments.dry_run {
-        let outcome = Box::pin(count(&arguments, &mut passwords)).await;
-        shutdown.finish(GRACE).await;
-        return outcome;
-    }
-    let opened = open_account(&arguments.account, &mut passwords).await?;
-    let mut all_well = true;
+    let opened = if arguments.dry_run {
+        None
+    } else {
+        Some(open_account(&arguments.account, &mut passwords).await?)
+    };
+    let mut wishes = Vec::new();
     for text in &arguments.sources {
-        if shutdown.token.is_cancelled() {
-            all_well = false;
-            break;
+        wishes.push((text, wish(text, &arguments, &mut passwords)?));
+    }
+    // Not before: a signal must end a prompt at once.
+    let shutdown = watch_signals()?;
+    let mut all_well = true;
+    for (text, wish) in wishes {
+        let mut source = tokio::select! {
+            () = shutdown.token.cancelled() => {
+                all_well = false;
+                break;
+            }
+            source = Box::pin(open_source(wish, &arguments)) => source?,
+        };
+        match &opened {
+            None => Box::pin(count(text, &mut source, &arguments)).await?,
+            Some(opened) => {
+                let account = &opened.account;
+                let work = import_one(account, text, &mut source, &arguments, &shutdown);
+                all_well &= Box::pin(work).await?;
+            }
         }
-        let mut source = open_source(text, &arguments, &mut passwords).await?;
-        let work = import_one(&opened.account, text, &mut source, &arguments, &shutdown);
-        all_well &= Box::pin(work).await?;
     }
     shutdown.finish(GRACE).await;
     Ok(exit_code(all_well))
@@ -95,12 +115,12 @@ pub async fn import(arguments: ImportArguments) -> Result<ExitCode, TransferErro
 
 /// Runs `letterlock export`.
 pub async fn export(arguments: ExportArguments) -> Result<ExitCode, TransferError> {
-    let shutdown = watch_signals()?;
     let mut passwords = Passwords {
         account_file: arguments.account.password_file.clone(),
         source_file: None,
     };
     let opened = open_account(&arguments.account, &mut passwords).await?;
+    let shutdown = watch_signals()?;
     let address = opened.account.address().as_str().to_owned();
     let mut progress = Progress::start(Total::Unknown, clock::now());
     let exporter = Exporter {
@@ -167,17 +187,13 @@ async fn open_account(
     Ok(Box::pin(account::open(&data_dir, address, passwords, clock::now())).await?)
 }
 
-async fn open_source(
+fn wish(
     text: &str,
     arguments: &ImportArguments,
     passwords: &mut Passwords,
-) -> Result<Source, TransferError> {
+) -> Result<Wish, TransferError> {
     if !ImapUrl::is_meant(text) {
-        let wanted = Wanted {
-            format: arguments.format,
-            dialect: arguments.dialect,
-        };
-        return Ok(Source::Local(local::units(text.as_ref(), wanted)?));
+        return Ok(Wish::Local(text.into()));
     }
     let url = ImapUrl::parse(text)?;
     let password = passwords.source(&url.user, &url.host)?;
@@ -186,8 +202,23 @@ async fn open_source(
         certificates: arguments.source_ca.clone(),
         allow_plaintext: arguments.allow_plaintext,
     };
-    let imap = Box::pin(ImapSource::connect(&access, &password)).await?;
-    Ok(Source::Imap(Box::new(imap)))
+    Ok(Wish::Imap(Box::new(access), password))
+}
+
+async fn open_source(wish: Wish, arguments: &ImportArguments) -> Result<Source, TransferError> {
+    match wish {
+        Wish::Local(path) => {
+            let wanted = Wanted {
+                format: arguments.format,
+                dialect: arguments.dialect,
+            };
+            Ok(Source::Local(local::units(&path, wanted)?))
+        }
+        Wish::Imap(access, password) => {
+            let imap = Box::pin(ImapSource::connect(&access, &password)).await?;
+            Ok(Source::Imap(Box::new(imap)))
+        }
+    }
 }
 
 /// What all of it is, as far as that is known.
@@ -227,44 +258,35 @@ async fn import_one<S: Store>(
 
 /// `--dry-run`: reads everything but what is on a server, and stores nothing.
 async fn count(
+    text: &str,
+    source: &mut Source,
     arguments: &ImportArguments,
-    passwords: &mut Passwords,
-) -> Result<ExitCode, TransferError> {
+) -> Result<(), TransferError> {
     let mut out = io::stdout();
-    for text in &arguments.sources {
-        let mut source = open_source(text, arguments, passwords).await?;
-        let mut notes = Notes::default();
-        let mut all = Done::default();
-        let units = source.units().await?;
-        for unit in &units {
-            let done = match &source {
-                Source::Local(_) => count_unit(&mut source, unit, arguments, &mut notes).await?,
-                Source::Imap(_) => Done {
-                    messages: unit.messages.unwrap_or(0),
-                    octets: 0,
-                },
-            };
-            let name = unit.levels.join("/");
-            writeln!(
-                out,
-                "  {}: {} messages, {}",
-                name,
-                done.messages,
-                octets(done.octets)
-            )?;
-            all.messages = all.messages.saturating_add(done.messages);
-            all.octets = all.octets.saturating_add(done.octets);
-        }
-        let mailboxes = units.len();
-        writeln!(
-            out,
-            "{text}: {} messages, {} in {mailboxes} mailboxes",
-            all.messages,
-            octets(all.octets)
-        )?;
-        write!(out, "{notes}")?;
+    let mut notes = Notes::default();
+    let mut all = Done::default();
+    let units = source.units().await?;
+    for unit in &units {
+        let done = match &source {
+            Source::Local(_) => count_unit(source, unit, arguments, &mut notes).await?,
+            Source::Imap(_) => Done {
+                messages: unit.messages.unwrap_or(0),
+                octets: 0,
+            },
+        };
+        let (name, size) = (unit.levels.join("/"), octets(done.octets));
+        writeln!(out, "  {name}: {} messages, {size}", done.messages)?;
+        all.messages = all.messages.saturating_add(done.messages);
+        all.octets = all.octets.saturating_add(done.octets);
     }
-    Ok(ExitCode::SUCCESS)
+    let (mailboxes, size) = (units.len(), octets(all.octets));
+    writeln!(
+        out,
+        "{text}: {} messages, {size} in {mailboxes} mailboxes",
+        all.messages
+    )?;
+    write!(out, "{notes}")?;
+    Ok(())
 }
 
 async fn count_unit(

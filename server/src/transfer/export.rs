@@ -229,6 +229,11 @@ impl<S: Store> Exporter<'_, S> {
         summary.before = summary.before.saturating_add(reached.messages);
         let placements = self.replica.placements(mailbox.id);
         let after = reached.last_uid;
+        let written = placements.iter().filter(|p| p.uid.get() <= after);
+        self.progress.pass(Done {
+            messages: reached.messages,
+            octets: written.fold(0, |sum, p| sum.saturating_add(p.size)),
+        });
         let rest = placements.iter().filter(|p| p.uid.get() > after);
         let mut more = Done::default();
         for placement in rest {

@@ -6,31 +6,24 @@
 //! otherwise. Rejected: a client of our own; async-imap is kept up by a mail program that many
 //! use, and what it does not bound (the size of an answer) is bounded by what is asked for.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::future::Future;
 use std::io::{self, Write as _};
-use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+use async_imap::Session;
 use async_imap::error::Error as WireError;
 use async_imap::types::{Flag as WireFlag, Name, NameAttribute};
-use async_imap::{Client, Session};
 use futures::{Stream, TryStreamExt as _};
 use letterlock_core::id::Timestamp;
 use letterlock_core::model::{Flag, Role};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::checkpoint::Step;
-use super::imap_url::{ImapUrl, Security};
+use super::imap_connect::{Access, Connection, greeted};
 use super::maildir::decode_name;
 use super::mbox::{FoundFlags, LineEnds, Quotes, Restore, keyword};
 use super::message::{Large, MAX_HEAD_OCTETS, MAX_IN_MEMORY_OCTETS, Octets, Place, SourceMessage};
@@ -109,22 +102,7 @@ impl From<WireError> for ImapError {
     }
 }
 
-/// Something to speak IMAP over.
-pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + Debug {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + Debug> Connection for T {}
-
 type Wire = Session<Box<dyn Connection>>;
-
-/// How to reach a server.
-#[derive(Debug)]
-pub struct Access {
-    /// Where it is, and who logs in.
-    pub url: ImapUrl,
-    /// Certificates to trust besides the well-known ones.
-    pub certificates: Option<PathBuf>,
-    /// Whether the password may be sent without TLS.
-    pub allow_plaintext: bool,
-}
 
 /// A server that is logged in to.
 #[derive(Debug)]
@@ -362,77 +340,6 @@ fn item(uid: u32, message: Described, octets: Result<Octets, SkipReason>) -> Ite
             reason,
         }),
         notes,
-    }
-}
-
-/// A client whose server has greeted, over TLS if the password needs it.
-async fn greeted(access: &Access) -> Result<Client<Box<dyn Connection>>, ImapError> {
-    let url = &access.url;
-    let connect = |cause| ImapError::Connect {
-        host: url.host.clone(),
-        cause,
-    };
-    let host = url.host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, url.port))
-        .await
-        .map_err(connect)?;
-    let is_local = stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip()));
-    if url.security == Security::Implicit {
-        let mut client = Client::new(secure(access, Box::new(stream)).await?);
-        client.read_response().await.map_err(connect)?;
-        return Ok(client);
-    }
-    let mut client: Client<Box<dyn Connection>> = Client::new(Box::new(stream));
-    client.read_response().await.map_err(connect)?;
-    if is_local || access.allow_plaintext {
-        return Ok(client);
-    }
-    let started = client.run_command_and_check_ok("STARTTLS", None).await;
-    started.map_err(|_| ImapError::Plaintext(url.host.clone()))?;
-    // What the library has read beyond the answer is dropped with its buffer: nothing that was
-    // sent before TLS is taken as if it came within.
-    Ok(Client::new(secure(access, client.into_inner()).await?))
-}
-
-async fn secure(
-    access: &Access,
-    stream: Box<dyn Connection>,
-) -> Result<Box<dyn Connection>, ImapError> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(path) = &access.certificates {
-        let unusable = || ImapError::Certificates { path: path.clone() };
-        let octets = std::fs::read(path).map_err(|_| unusable())?;
-        for certificate in CertificateDer::pem_slice_iter(&octets) {
-            let certificate = certificate.map_err(|_| unusable())?;
-            roots.add(certificate).map_err(|_| unusable())?;
-        }
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let host = access
-        .url
-        .host
-        .trim_start_matches('[')
-        .trim_end_matches(']');
-    let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| ImapError::ServerName(host.to_owned()))?;
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await;
-    let stream = stream.map_err(|cause| ImapError::Connect {
-        host: host.to_owned(),
-        cause,
-    })?;
-    Ok(Box::new(stream))
-}
-
-const fn is_loopback(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback(),
-        IpAddr::V6(address) => address.is_loopback(),
     }
 }
 

@@ -185,7 +185,9 @@ impl<'a, S: Store> Importer<'a, S> {
         let (read, stored) = futures::join!(reading, storing);
         stored?;
         let complete = read.is_ok() && !self.stop.is_cancelled();
-        self.commit(&mut batch, complete).await?;
+        let nothing_new = batch.entries.is_empty() && self.summary.messages == before;
+        self.commit(&mut batch, complete && !(finished && nothing_new))
+            .await?;
         read?;
         if self.summary.messages == before && finished {
             self.summary.before.push((unit.shown.clone(), messages));
@@ -310,6 +312,9 @@ impl<'a, S: Store> Importer<'a, S> {
         into: Destination,
         step: Option<Step>,
     ) -> Result<(), ImportError> {
+        // The position after this message stands for those before it, too: a message that is too
+        // long to be read at once is too long for a batch, so there are none left in it.
+        let before = batch.tracker.snapshot();
         if let Some(step) = &step {
             batch.tracker.note(step);
         }
@@ -319,12 +324,9 @@ impl<'a, S: Store> Importer<'a, S> {
         match stored {
             Ok(()) => self.stored(1, large.length, batch),
             Err(LargeError::Replica(ReplicaError::MessageTooLarge)) => {
-                // The next checkpoint passes over it.
+                batch.tracker.restore(before);
                 self.skip_too_large(large.length);
-                let passed = batch.tracker.checkpoint(false)?;
-                self.replica
-                    .append_all(batch.mailbox, &[], Some(passed), now)
-                    .await?;
+                batch.entries.extend(step.map(Entry::Passed));
             }
             Err(LargeError::Replica(error)) => return Err(error.into()),
             Err(LargeError::Read(error)) => return Err(ImportError::Reread(error)),

@@ -30,6 +30,7 @@ pub mod mbox;
 pub mod maildir;
 pub mod eml;
 pub mod imap_url;
+pub mod imap_connect;
 pub mod imap_source;
 #[cfg(test)]
 mod tests;
