@@ -12,9 +12,9 @@
 
 use std::path::{Path, PathBuf};
 
+use letterlock_core::account::{NewMessage, Replica};
 use letterlock_core::id::{AccountId, MailboxId, MailboxName, Timestamp};
 use letterlock_core::model::FlagSet;
-use letterlock_core::replica::{NewMessage, Replica};
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_server::bridge::sqlite_store::SqliteStore;
 

@@ -10,10 +10,10 @@
     reason = "a test fails by panicking, and these tell what they measured"
 )]
 
+use letterlock_core::account::Replica;
 use letterlock_core::id::{AccountId, MailboxName, Timestamp};
 use letterlock_core::mime::Span;
 use letterlock_core::model::FlagSet;
-use letterlock_core::replica::Replica;
 use letterlock_core::seal::{AccountKeys, MessageHasher, RootKey};
 use letterlock_server::bridge::sqlite_store::SqliteStore;
 

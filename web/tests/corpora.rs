@@ -5,9 +5,9 @@
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use letterlock_core::account::{NewMessage, Replica};
 use letterlock_core::id::{AccountId, MailboxName, Timestamp};
 use letterlock_core::model::FlagSet;
-use letterlock_core::replica::{NewMessage, Replica};
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::SealedStore;
 use letterlock_web::vault::indexeddb_store::IndexedDbStore;

@@ -65,6 +65,12 @@ const FORBIDDEN: &[Forbidden] = &[
         reason: "core/src/openpgp alone names the pgp crate",
     },
     Forbidden {
+        within: &["server/", "web/", "bench/"],
+        except: &[],
+        words: &[Word::Path("letterlock_core::replica")],
+        reason: "programs use core's account and do not reach under it",
+    },
+    Forbidden {
         within: &["server/src/bridge"],
         except: &[],
         words: &[Word::Path("crate::provider"), Word::Path("super::provider")],
@@ -333,6 +339,13 @@ mod tests {
             "let m = seal::open(x);",
             None,
         );
+    }
+
+    #[test]
+    fn programs_use_the_account() {
+        let path = "server/src/imap/ops/fetch.rs";
+        complains(path, "use letterlock_core::replica::ReplicaError;", Some(2));
+        complains(path, "use letterlock_core::account::ReplicaError;", None);
     }
 
     #[test]

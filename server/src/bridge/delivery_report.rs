@@ -4,9 +4,9 @@
 
 use std::fmt::Write as _;
 
+use letterlock_core::account::OutboxEntry;
 use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::mime;
-use letterlock_core::replica::OutboxEntry;
 use rand::{CryptoRng, RngCore};
 
 /// Why, for whom, in words and in codes.

@@ -14,6 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use letterlock_core::account::ReplicaError;
 use letterlock_core::account::{Account, KeyError};
 use letterlock_core::auth::wire::{
     Device, LogInFinish, LogInStart, SignUpFinish, SignUpStart, Token,
@@ -23,7 +24,6 @@ use letterlock_core::auth::{
     WrapError, WrapKind, unwrap_root_key, wrap_root_key,
 };
 use letterlock_core::id::{AccountId, Address, Timestamp};
-use letterlock_core::replica::ReplicaError;
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::{Batch, Store, StoreError, Table};
 use letterlock_core::sync::wire::DocumentsRequest;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use letterlock_core::account::{Answers, Prepared, Ready};
+use letterlock_core::account::{OutboxEntry, ReplicaError};
 use letterlock_core::id::{Address, MailboxName};
-use letterlock_core::replica::{OutboxEntry, ReplicaError};
 use rand::rngs::OsRng;
 use tokio_util::sync::CancellationToken;
 

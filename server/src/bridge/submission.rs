@@ -3,9 +3,9 @@
 //! Invariant: `250` means durable in the outbox. A mail that the account's policy forbids to send
 //! is refused while the mail program still listens, naming who has no certificate.
 
+use letterlock_core::account::ReplicaError;
 use letterlock_core::account::{Answers, SubmitError};
 use letterlock_core::id::Address;
-use letterlock_core::replica::ReplicaError;
 use letterlock_core::sending::SendingPolicy;
 use letterlock_core::store::StoreError;
 

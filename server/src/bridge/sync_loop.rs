@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use letterlock_core::account::{Answers, KeyError, TakenIn};
+use letterlock_core::account::{IncomingMessage, ReplicaError};
 use letterlock_core::id::Timestamp;
-use letterlock_core::replica::{IncomingMessage, ReplicaError};
 use letterlock_core::sync::engine::{self, Extent, Next};
 use letterlock_core::sync::wire::{MAX_WAIT_MS, PushResponse};
 use rand::rngs::OsRng;

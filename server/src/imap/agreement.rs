@@ -111,7 +111,7 @@ async fn step(rng: &mut StdRng, client: &mut Client) {
 fn truth(account: &Account<MemoryStore>) -> BTreeMap<u32, BTreeSet<String>> {
     let inbox = account.mailbox(&MailboxName::inbox()).unwrap();
     let placements = account.placements(inbox.id).into_iter();
-    let flags = |placement: &letterlock_core::replica::Placement| {
+    let flags = |placement: &letterlock_core::account::Placement| {
         placement
             .flags
             .iter()

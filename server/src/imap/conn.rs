@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use letterlock_core::account::Account;
+use letterlock_core::account::Subscription;
 use letterlock_core::id::Timestamp;
-use letterlock_core::replica::Subscription;
 use letterlock_core::store::Store;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use letterlock_core::account::MessageDocument as Message;
 use letterlock_core::id::{MailboxName, SequenceNumber, Timestamp, Uid, UidValidity};
 use letterlock_core::model::{Flag, FlagSet, Role};
-use letterlock_core::replica::Message;
 
 use super::command::{SectionRequest, Tag};
 

@@ -1,7 +1,7 @@
 //! How far an import has come, kept with the messages it brought.
 //!
 //! A position is written in the same atomic step as the messages before it
-//! ([`letterlock_core::replica::Checkpoint`]), so a process that is killed leaves neither a
+//! ([`letterlock_core::account::Checkpoint`]), so a process that is killed leaves neither a
 //! message without a position nor the reverse. What a position is depends on the source: an mbox
 //! has an offset, an IMAP mailbox a UID; files of a folder may come and go in any order, so the
 //! keys of those that were brought are kept, each batch's in a row of its own. Rejected: asking
@@ -12,8 +12,8 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use letterlock_core::account::{Checkpoint, Replica, ReplicaError};
 use letterlock_core::id::MailboxId;
-use letterlock_core::replica::{Checkpoint, Replica, ReplicaError};
 use letterlock_core::store::Store;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

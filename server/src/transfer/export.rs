@@ -8,9 +8,9 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use letterlock_core::account::{MailboxStatus, Placement, Replica, ReplicaError};
 use letterlock_core::id::{MailboxName, Uid};
 use letterlock_core::mime::EnvelopeData;
-use letterlock_core::replica::{MailboxStatus, Placement, Replica, ReplicaError};
 use letterlock_core::store::Store;
 use tokio_util::sync::CancellationToken;
 

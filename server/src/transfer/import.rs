@@ -10,9 +10,9 @@
 use std::io;
 use std::time::Duration;
 
+use letterlock_core::account::{NewMessage, Replica, ReplicaError};
 use letterlock_core::id::{MailboxId, MailboxName, Timestamp};
 use letterlock_core::model::FlagSet;
-use letterlock_core::replica::{NewMessage, Replica, ReplicaError};
 use letterlock_core::store::Store;
 use letterlock_core::sync::wire::MAX_MESSAGE_OCTETS;
 use tokio::sync::mpsc;

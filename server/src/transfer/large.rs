@@ -2,9 +2,9 @@
 
 use std::io::{self, Read as _};
 
+use letterlock_core::account::{Checkpoint, NewMessage, Replica, ReplicaError};
 use letterlock_core::id::{MailboxId, Timestamp};
 use letterlock_core::model::FlagSet;
-use letterlock_core::replica::{Checkpoint, NewMessage, Replica, ReplicaError};
 use letterlock_core::store::Store;
 use letterlock_core::sync::wire::MAX_MESSAGE_OCTETS;
 

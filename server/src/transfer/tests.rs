@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use letterlock_core::account::Replica;
 use letterlock_core::id::{AccountId, MailboxName, Timestamp};
 use letterlock_core::model::{Flag, FlagSet};
-use letterlock_core::replica::Replica;
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::MemoryStore;
 use tokio_util::sync::CancellationToken;

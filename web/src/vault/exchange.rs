@@ -11,12 +11,12 @@
 use std::rc::Rc;
 
 use futures::FutureExt;
+use letterlock_core::account::{IncomingMessage, OutboxEntry, ReplicaError};
 use letterlock_core::account::{KeyError, Prepared, TakenIn};
 use letterlock_core::auth::wire::Token;
 use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::model::Role;
 use letterlock_core::openpgp::Certificate;
-use letterlock_core::replica::{IncomingMessage, OutboxEntry, ReplicaError};
 use letterlock_core::sync::engine::{self, Extent, Next};
 
 use super::provider::{self, ProviderError};

@@ -3,11 +3,13 @@
 //! Generic over the store, so that it is tested natively. Nothing here uses the network.
 
 use letterlock_core::account::Account;
+use letterlock_core::account::{
+    MailboxStatus, MessageDocument as Message, Placement, ReplicaError,
+};
 use letterlock_core::id::{Address, MailboxId, Timestamp, Uid};
 use letterlock_core::mime::text::decode_attachment;
 use letterlock_core::mime::{EnvelopeAddress, Mailbox};
 use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
-use letterlock_core::replica::{MailboxStatus, Message, Placement, ReplicaError};
 use letterlock_core::store::Store;
 use std::sync::Arc;
 

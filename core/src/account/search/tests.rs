@@ -161,7 +161,7 @@ async fn take_away(account: &Account<MemoryStore>) -> Vec<(Table, Vec<u8>, Vec<u
     let inbox = account.mailbox(&MailboxName::inbox()).unwrap().id;
     let hash = account.placements(inbox)[0].message;
     let message = account.message(hash).await.unwrap().unwrap();
-    let id = content_doc_id(account.keys(), message.leaves[0]);
+    let id = content_doc_id(account.keys(), message.leaves[0].pieces[0]);
     let mut batch = Batch::new();
     let mut rows = Vec::new();
     for table in [Table::Documents, Table::Contents] {

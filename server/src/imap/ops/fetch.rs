@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
+use letterlock_core::account::{MessageDocument as Message, Placement};
 use letterlock_core::id::{MailboxId, Uid};
 use letterlock_core::mime::SectionKind;
 use letterlock_core::mime::Span;
 use letterlock_core::mime::header::{FieldSelection, select_fields};
 use letterlock_core::model::{Flag, FlagChange, FlagSet};
-use letterlock_core::replica::{Message, Placement};
 use letterlock_core::store::Store;
 
 use super::{Context, FetchOp, Fetched, FetchedMessage, OpError};

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use letterlock_core::account::MailboxStatus;
 use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
-use letterlock_core::replica::MailboxStatus;
 use letterlock_core::store::Store;
 
 use super::{Context, status};

@@ -22,9 +22,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use letterlock_core::account::Account;
+use letterlock_core::account::ReplicaError;
 use letterlock_core::id::{MailboxId, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
 use letterlock_core::model::{Flag, FlagChange, FlagSet};
-use letterlock_core::replica::ReplicaError;
 use letterlock_core::store::{Store, StoreError};
 
 use super::command::{Access, AppendCommand, Echo, FetchItem, ListCommand, SearchKey, StatusItem};

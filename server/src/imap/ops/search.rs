@@ -5,8 +5,8 @@
 //! The account's index is asked first which messages cannot have a text: those are not read for
 //! it ([`super::search_narrow`]). Rejected: believing the index; it knows words, not octets.
 
+use letterlock_core::account::{MessageDocument as Message, Placement};
 use letterlock_core::id::MailboxId;
-use letterlock_core::replica::{Message, Placement};
 use letterlock_core::search::CandidatePlace as Place;
 use letterlock_core::store::Store;
 

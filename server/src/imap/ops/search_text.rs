@@ -1,9 +1,9 @@
 //! What of a message SEARCH compares texts with: decoded, in lower case (RFC 3501 6.4.4).
 
+use letterlock_core::account::Replica;
+use letterlock_core::account::{MessageDocument as Message, ReplicaError};
 use letterlock_core::mime::header::{fields, find};
 use letterlock_core::mime::{Content, Part, Span, decode_charset, decode_header, decode_transfer};
-use letterlock_core::replica::Replica;
-use letterlock_core::replica::{Message, ReplicaError};
 use letterlock_core::store::Store;
 
 use super::OpError;

@@ -1,8 +1,8 @@
 //! SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2).
 
+use letterlock_core::account::Placement;
 use letterlock_core::id::{MailboxName, Uid};
 use letterlock_core::model::Flag;
-use letterlock_core::replica::Placement;
 use letterlock_core::store::Store;
 
 use super::{Context, OpError, Outcome, SelectedMailbox};

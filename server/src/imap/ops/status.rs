@@ -1,7 +1,7 @@
 //! STATUS (RFC 3501 6.3.10).
 
+use letterlock_core::account::MailboxStatus;
 use letterlock_core::id::MailboxName;
-use letterlock_core::replica::MailboxStatus;
 use letterlock_core::store::Store;
 
 use super::{Context, OpError, Outcome};
