@@ -14,4 +14,5 @@ pub mod provider;
 pub mod imap;
 pub mod bridge;
 pub mod transfer;
+pub mod upkeep;
 pub mod demo;

@@ -11,6 +11,7 @@ use letterlock_server::config::Config;
 use letterlock_server::demo::{self, DataPlace, Demo};
 use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
 use letterlock_server::transfer::command::{export, import};
+use letterlock_server::upkeep::{self, Upkeep};
 use rust_embed::RustEmbed;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -39,6 +40,8 @@ enum Command {
     Import(Box<ImportArguments>),
     /// Write an account's mail into files.
     Export(Box<ExportArguments>),
+    #[command(flatten)]
+    Upkeep(Upkeep),
 }
 
 #[derive(Args)]
@@ -99,6 +102,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => run_demo(arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Import(arguments) => Ok(Box::pin(import(*arguments)).await?),
         Command::Export(arguments) => Ok(Box::pin(export(*arguments)).await?),
+        Command::Upkeep(upkeep) => Ok(Box::pin(upkeep::run(upkeep)).await?),
     }
 }
 

@@ -369,3 +369,28 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
             .contains("1 messages")
     );
 }
+
+#[test]
+fn what_was_imported_is_whole_and_indexed_anew() {
+    let stopped = Stopped::new();
+    let source = stopped.world.scratch("in").join("letters.mbox");
+    write_mbox(&source);
+    stopped
+        .run("import", &[argument(&source)])
+        .expect_success("import");
+    let checked = stopped.run("check", &[]).expect_success("check").text();
+    assert!(
+        checked.contains("all is as it should be"),
+        "check says: {checked}"
+    );
+    let indexed = stopped.run("reindex", &[]).expect_success("reindex").text();
+    let count: usize = indexed
+        .split_whitespace()
+        .next()
+        .and_then(|count| count.parse().ok())
+        .expect("a number of messages");
+    assert!(count >= MESSAGES, "reindex says: {indexed}");
+    // Nothing was expunged, so nothing is garbage.
+    let collected = stopped.run("collect", &[]).expect_success("collect").text();
+    assert!(collected.starts_with("0 messages"), "{collected}");
+}

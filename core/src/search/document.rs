@@ -7,7 +7,7 @@ use crate::id::{MessageHash, Timestamp};
 /// Most text of one message that is indexed, in octets of UTF-8; the message is marked
 /// [`Traits::CUT`] if there is more.
 pub const MAX_INDEXED_TEXT_OCTETS: usize = 1024 * 1024;
-/// Most words of [`LONG_WORD_CHARS`] or more that are indexed of one message: armour and inline
+/// Most words of `LONG_WORD_CHARS` or more that are indexed of one message: armour and inline
 /// base64 have thousands, all different. The message is marked [`Traits::CUT`] if there are more.
 pub const MAX_LONG_WORDS: usize = 256;
 /// From this length, in characters, a word counts as long.

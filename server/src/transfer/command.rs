@@ -175,7 +175,8 @@ fn watch_signals() -> io::Result<Shutdown> {
     Ok(shutdown)
 }
 
-async fn open_account(
+/// Opens the account that a command line means.
+pub(crate) async fn open_account(
     arguments: &AccountArguments,
     passwords: &mut Passwords,
 ) -> Result<account::Opened, TransferError> {

@@ -1,0 +1,143 @@
+//! `letterlock check`, `letterlock reindex` and `letterlock collect`: looking after the mail on
+//! this device while its bridge does not run.
+//!
+//! Invariant: the data directory is locked meanwhile, so no bridge works on the same store; what
+//! is printed names ids and counts, never content. Rejected: a flag of the bridge; what takes
+//! minutes must not stand between a person and her mail.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::bridge::sqlite_store::SqliteStore;
+use crate::clock;
+use crate::transfer::arguments::AccountArguments;
+use crate::transfer::command::{TransferError, open_account};
+use crate::transfer::password::Passwords;
+use crate::transfer::progress::octets;
+use letterlock_core::account::{Account, CheckReport, IndexError, ReplicaError};
+
+/// Messages that are indexed at a time.
+const INDEXED_AT_A_TIME: usize = 256;
+/// Documents that are collected at a time.
+const COLLECTED_AT_A_TIME: usize = 1000;
+
+/// What is to be done.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Upkeep {
+    /// Read everything that an account has on this device and say what is not as it should be.
+    Check(UpkeepArguments),
+    /// Make an account's search index anew.
+    Reindex(UpkeepArguments),
+    /// Remove at once what no mailbox has any more; the bridge does it after a while by itself.
+    Collect(UpkeepArguments),
+}
+
+/// Whose mail.
+#[derive(Debug, Clone, Args)]
+pub struct UpkeepArguments {
+    /// Whose.
+    #[command(flatten)]
+    pub account: AccountArguments,
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// The account does not open.
+    #[error(transparent)]
+    Account(#[from] TransferError),
+    /// The store failed.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Nobody reads what is printed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs one of the commands. The exit code tells whether all is well.
+pub async fn run(upkeep: Upkeep) -> Result<ExitCode, UpkeepError> {
+    let (Upkeep::Check(arguments) | Upkeep::Reindex(arguments) | Upkeep::Collect(arguments)) =
+        &upkeep;
+    let mut passwords = Passwords {
+        account_file: arguments.account.password_file.clone(),
+        source_file: None,
+    };
+    let opened = open_account(&arguments.account, &mut passwords).await?;
+    let account = &opened.account;
+    let mut out = io::stdout();
+    match upkeep {
+        Upkeep::Check(_) => {
+            let report = Box::pin(account.check()).await?;
+            tell(&mut out, &report)?;
+            Ok(if report.is_sound() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+        Upkeep::Reindex(_) => {
+            let messages = Box::pin(reindex(account)).await?;
+            writeln!(out, "{messages} messages indexed.")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Upkeep::Collect(_) => {
+            let mut all = (0_usize, 0_usize, 0_u64);
+            loop {
+                let some = account
+                    .collect_all(clock::now(), COLLECTED_AT_A_TIME)
+                    .await?;
+                if some.messages == 0 && some.contents == 0 {
+                    break;
+                }
+                all.0 = all.0.saturating_add(some.messages);
+                all.1 = all.1.saturating_add(some.contents);
+                all.2 = all.2.saturating_add(some.octets);
+            }
+            let (messages, contents, freed) = (all.0, all.1, octets(all.2));
+            writeln!(
+                out,
+                "{messages} messages and {contents} contents removed, {freed}."
+            )?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn reindex(account: &Account<SqliteStore>) -> Result<usize, UpkeepError> {
+    account.rebuild_index().await?;
+    let mut messages = 0_usize;
+    loop {
+        let step = account.index_step(INDEXED_AT_A_TIME).await?;
+        messages = messages.saturating_add(step.indexed);
+        if !step.more {
+            return Ok(messages);
+        }
+    }
+}
+
+fn tell(out: &mut impl Write, report: &CheckReport) -> io::Result<()> {
+    for finding in &report.findings {
+        writeln!(out, "{finding}")?;
+    }
+    if report.cut {
+        writeln!(out, "… and more.")?;
+    }
+    writeln!(
+        out,
+        "{} messages in {} places, {} contents, {}: {}",
+        report.messages,
+        report.placements,
+        report.contents,
+        octets(report.octets),
+        if report.is_sound() {
+            "all is as it should be."
+        } else {
+            "something is wrong."
+        }
+    )
+}
