@@ -2,6 +2,10 @@
 //!
 //! The same functions are run over the committed corpora by `core/tests/fuzz_corpora.rs`, so that
 //! what was found once is looked for in every test run. Only the public interface is used.
+//!
+//! A new target is a function here, a program in `fuzz_targets/` with its `[[bin]]` in
+//! `Cargo.toml`, a folder in `corpus/`, a line in `xtask/src/fuzz.rs`, and a test in
+//! `core/tests/fuzz_corpora.rs`.
 
 use letterlock_core::id::Timestamp;
 use letterlock_core::mime::address::{parse_addresses, parse_mailboxes, parse_message_ids};

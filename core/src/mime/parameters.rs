@@ -239,6 +239,10 @@ fn continuation(name: &str) -> Option<(&str, u32, bool)> {
         .strip_suffix('*')
         .map_or((name, false), |name| (name, true));
     let (base, number) = name.rsplit_once('*')?;
+    let is_number = number.bytes().all(|octet| octet.is_ascii_digit());
+    if base.is_empty() || !is_number {
+        return None;
+    }
     Some((base, number.parse().ok()?, encoded))
 }
 
@@ -346,6 +350,11 @@ mod tests {
             &[("url", "ftp://cs")],
         );
         check("m/x; a*1=x; a*0=y; a*3=z", "m/x", &[("a", "yx")]);
+        check(
+            "m/x; *0=a; *=b; x*+1=c",
+            "m/x",
+            &[("*0", "a"), ("*", "b"), ("x*+1", "c")],
+        );
     }
 
     #[test]

@@ -312,7 +312,7 @@ fn one_line<'a>(lines: impl Iterator<Item = &'a str>) -> String {
         for c in line.chars() {
             if c.is_whitespace() {
                 space = true;
-            } else if !c.is_control() {
+            } else if c.is_ascii_graphic() || !c.is_control() {
                 let needed = if space && !out.is_empty() { 2 } else { 1 };
                 chars = chars.saturating_add(needed);
                 if chars > PREVIEW_CHARS {
