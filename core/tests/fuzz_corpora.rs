@@ -40,3 +40,8 @@ fn mime_structure() {
 fn header_decoding() {
     replay("header_decoding", 20, targets::header_decoding);
 }
+
+#[test]
+fn search_query() {
+    replay("search_query", 20, targets::search_query);
+}

@@ -16,11 +16,26 @@ use letterlock_core::mime::{
     decode_extended, decode_header, format_date, html_to_text, join, parse_date,
     parse_parameterised, searchable, split, strip_status_fields,
 };
+use letterlock_core::search::Query;
 
 /// Most addresses and ids asked for.
 const LIMIT: usize = 100;
 /// Longest preview, in characters (RFC 8970 3).
 const PREVIEW_CHARS: usize = 200;
+
+/// Whatever a person types is a query, and reads the same when it is written out.
+pub fn search_query(octets: &[u8]) {
+    let text = String::from_utf8_lossy(octets);
+    let query = Query::parse(&text);
+    let shown = query.to_string();
+    assert!(
+        Query::parse(&shown) == query,
+        "written out it is another query"
+    );
+    for note in query.notes() {
+        assert!(!note.to_string().is_empty(), "a note without words");
+    }
+}
 
 /// A message joins to itself, and comes out the same however it is cut into pieces.
 pub fn mime_split_join(octets: &[u8]) {

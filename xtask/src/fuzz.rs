@@ -35,6 +35,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("mime_split_join", "mail"),
     ("mime_structure", "mail"),
     ("header_decoding", "header_decoding"),
+    ("search_query", "search_query"),
 ];
 
 /// Names of all targets.
