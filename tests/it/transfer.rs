@@ -21,7 +21,7 @@ use crate::world::{Account, World, letterlock, now, poll};
 
 /// Enough for a few batches of every size.
 const MESSAGES: usize = 3_000;
-/// As the issue of this test asks.
+/// How often at most.
 const KILLS: usize = 10;
 /// From its start to being killed.
 const LONGEST_LIFE: Duration = Duration::from_millis(900);
@@ -30,8 +30,7 @@ const IMPORT_DEADLINE: Duration = Duration::from_mins(2);
 
 /// Of the mbox that memory is measured with.
 const LARGE_MBOX_MB: u64 = 60;
-/// The most that an import may have in memory, whatever its source (the issue of this test: 200 MB
-/// for 2 GB). Unlocking the account takes a good part of it for a moment.
+/// The most that an import may have in memory, whatever its source. Unlocking the account takes a good part of it for a moment.
 const MOST_MEMORY_KB: u64 = 200_000;
 
 /// Random text that messages are cut from.

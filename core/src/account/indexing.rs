@@ -17,7 +17,7 @@ use super::Account;
 use crate::id::{MessageHash, Timestamp};
 use crate::mime::header::fields;
 use crate::mime::text::decode_text;
-use crate::mime::{Content, Part, Span, decode_header, html_to_text};
+use crate::mime::{Content, MAX_SEARCHABLE_OCTETS, Part, Span, decode_header, html_to_text};
 use crate::openpgp::{Encryption, SignatureStatus};
 use crate::replica::{Message, Replica, ReplicaError};
 use crate::search::{
@@ -26,8 +26,6 @@ use crate::search::{
 };
 use crate::store::{Batch, KeyRange, Store, StoreError, Table};
 
-/// Largest text part that is read, in octets as on the wire; IMAP SEARCH reads no larger ones.
-const MAX_READ_PART: u64 = 16 * 1024 * 1024;
 /// A step ends when it has taken in so much text.
 const STEP_TEXT_OCTETS: usize = 4 * 1024 * 1024;
 /// Messages that one step queues when an index is made anew.
@@ -361,7 +359,9 @@ enum Text {
 /// Recursion is bounded by the depth to which messages are opened.
 fn collect<'a>(part: &'a Part, pieces: &mut Vec<Piece<'a>>) {
     let text = match &part.content {
-        Content::Leaf(_) if part.media_type == "text" && part.body.len() <= MAX_READ_PART => {
+        Content::Leaf(_)
+            if part.media_type == "text" && part.body.len() <= MAX_SEARCHABLE_OCTETS =>
+        {
             Text::Body
         }
         Content::Leaf(_) | Content::Multipart(_) | Content::Message { .. } => Text::None,

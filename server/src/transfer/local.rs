@@ -169,16 +169,8 @@ fn maildirs(root: &Path) -> Result<Vec<Unit>, SourceError> {
             levels.push("INBOX".to_owned());
         }
         let entries = maildir::messages(&folder.path).map_err(at(&folder.path))?;
-        units.push(Unit {
-            shown: folder.path.display().to_string(),
-            identity: folder.path.as_os_str().as_encoded_bytes().to_vec(),
-            levels,
-            alone: false,
-            role: None,
-            octets: Some(total(entries.iter().map(|entry| entry.size))),
-            messages: u64::try_from(entries.len()).ok(),
-            place: UnitPlace::Maildir(folder.path),
-        });
+        let sizes = entries.iter().map(|entry| entry.size).collect();
+        units.push(folder_unit(folder.path, levels, sizes, UnitPlace::Maildir));
     }
     Ok(units)
 }
@@ -193,18 +185,29 @@ fn emls(root: &Path) -> Result<Vec<Unit>, SourceError> {
             levels.push(name.into_owned());
         }
         let entries = eml::messages(&folder.path).map_err(at(&folder.path))?;
-        units.push(Unit {
-            shown: folder.path.display().to_string(),
-            identity: folder.path.as_os_str().as_encoded_bytes().to_vec(),
-            levels,
-            alone: false,
-            role: None,
-            octets: Some(total(entries.iter().map(|entry| entry.size))),
-            messages: u64::try_from(entries.len()).ok(),
-            place: UnitPlace::Eml(folder.path),
-        });
+        let sizes = entries.iter().map(|entry| entry.size).collect();
+        units.push(folder_unit(folder.path, levels, sizes, UnitPlace::Eml));
     }
     Ok(units)
+}
+
+/// A folder with a file for each message.
+fn folder_unit(
+    path: PathBuf,
+    levels: Vec<String>,
+    sizes: Vec<u64>,
+    place: fn(PathBuf) -> UnitPlace,
+) -> Unit {
+    Unit {
+        shown: path.display().to_string(),
+        identity: path.as_os_str().as_encoded_bytes().to_vec(),
+        levels,
+        alone: false,
+        role: None,
+        messages: u64::try_from(sizes.len()).ok(),
+        octets: Some(total(sizes.into_iter())),
+        place: place(path),
+    }
 }
 
 fn total(octets: impl Iterator<Item = u64>) -> u64 {

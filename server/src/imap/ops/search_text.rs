@@ -3,14 +3,13 @@
 use letterlock_core::account::Replica;
 use letterlock_core::account::{MessageDocument as Message, ReplicaError};
 use letterlock_core::mime::header::{fields, find};
-use letterlock_core::mime::{Content, Part, Span, decode_charset, decode_header, decode_transfer};
+use letterlock_core::mime::{
+    Content, MAX_SEARCHABLE_OCTETS, Part, Span, decode_charset, decode_header, decode_transfer,
+};
 use letterlock_core::store::Store;
 
 use super::OpError;
 use crate::imap::date::{Date, month};
-
-/// Largest part that is searched, in octets; the text of a letter is shorter.
-const MAX_SEARCHED_PART: u64 = 16 * 1024 * 1024;
 
 /// A message's header, read for searching.
 pub(super) struct Header {
@@ -105,7 +104,9 @@ fn collect<'a>(part: &'a Part, pieces: &mut Vec<SearchedPiece<'a>>) {
             });
             collect(inner, pieces);
         }
-        Content::Leaf(_) if part.media_type == "text" && part.body.len() <= MAX_SEARCHED_PART => {
+        Content::Leaf(_)
+            if part.media_type == "text" && part.body.len() <= MAX_SEARCHABLE_OCTETS =>
+        {
             pieces.push(SearchedPiece {
                 span: part.body,
                 part: Some(part),
