@@ -5,4 +5,6 @@
 //! a framework would want many.
 
 pub mod letters;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod mail;
 pub mod search;
