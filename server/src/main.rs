@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use letterlock_server::config::Config;
 use letterlock_server::demo::{self, DataPlace, Demo};
+use letterlock_server::heap;
 use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
 use letterlock_server::transfer::command::{export, import};
 use letterlock_server::upkeep::{self, Upkeep};
@@ -73,6 +74,8 @@ struct DemoArguments {
 }
 
 fn main() -> ExitCode {
+    // Before there is a second thread.
+    heap::keep_small();
     let Arguments { command } = Arguments::parse();
     tracing_subscriber::registry()
         .with(tracing_subscriber::fmt::layer().with_writer(io::stderr))

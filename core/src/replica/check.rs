@@ -3,7 +3,7 @@
 //!
 //! For tests, which end with it, and for users who ask. Invariant: it changes nothing, and a
 //! report names ids, never content. Memory is a few octets for each document, and one message's
-//! structure and one content at a time.
+//! structure and four contents at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +17,10 @@ use crate::store::{Key, KeyRange, Store, Table};
 
 /// Most findings in one report.
 pub const MAX_FINDINGS: usize = 1000;
-/// How many rows are read at a time; each may be a content of a mebioctet.
+/// How many rows are read at a time.
 const PAGE_ROWS: usize = 16;
+/// How many contents are read at a time; each may have a mebioctet.
+const PAGE_CONTENTS: usize = 4;
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -329,7 +331,11 @@ impl<S: Store> Replica<S> {
         table: Table,
         start: &mut Key,
     ) -> Result<Option<Vec<(Key, Vec<u8>)>>, ReplicaError> {
-        let mut range = KeyRange::all().limit(PAGE_ROWS);
+        let rows = match table {
+            Table::Contents => PAGE_CONTENTS,
+            _ => PAGE_ROWS,
+        };
+        let mut range = KeyRange::all().limit(rows);
         range.start.clone_from(start);
         let rows = self.store.scan(table, range).await?;
         let Some((last, _)) = rows.last() else {
