@@ -1,4 +1,4 @@
-//! `cargo xtask bench core`: what is measured, each in a program of `bench/`.
+//! `cargo xtask bench core` and `bench imap`: what is measured, each in a program of `bench/`.
 //!
 //! A browser's figures come from the same code as a test of `web` in headless Chromium, built as
 //! what browsers get is.
@@ -8,9 +8,10 @@ use anyhow::{Result, bail};
 use crate::apt;
 use crate::arguments::nearest;
 use crate::paths::Paths;
-use crate::step::{cargo, step};
+use crate::step::{cargo, program, step};
 use crate::test::chromedriver;
 use crate::wasm_toolchain::WasmToolchain;
+use crate::web;
 
 /// How long the browser may take, in seconds.
 const BROWSER_SECONDS: &str = "1800";
@@ -71,6 +72,35 @@ pub(crate) fn bench(paths: &Paths, only: Option<&str>, place: Where) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Where the table of `bench imap` goes, in the target directory.
+const IMAP_TABLE: &str = "bench-imap.md";
+
+/// The IMAP server beside Dovecot.
+pub(crate) fn imap(paths: &Paths, messages: u32) -> Result<()> {
+    apt::ensure(apt::BUILD)?;
+    apt::ensure(apt::PEERS)?;
+    web::ensure_dist_exists(paths)?;
+    let mut build = cargo(paths);
+    build.args(["build", "--release", "--package", "letterlock-server"]);
+    build.args(["--package", "letterlock-bench", "--bins"]);
+    step(
+        "build the server and the benchmark",
+        "the first time 10 minutes",
+        &mut build,
+    )?;
+    let release = paths.target.join("release");
+    let mut command = program(paths, &release.join("imap"));
+    command
+        .arg(release.join("letterlock"))
+        .arg(paths.target.join(IMAP_TABLE))
+        .arg(messages.to_string());
+    step(
+        "the IMAP server beside Dovecot, plain and with mail_crypt",
+        "about 10 minutes",
+        &mut command,
+    )
 }
 
 fn native(paths: &Paths, name: &str, what: &str, usually: &str) -> Result<()> {
