@@ -150,8 +150,8 @@ impl<S: Store> Account<S> {
         batch: &mut Batch,
     ) -> Result<(), IndexError> {
         let mut came: Option<Timestamp> = None;
-        self.each_place_of(&hash, &mut |place| {
-            came = came.into_iter().chain([place.internal_date]).min();
+        self.each_place_of(&hash, &mut |_, place| {
+            came = came.into_iter().chain([place.internal_date()]).min();
         });
         let Some(came) = came else {
             forget_waiting(batch, &hash);

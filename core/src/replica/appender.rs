@@ -16,7 +16,7 @@ use super::append::{Appended, Arrival, Checkpoint};
 use super::document::{CONTENT_OCTETS, Leaf, MessageDocument, content_doc_id};
 use super::references::{Garbage, Referred};
 use super::{Replica, ReplicaError};
-use crate::id::{ContentHash, DocId, MailboxId, PlacementId, Timestamp};
+use crate::id::{ContentHash, DocId, MailboxId, Timestamp};
 use crate::mime::{LeafSink, Splitter};
 use crate::model::{FlagSet, MAX_FLAGS_PER_MESSAGE};
 use crate::openpgp::Protection;
@@ -135,7 +135,7 @@ impl<S: Store> Appender<'_, S> {
         };
         change.store_structure(document).await?;
         let arrival = Arrival {
-            id: PlacementId::new(change.random()),
+            id: change.new_placement().await?,
             mailbox: self.mailbox,
             flags: self.flags,
             internal_date: self.internal_date,
