@@ -24,6 +24,7 @@ mod packed;
 mod documents;
 mod references;
 mod append;
+mod partial;
 mod appender;
 mod expunge;
 mod fetch;
@@ -44,7 +45,6 @@ mod visit;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::channel::mpsc;
@@ -61,7 +61,7 @@ use crate::store::{Store, StoreError, Table};
 use crate::threads::Forest;
 
 pub use append::{Appended, Checkpoint, Copied, NewMessage};
-pub use appender::{Appender, MAX_APPEND_OCTETS};
+pub use appender::Appender;
 pub use changes::{Changes, MAX_VANISHED, Vanished};
 pub use check::{CheckReport, Finding, MAX_FINDINGS};
 pub use collect::{ARRIVED_KEPT_MS, Collected, GARBAGE_KEPT_MS};
@@ -69,6 +69,7 @@ pub use fetch::Message;
 pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
 pub use outbox::{OutboxEntry, OutboxProblem};
+pub use partial::{MAX_APPEND_OCTETS, PartialMessage};
 pub use pieces::Pieces;
 pub use remote::PendingPush;
 pub use view::{MailboxStatus, Placement, Usage};
@@ -153,7 +154,7 @@ pub struct Replica<S> {
     writer: futures::lock::Mutex<ChaCha20Rng>,
     subscribers: Mutex<Vec<mpsc::Sender<()>>>,
     /// Contents of messages that are being appended piece by piece, and by how many.
-    staged: Mutex<BTreeMap<DocId, usize>>,
+    staged: partial::StagedContents,
 }
 
 /// Wakes when something in the replica has changed; several changes may be one wake-up.
@@ -189,7 +190,7 @@ impl<S: Store> Replica<S> {
             forest: Mutex::new(None),
             writer: futures::lock::Mutex::new(rng),
             subscribers: Mutex::new(Vec::new()),
-            staged: Mutex::new(BTreeMap::new()),
+            staged: partial::StagedContents::default(),
         })
     }
 
