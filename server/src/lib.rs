@@ -9,6 +9,7 @@ pub mod clock;
 pub mod shutdown;
 pub mod config;
 pub mod starttls;
+pub mod scram;
 pub mod smtp;
 pub mod provider;
 pub mod imap;

@@ -109,6 +109,9 @@ pub enum ReplicaError {
     /// A mailbox of this name exists.
     #[error("a mailbox of this name exists")]
     MailboxExists,
+    /// Another mailbox has this role.
+    #[error("another mailbox has this role")]
+    RoleTaken,
     /// INBOX cannot be deleted, and nothing can be renamed to it.
     #[error("this cannot be done with INBOX")]
     Inbox,
