@@ -10,6 +10,7 @@ pub mod heap;
 pub mod shutdown;
 pub mod config;
 pub mod starttls;
+pub mod scram;
 pub mod smtp;
 pub mod provider;
 pub mod imap;

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use letterlock_server::bridge::app_password_command::{self, AppPasswordCommand};
+use letterlock_server::clock;
 use letterlock_server::config::Config;
 use letterlock_server::demo::{self, DataPlace, Demo};
 use letterlock_server::heap;
@@ -36,13 +38,16 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run provider, bridge, web UI and two accounts with sample mail in one process.
-    Demo(DemoArguments),
+    Demo(Box<DemoArguments>),
     /// Bring mail into an account, from files or from an IMAP server.
     Import(Box<ImportArguments>),
     /// Write an account's mail into files.
     Export(Box<ExportArguments>),
     #[command(flatten)]
     Upkeep(Upkeep),
+    /// Passwords for mail programs.
+    #[command(subcommand)]
+    AppPassword(AppPasswordCommand),
 }
 
 #[derive(Args)]
@@ -68,6 +73,18 @@ struct DemoArguments {
     /// Submission, SMTP [default: 127.0.0.1:2013].
     #[arg(long, value_name = "ADDR")]
     smtp: Option<SocketAddr>,
+    /// IMAP with TLS from the first octet, on any address.
+    #[arg(long, value_name = "ADDR")]
+    imaps: Option<SocketAddr>,
+    /// Submission with TLS from the first octet, on any address.
+    #[arg(long, value_name = "ADDR")]
+    smtps: Option<SocketAddr>,
+    /// IMAP on a Unix socket that its owner alone can open.
+    #[arg(long, value_name = "PATH")]
+    imap_socket: Option<PathBuf>,
+    /// Let nobody log in to IMAP and SMTP before STARTTLS; then they may be on any address.
+    #[arg(long)]
+    starttls_required: bool,
     /// Mail intake, LMTP [default: 127.0.0.1:2424].
     #[arg(long, value_name = "ADDR")]
     lmtp: Option<SocketAddr>,
@@ -102,10 +119,16 @@ fn log_filter() -> Targets {
 #[tokio::main]
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Demo(arguments) => run_demo(arguments).await.map(|()| ExitCode::SUCCESS),
+        Command::Demo(arguments) => run_demo(*arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Import(arguments) => Ok(Box::pin(import(*arguments)).await?),
         Command::Export(arguments) => Ok(Box::pin(export(*arguments)).await?),
         Command::Upkeep(upkeep) => Ok(Box::pin(upkeep::run(upkeep)).await?),
+        Command::AppPassword(command) => {
+            let otherwise = demo::default_data_dir().ok();
+            let now = clock::now();
+            app_password_command::run(&command, otherwise.as_deref(), now, &mut io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -141,6 +164,10 @@ fn options(arguments: DemoArguments) -> anyhow::Result<demo::Options> {
     listen.imap = arguments.imap.unwrap_or(listen.imap);
     listen.smtp = arguments.smtp.unwrap_or(listen.smtp);
     listen.lmtp = arguments.lmtp.unwrap_or(listen.lmtp);
+    listen.imaps = arguments.imaps.or(listen.imaps);
+    listen.smtps = arguments.smtps.or(listen.smtps);
+    listen.imap_socket = arguments.imap_socket.or(listen.imap_socket.take());
+    listen.starttls_required |= arguments.starttls_required;
     listen.validate()?;
     let data_dir = match (arguments.ephemeral, arguments.data_dir) {
         (true, _) => DataPlace::Ephemeral,

@@ -1,8 +1,8 @@
 //! What IMAP (RFC 3501 6.2.1) and submission (RFC 3207) share of STARTTLS.
 //!
 //! A session knows its [`Security`] and asks its shell for the handshake; the shell keeps nothing
-//! that it read before. Rejected: listeners that speak TLS from the first octet (RFC 8314); they
-//! would be two more ports, and mail programs on the same machine that want no TLS need none.
+//! that it read before. Listeners that speak TLS from the first octet (RFC 8314) shake hands by
+//! the same function.
 
 use std::io;
 use std::sync::Arc;
@@ -27,8 +27,34 @@ pub enum Security {
     Plain,
     /// Not yet: STARTTLS is announced.
     Offered,
+    /// Not yet, and nobody logs in before: the connection may come from another machine.
+    Required,
     /// By TLS.
     Tls,
+}
+
+/// What protects the connections of a listener before their first octet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protection {
+    /// They do not leave the machine; STARTTLS is offered if there is a certificate.
+    #[default]
+    Local,
+    /// Nothing, and they may come from another machine: nobody logs in before STARTTLS.
+    None,
+    /// TLS (RFC 8314 3).
+    Tls,
+}
+
+impl Protection {
+    /// What a new connection can have.
+    pub const fn security(self, has_certificate: bool) -> Security {
+        match (self, has_certificate) {
+            (Self::Tls, _) => Security::Tls,
+            (Self::None, _) => Security::Required,
+            (Self::Local, true) => Security::Offered,
+            (Self::Local, false) => Security::Plain,
+        }
+    }
 }
 
 /// Shakes hands with a client that was told to.

@@ -39,8 +39,8 @@ pub use crate::replica::{
     ARRIVED_KEPT_MS, Appended, Appender, Changes, CheckReport, Checkpoint, Collected, Copied,
     Counts, Finding, GARBAGE_KEPT_MS, IncomingMessage, MAX_APPEND_OCTETS, MAX_FINDINGS,
     MAX_VANISHED, MailboxStatus, Message as MessageDocument, NewMessage, OutboxEntry,
-    OutboxProblem, PendingPush, Pieces, Placement, Replica, ReplicaError, Roster, RosterEntry,
-    Subscription, Usage, Vanished,
+    OutboxProblem, PartialMessage, PendingPush, Pieces, Placement, Replica, ReplicaError, Roster,
+    RosterEntry, Subscription, Usage, Vanished,
 };
 pub use events::{Event, Events};
 pub use incoming::TakenIn;

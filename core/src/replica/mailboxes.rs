@@ -46,6 +46,38 @@ impl<S: Store> Replica<S> {
         Ok(id)
     }
 
+    /// Makes a mailbox for a role that no other mailbox has, and those above it that are missing
+    /// (RFC 6154 3).
+    pub async fn create_mailbox_for(
+        &self,
+        name: &MailboxName,
+        role: Role,
+        now: Timestamp,
+    ) -> Result<MailboxId, ReplicaError> {
+        let mut change = self.begin(now).await;
+        if change.id_of(name).is_some() {
+            return Err(ReplicaError::MailboxExists);
+        }
+        let taken = change
+            .all_mailboxes()
+            .into_values()
+            .any(|row| !row.document.deleted && row.document.role == Some(role));
+        if taken {
+            return Err(ReplicaError::RoleTaken);
+        }
+        if let Some(parent) = name.parent()
+            && change.id_of(&parent).is_none()
+        {
+            change.create_with_parents(&parent).await?;
+        }
+        // A random id: a role never changes, so two devices must not make one document of two.
+        let id = MailboxId::new(change.random());
+        let stamp = change.stamp();
+        change.create(id, name.clone(), Some(role), stamp).await?;
+        change.commit().await?;
+        Ok(id)
+    }
+
     /// Renames a mailbox and those below it. Renaming INBOX moves its messages into a new
     /// mailbox and leaves INBOX empty (RFC 9051 6.3.6).
     pub async fn rename_mailbox(

@@ -26,6 +26,7 @@ mod documents;
 mod pages;
 mod references;
 mod append;
+mod partial;
 mod appender;
 mod expunge;
 mod fetch;
@@ -49,7 +50,6 @@ mod visit;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::channel::mpsc;
@@ -66,7 +66,7 @@ use crate::store::{Store, StoreError, Table};
 use crate::threads::Forest;
 
 pub use append::{Appended, Checkpoint, Copied, NewMessage};
-pub use appender::{Appender, MAX_APPEND_OCTETS};
+pub use appender::Appender;
 pub use changes::{Changes, MAX_VANISHED, Vanished};
 pub use check::{CheckReport, Finding, MAX_FINDINGS};
 pub use collect::{ARRIVED_KEPT_MS, Collected, GARBAGE_KEPT_MS};
@@ -75,6 +75,7 @@ pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
 pub use outbox::{OutboxEntry, OutboxProblem};
 pub use pages::PAGE_PLACEMENTS;
+pub use partial::{MAX_APPEND_OCTETS, PartialMessage};
 pub use pieces::Pieces;
 pub use remote::PendingPush;
 pub use roster::{Counts, Roster, RosterEntry};
@@ -115,6 +116,9 @@ pub enum ReplicaError {
     /// A mailbox of this name exists.
     #[error("a mailbox of this name exists")]
     MailboxExists,
+    /// Another mailbox has this role.
+    #[error("another mailbox has this role")]
+    RoleTaken,
     /// INBOX cannot be deleted, and nothing can be renamed to it.
     #[error("this cannot be done with INBOX")]
     Inbox,
@@ -162,7 +166,7 @@ pub struct Replica<S> {
     writer: futures::lock::Mutex<ChaCha20Rng>,
     subscribers: Mutex<Vec<mpsc::Sender<()>>>,
     /// Contents of messages that are being appended piece by piece, and by how many.
-    staged: Mutex<BTreeMap<DocId, usize>>,
+    staged: partial::StagedContents,
 }
 
 /// Wakes when something in the replica has changed; several changes may be one wake-up.
@@ -199,7 +203,7 @@ impl<S: Store> Replica<S> {
             forest: Mutex::new(None),
             writer: futures::lock::Mutex::new(rng),
             subscribers: Mutex::new(Vec::new()),
-            staged: Mutex::new(BTreeMap::new()),
+            staged: partial::StagedContents::default(),
         })
     }
 

@@ -29,6 +29,28 @@ impl<S: Store> Replica<S> {
             rest: message.structure.pieces(span).into_iter(),
         }
     }
+
+    /// Whether all octets of a message within `span` are on this device: whoever promises their
+    /// number before he reads them asks first.
+    pub async fn is_here(&self, message: &Message, span: Span) -> Result<bool, ReplicaError> {
+        for piece in message.structure.pieces(span) {
+            let Piece::Leaf { index, range } = piece else {
+                continue;
+            };
+            let leaf = message.leaves.get(index).ok_or_else(damaged)?;
+            let first = range.start.wrapping_div(CONTENT_OCTETS);
+            let end = range.end.div_ceil(CONTENT_OCTETS);
+            let contents = leaf.pieces.get(first..end).ok_or_else(damaged)?;
+            for hash in contents {
+                let id = content_doc_id(&self.keys, *hash);
+                let row = self.store.get(Table::Contents, id.as_bytes()).await?;
+                if row.is_none() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
 }
 
 impl<S: Store> Pieces<'_, S> {

@@ -4,16 +4,26 @@
 //! only an app password opens it, never the account's own.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use letterlock_core::account::Account;
 use letterlock_core::auth::wire::Token;
 use letterlock_core::id::Address;
+use rand::RngCore as _;
+use rand::rngs::OsRng;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::app_password::AppPasswordHash;
+use super::app_passwords::{Admitted, AppPasswords, LOOK_EVERY, Scope};
+use super::attempts::Attempts;
 use super::provider_client::ProviderClient;
 use super::sqlite_store::SqliteStore;
+use crate::clock;
+use crate::imap::Salt;
+use crate::scram::{self, Hash, Verifier};
 
 /// An account on the bridge.
 pub type LocalAccount = Account<SqliteStore>;
@@ -44,7 +54,7 @@ pub struct BridgeAccount {
     pub submitted: Notify,
     status: watch::Sender<SyncStatus>,
     token: Token,
-    app_passwords: Mutex<Vec<AppPasswordHash>>,
+    app_passwords: AppPasswords,
 }
 
 impl BridgeAccount {
@@ -53,7 +63,7 @@ impl BridgeAccount {
         account: LocalAccount,
         provider: ProviderClient,
         token: Token,
-        app_passwords: Vec<AppPasswordHash>,
+        app_passwords: AppPasswords,
     ) -> Self {
         Self {
             account: Arc::new(account),
@@ -61,7 +71,7 @@ impl BridgeAccount {
             submitted: Notify::new(),
             status: watch::Sender::new(SyncStatus::Starting),
             token,
-            app_passwords: Mutex::new(app_passwords),
+            app_passwords,
         }
     }
 
@@ -83,65 +93,239 @@ impl BridgeAccount {
         });
     }
 
-    /// Lets a mail program in with this app password, until the bridge ends.
-    pub fn allow(&self, hash: AppPasswordHash) {
-        let mut hashes = self
-            .app_passwords
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        hashes.push(hash);
-    }
-
     /// Whether `password` is one of the app passwords.
     pub fn admits(&self, password: &str) -> bool {
-        let hashes = self
-            .app_passwords
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Every hash is compared: the time does not tell which one it was.
-        hashes
-            .iter()
-            .fold(false, |found, hash| found | hash.matches(password))
+        let opens = |scope| self.app_passwords.admit(password, scope).is_some();
+        opens(Scope::Imap) | opens(Scope::Smtp)
     }
+}
+
+/// An account that is on this device and whose keys are not: nobody has unlocked it.
+#[derive(Debug)]
+pub struct LockedAccount {
+    /// Its address.
+    pub address: Address,
+    /// What mail programs log in with.
+    pub app_passwords: AppPasswords,
+    /// One line for the user: how to unlock it.
+    pub how: String,
+}
+
+/// Why a mail program is not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// No such user, or not this password.
+    Wrong,
+    /// The password is right, and the account is locked.
+    Locked {
+        /// One line for the user: how to unlock it.
+        how: String,
+    },
+    /// Too many have failed.
+    Busy,
 }
 
 /// All accounts of a bridge.
 #[derive(Clone, Default)]
-pub struct Accounts {
-    by_address: Arc<BTreeMap<Address, Arc<BridgeAccount>>>,
+pub struct Accounts(Arc<All>);
+
+#[derive(Default)]
+struct All {
+    open: BTreeMap<Address, Arc<BridgeAccount>>,
+    locked: BTreeMap<Address, LockedAccount>,
+    attempts: Mutex<Attempts>,
+    /// Salts of unknown users come from it, so that each stays the same.
+    secret: [u8; 32],
 }
 
 impl Accounts {
     /// These accounts.
     pub fn new(accounts: impl IntoIterator<Item = Arc<BridgeAccount>>) -> Self {
-        let by_address = accounts
-            .into_iter()
-            .map(|account| (account.account.address().canonical(), account))
-            .collect();
-        Self {
-            by_address: Arc::new(by_address),
-        }
+        Self::with_locked(accounts, [])
+    }
+
+    /// These accounts, and others that wait for their users.
+    pub fn with_locked(
+        accounts: impl IntoIterator<Item = Arc<BridgeAccount>>,
+        locked: impl IntoIterator<Item = LockedAccount>,
+    ) -> Self {
+        let open = accounts.into_iter();
+        let locked = locked.into_iter();
+        let mut secret = [0; 32];
+        OsRng.fill_bytes(&mut secret);
+        Self(Arc::new(All {
+            open: open
+                .map(|account| (account.account.address().canonical(), account))
+                .collect(),
+            locked: locked
+                .map(|account| (account.address.canonical(), account))
+                .collect(),
+            attempts: Mutex::default(),
+            secret,
+        }))
     }
 
     /// The accounts, by address.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<BridgeAccount>> {
-        self.by_address.values()
+        self.0.open.values()
     }
 
     /// The account of an address.
     pub fn get(&self, address: &Address) -> Option<&Arc<BridgeAccount>> {
-        self.by_address.get(&address.canonical())
+        self.0.open.get(&address.canonical())
     }
 
-    /// The account whose address is `username`, if `password` is one of its app passwords.
-    pub fn log_in(&self, username: &str, password: &str) -> Option<&Arc<BridgeAccount>> {
-        let account = Address::new(username)
-            .ok()
-            .and_then(|address| self.get(&address));
-        if account.is_none() {
-            // One comparison, as for an account with one app password.
-            let _never = AppPasswordHash::of_nobody().matches(password);
+    /// The account whose address is `username`, if `password` is one of its app passwords and
+    /// opens `scope`.
+    pub fn log_in(
+        &self,
+        username: &str,
+        password: &str,
+        scope: Scope,
+        peer: Option<IpAddr>,
+    ) -> Result<(&Arc<BridgeAccount>, Admitted), Refused> {
+        self.attempt(username, peer, |passwords| {
+            if let Some(passwords) = passwords {
+                passwords.admit(password, scope)
+            } else {
+                // One comparison, as for an account with one app password.
+                let _never = AppPasswordHash::of_nobody().matches(password);
+                None
+            }
+        })
+    }
+
+    /// The same for a proof (RFC 5802), with the server's signature.
+    pub fn prove(
+        &self,
+        attempt: &scram::Attempt,
+        scope: Scope,
+        peer: Option<IpAddr>,
+    ) -> Result<(&Arc<BridgeAccount>, Admitted, Hash), Refused> {
+        let mut proved = None;
+        let (account, admitted) = self.attempt(&attempt.user, peer, |passwords| {
+            if let Some(passwords) = passwords {
+                let (admitted, signature) = passwords.prove(attempt, scope)?;
+                proved = Some(signature);
+                Some(admitted)
+            } else {
+                let nobody = Verifier::of_nobody();
+                let _never = nobody.verify(&attempt.auth_message, &attempt.proof);
+                None
+            }
+        })?;
+        let signature = proved.ok_or(Refused::Wrong)?;
+        Ok((account, admitted, signature))
+    }
+
+    /// What a proof begins with, for any user name.
+    pub fn salt(&self, username: &str) -> Salt {
+        let known = self.passwords(username).and_then(AppPasswords::salt);
+        known.unwrap_or_else(|| {
+            let name = username.to_lowercase();
+            let text = [&self.0.secret[..], name.as_bytes()].concat();
+            let mut salt = Sha256::digest(text).to_vec();
+            salt.truncate(scram::SALT_OCTETS);
+            Salt {
+                salt,
+                iterations: scram::ITERATIONS,
+            }
+        })
+    }
+
+    /// Looks every now and then whether app passwords were removed, until the shutdown.
+    pub async fn watch(self, shutdown: CancellationToken) {
+        while shutdown
+            .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
+            .await
+            .is_some()
+        {
+            let open = self.0.open.values().map(|account| &account.app_passwords);
+            let locked = self.0.locked.values();
+            let locked = locked.map(|account| &account.app_passwords);
+            open.chain(locked).for_each(AppPasswords::refresh);
         }
-        account.filter(|account| account.admits(password))
+    }
+
+    fn passwords(&self, username: &str) -> Option<&AppPasswords> {
+        let address = Address::new(username).ok()?.canonical();
+        let open = self.0.open.get(&address);
+        let locked = || self.0.locked.get(&address);
+        open.map(|account| &account.app_passwords)
+            .or_else(|| locked().map(|account| &account.app_passwords))
+    }
+
+    fn attempt(
+        &self,
+        username: &str,
+        peer: Option<IpAddr>,
+        check: impl FnOnce(Option<&AppPasswords>) -> Option<Admitted>,
+    ) -> Result<(&Arc<BridgeAccount>, Admitted), Refused> {
+        let now = clock::now();
+        let attempts = || {
+            self.0
+                .attempts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if !attempts().allow(peer, username, now) {
+            return Err(Refused::Busy);
+        }
+        let Some(admitted) = check(self.passwords(username)) else {
+            attempts().failed(peer, username, now);
+            return Err(Refused::Wrong);
+        };
+        attempts().succeeded(peer, username);
+        let address = Address::new(username).map_err(|_| Refused::Wrong)?;
+        if let Some(account) = self.get(&address) {
+            return Ok((account, admitted));
+        }
+        let locked = self.0.locked.get(&address.canonical());
+        let how = locked.map(|account| account.how.clone());
+        Err(Refused::Locked {
+            how: how.ok_or(Refused::Wrong)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::app_passwords::{NewAppPassword, add};
+    use crate::bridge::attempts::MAX_FAILURES;
+
+    #[test]
+    fn a_locked_account_says_how_to_unlock_it_to_who_may_know() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = NewAppPassword {
+            name: "mutt",
+            scope: Scope::Imap,
+            now: clock::now(),
+        };
+        let password = add(folder.path(), &new).unwrap();
+        let address = Address::new("alice@letterlock.example").unwrap();
+        let locked = LockedAccount {
+            address: address.clone(),
+            app_passwords: AppPasswords::open(folder.path()),
+            how: "Run it".into(),
+        };
+        let accounts = Accounts::with_locked([], [locked]);
+        let try_with = |password: &str, scope| {
+            let answer = accounts.log_in("Alice@letterlock.example", password, scope, None);
+            answer.err().unwrap()
+        };
+        let how = "Run it".to_owned();
+        let right = password.as_str();
+        assert_eq!(try_with(right, Scope::Imap), Refused::Locked { how });
+        assert_eq!(try_with(right, Scope::Smtp), Refused::Wrong);
+        for _ in 0..MAX_FAILURES {
+            try_with("guess", Scope::Imap);
+        }
+        assert_eq!(try_with(right, Scope::Imap), Refused::Busy);
+        // Salts stay the same, of users that exist and of others.
+        let known = accounts.salt("alice@letterlock.example");
+        assert_eq!(known, accounts.salt("ALICE@letterlock.example"));
+        assert_eq!(accounts.salt("nobody"), accounts.salt("Nobody"));
+        assert_ne!(accounts.salt("nobody").salt, accounts.salt("somebody").salt);
     }
 }

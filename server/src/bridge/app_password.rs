@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::scram::Verifier;
+
 /// Random octets of a password: 160 bits, 32 characters.
 const SECRET_OCTETS: usize = 20;
 /// Characters between two dashes.
@@ -58,9 +60,14 @@ impl AppPassword {
         &self.0
     }
 
-    /// What is kept of it.
+    /// What is kept of it for log-ins that send the password.
     pub fn hash(&self) -> AppPasswordHash {
         AppPasswordHash::of(&self.0)
+    }
+
+    /// What is kept of it for log-ins that prove it.
+    pub fn verifier(&self, salt: &[u8], iterations: u32) -> Verifier {
+        Verifier::new(&self.0, salt, iterations)
     }
 }
 

@@ -12,7 +12,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use letterlock_core::account::ReplicaError;
 use letterlock_core::account::{Account, KeyError};
@@ -32,6 +32,7 @@ use rand::rngs::OsRng;
 use zeroize::Zeroizing;
 
 use super::accounts::{BridgeAccount, LocalAccount};
+use super::app_passwords::{AppPasswords, AppPasswordsError};
 use super::lock::create_private_dir;
 use super::provider_client::{CONNECT_TIMEOUT, ProviderClient, ProviderError};
 use super::sqlite_store::{OpenStoreError, SqliteStore};
@@ -62,6 +63,9 @@ pub enum EnrolError {
     /// See there.
     #[error(transparent)]
     UnlockFile(#[from] UnlockFileError),
+    /// See there.
+    #[error(transparent)]
+    AppPasswords(#[from] AppPasswordsError),
     /// See there.
     #[error(transparent)]
     Store(#[from] OpenStoreError),
@@ -159,7 +163,7 @@ impl Enrolment {
         }
         let token = proved.map(|(_, _, token)| token).or(known);
         let token = token.ok_or(EnrolError::UnknownForm)?;
-        Ok(Some(self.finished(local, token, &unlock)))
+        Ok(Some(self.finished(local, token)))
     }
 
     /// Brings an account that exists at the provider to this device.
@@ -304,11 +308,11 @@ impl Enrolment {
         let wrap = LocalWrap::seal(&self.password, id, epoch, root.octets(), &mut OsRng)?;
         let unlock = Unlock::new(self.address.clone(), id, wrap);
         unlock.write(&self.folder)?;
-        Ok(self.finished(local, token, &unlock))
+        Ok(self.finished(local, token))
     }
 
-    fn finished(&self, local: Opened, token: Token, unlock: &Unlock) -> BridgeAccount {
-        let app_passwords = unlock.app_passwords.clone();
+    fn finished(&self, local: Opened, token: Token) -> BridgeAccount {
+        let app_passwords = AppPasswords::open(&self.folder);
         BridgeAccount::new(local.account, self.provider.clone(), token, app_passwords)
     }
 
@@ -331,20 +335,6 @@ impl Enrolment {
             cause,
         }
     }
-}
-
-/// Lets a mail program in with this app password, from the next unlocking on.
-pub fn add_app_password(
-    folder: &Path,
-    hash: super::app_password::AppPasswordHash,
-) -> Result<(), UnlockFileError> {
-    let Some(mut unlock) = Unlock::read(folder)? else {
-        return Err(UnlockFileError::Form {
-            path: folder.join(super::unlock::UNLOCK_FILE),
-        });
-    };
-    unlock.app_passwords.push(hash);
-    unlock.write(folder)
 }
 
 async fn read_token(store: &SqliteStore) -> Result<Option<Token>, StoreError> {

@@ -6,6 +6,9 @@
 pub mod lock;
 pub mod sqlite_store;
 pub mod app_password;
+pub mod app_passwords;
+pub mod app_password_command;
+pub mod attempts;
 pub mod unlock;
 pub mod provider_client;
 pub mod accounts;
@@ -17,6 +20,7 @@ pub mod sync_loop;
 pub mod outgoing;
 pub mod delivery_report;
 pub mod tls;
+pub mod unix_socket;
 pub mod submission;
 pub mod imap;
 pub mod web_ui;

@@ -9,7 +9,8 @@ use letterlock_core::id::Address;
 use letterlock_core::sending::SendingPolicy;
 use letterlock_core::store::StoreError;
 
-use super::accounts::{Accounts, BridgeAccount};
+use super::accounts::{Accounts, BridgeAccount, Refused};
+use super::app_passwords::Scope;
 use super::directory;
 use crate::clock;
 use crate::smtp::conn::Handler;
@@ -49,10 +50,17 @@ impl Submissions {
 
 impl Handler for Submissions {
     async fn authenticate(&self, credentials: Credentials) -> Result<Option<Address>, Refusal> {
-        let account = self
-            .accounts
-            .log_in(&credentials.username, &credentials.password);
-        Ok(account.map(|account| account.account.address().clone()))
+        let Credentials {
+            peer,
+            username,
+            password,
+        } = &credentials;
+        let scope = Scope::Smtp;
+        match self.accounts.log_in(username, password, scope, *peer) {
+            Ok((account, _)) => Ok(Some(account.account.address().clone())),
+            Err(Refused::Wrong) => Ok(None),
+            Err(Refused::Busy | Refused::Locked { .. }) => Err(Refusal::Unavailable),
+        }
     }
 
     /// Every address may be written to; whether it can be is found out on the way.

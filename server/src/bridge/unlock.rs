@@ -12,8 +12,6 @@ use letterlock_core::auth::LocalWrap;
 use letterlock_core::id::{AccountId, Address};
 use serde::{Deserialize, Serialize};
 
-use super::app_password::AppPasswordHash;
-
 /// Name of the file in an account's folder.
 pub const UNLOCK_FILE: &str = "unlock.json";
 /// The form of the file.
@@ -29,8 +27,6 @@ pub struct Unlock {
     account_id: String,
     /// The root key under the password.
     pub wrap: LocalWrap,
-    /// Hashes of the passwords of mail programs.
-    pub app_passwords: Vec<AppPasswordHash>,
 }
 
 /// Why the file cannot be used.
@@ -53,14 +49,13 @@ pub enum UnlockFileError {
 }
 
 impl Unlock {
-    /// For an account without mail programs yet.
+    /// For an account.
     pub fn new(address: Address, account: AccountId, wrap: LocalWrap) -> Self {
         Self {
             version: VERSION,
             address,
             account_id: account.to_string(),
             wrap,
-            app_passwords: Vec::new(),
         }
     }
 
@@ -121,7 +116,6 @@ pub fn write_private_octets(path: &Path, octets: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::app_password::AppPassword;
     use letterlock_core::seal::RootKey;
     use rand::rngs::OsRng;
 
@@ -133,18 +127,15 @@ mod tests {
         let root = RootKey::generate(&mut OsRng);
         let wrap = LocalWrap::seal("a password", account, 1, root.octets(), &mut OsRng).unwrap();
         let address = Address::new("alice@letterlock.example").unwrap();
-        let mut unlock = Unlock::new(address, account, wrap);
-        let password = AppPassword::generate(&mut OsRng);
-        unlock.app_passwords.push(password.hash());
+        let unlock = Unlock::new(address, account, wrap);
         unlock.write(folder.path()).unwrap();
         let text = fs::read_to_string(folder.path().join(UNLOCK_FILE)).unwrap();
-        assert!(!text.contains(password.as_str()) && !text.contains("a password"));
+        assert!(!text.contains("a password"));
         let back = Unlock::read(folder.path()).unwrap().unwrap();
         assert_eq!(back.account_id(), Some(account));
         let opened = back.wrap.open("a password", account).unwrap();
         assert_eq!(&*opened.root_key, root.octets());
         assert!(back.wrap.open("another", account).is_err());
-        assert!(back.app_passwords[0].matches(password.as_str()));
     }
 
     #[test]

@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 use super::{DOMAIN, DemoError, ReadyAccount};
 use crate::bridge::accounts::{Accounts, BridgeAccount};
 use crate::bridge::app_password::AppPassword;
-use crate::bridge::enrolment::{EnrolError, Enrolment, add_app_password};
+use crate::bridge::app_passwords::{self, NewAppPassword, Scope};
+use crate::bridge::enrolment::{EnrolError, Enrolment};
 use crate::bridge::offline::account_folder;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::unlock::write_private;
@@ -29,6 +30,8 @@ const NAMES: [&str; 2] = ["alice", "bob"];
 const STATE_FILE: &str = "demo.json";
 /// The form of the file.
 const VERSION: u32 = 1;
+/// The name of the app password that the demo shows.
+const APP_PASSWORD_NAME: &str = "demo";
 /// What the accounts' lists of devices say.
 const DEVICE_NAME: &str = "The demo's bridge";
 
@@ -130,9 +133,13 @@ async fn enrol(
 async fn open(enrolment: &Enrolment, app_password: &str) -> Result<BridgeAccount, EnrolError> {
     let account = enrolment.ensure(clock::now()).await?;
     if !account.admits(app_password) {
-        let hash = AppPassword::from_text(app_password.to_owned()).hash();
-        add_app_password(&enrolment.folder, hash.clone())?;
-        account.allow(hash);
+        let password = AppPassword::from_text(app_password.to_owned());
+        let new = NewAppPassword {
+            name: APP_PASSWORD_NAME,
+            scope: Scope::Both,
+            now: clock::now(),
+        };
+        app_passwords::keep(&enrolment.folder, &new, &password)?;
     }
     Ok(account)
 }

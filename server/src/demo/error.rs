@@ -10,6 +10,7 @@ use crate::bridge::enrolment::EnrolError;
 use crate::bridge::lock::LockError;
 use crate::bridge::provider_client::ProviderError;
 use crate::bridge::tls::TlsError;
+use crate::bridge::unix_socket::SocketError;
 use crate::bridge::unlock::UnlockFileError;
 use crate::provider::{DbError, OpenError};
 
@@ -51,6 +52,9 @@ pub enum DemoError {
         /// What the system says.
         cause: io::Error,
     },
+    /// See there.
+    #[error("cannot listen for imap on a Unix socket: {0}")]
+    Socket(#[from] SocketError),
     /// A listener does not say where it is.
     #[error("a listener failed: {0}")]
     Listener(io::Error),

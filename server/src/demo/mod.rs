@@ -24,17 +24,19 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use crate::bridge::accounts::{Accounts, SyncStatus};
+use crate::bridge::imap::{self, Door};
 use crate::bridge::lock::DataDir;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::submission::Submissions;
 use crate::bridge::tls::Tls;
 use crate::bridge::web_ui::{self, WebFiles};
-use crate::bridge::{imap, outgoing, sync_loop};
+use crate::bridge::{outgoing, sync_loop};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::provider::{self, Provider, ProviderConfig, Relay, SignUp};
 use crate::shutdown::{GRACE, Shutdown};
 use crate::smtp::{self, Policy, Protocol};
+use crate::starttls::Protection;
 
 pub use error::DemoError;
 pub use ready::{ReadyAccount, ReadyFile};
@@ -140,12 +142,18 @@ impl Demo {
         writeln!(out, "  IMAP        {}", ready.imap)?;
         writeln!(out, "  SMTP        {}", ready.smtp)?;
         writeln!(out, "  LMTP        {}", ready.lmtp)?;
+        for (label, place) in [
+            ("IMAP, TLS ", &ready.imaps),
+            ("SMTP, TLS ", &ready.smtps),
+            ("IMAP, Unix", &ready.imap_socket),
+        ] {
+            if let Some(place) = place {
+                writeln!(out, "  {label}  {place}")?;
+            }
+        }
         writeln!(out, "  data        {}", ready.data_dir)?;
         writeln!(out, "  mail out    {}\n", self.outgoing.display())?;
-        writeln!(
-            out,
-            "  certificate for IMAP and SMTP with STARTTLS, SHA-256"
-        )?;
+        writeln!(out, "  certificate for IMAP and SMTP with TLS, SHA-256")?;
         // In two halves, as mutt shows it.
         let sha256 = &ready.certificate_sha256;
         let (first, second) = sha256.split_at_checked(48).unwrap_or((sha256, ""));
@@ -239,13 +247,28 @@ impl Running {
         state: &mut DemoState,
     ) -> Result<(), DemoError> {
         let lmtp = listeners.lmtp.local_addr().map_err(DemoError::Listener)?;
-        self.serve_provider(listeners.web, listeners.lmtp);
+        let Listeners {
+            web,
+            imap,
+            smtp,
+            lmtp: intake,
+            imaps,
+            smtps,
+            imap_socket,
+        } = listeners;
+        self.serve_provider(web, intake);
         let accounts = state.enrol(folder, &self.client).await?;
         if !state.letters_fed() {
             feed::feed(&self.provider, &self.client, lmtp).await?;
             state.set_letters_fed(folder)?;
         }
-        self.serve_bridge(&accounts, listeners.imap, listeners.smtp);
+        let local = self.config.listen.protection();
+        let mut doors = vec![Door::Tcp(imap, local)];
+        doors.extend(imaps.map(|imaps| Door::Tcp(imaps, Protection::Tls)));
+        doors.extend(imap_socket.map(|(socket, _)| Door::Unix(socket)));
+        let mut submission = vec![(smtp, local)];
+        submission.extend(smtps.map(|smtps| (smtps, Protection::Tls)));
+        self.serve_bridge(&accounts, doors, submission);
         Box::pin(wait_for_letters(&accounts)).await;
         Ok(())
     }
@@ -270,28 +293,30 @@ impl Running {
             .spawn(smtp::serve(lmtp, policy, intake, self.shutdown.clone()));
     }
 
-    fn serve_bridge(&self, accounts: &Accounts, imap: TcpListener, smtp: TcpListener) {
+    fn serve_bridge(
+        &self,
+        accounts: &Accounts,
+        doors: Vec<Door>,
+        submission: Vec<(TcpListener, Protection)>,
+    ) {
         for account in accounts.iter() {
             sync_loop::start(account, &self.shutdown);
             outgoing::start(account, &self.shutdown);
         }
+        let watching = accounts.clone().watch(self.shutdown.token.clone());
+        self.shutdown.spawn(watching);
         let submissions = Arc::new(Submissions::new(accounts.clone()));
-        let policy = Policy {
-            tls: Some(self.tls.config()),
-            ..self.policy(Protocol::Submission)
-        };
-        self.shutdown.spawn(smtp::serve(
-            smtp,
-            policy,
-            submissions,
-            self.shutdown.clone(),
-        ));
-        self.shutdown.spawn(imap::serve(
-            imap,
-            accounts.clone(),
-            self.tls.clone(),
-            self.shutdown.clone(),
-        ));
+        for (listener, protection) in submission {
+            let policy = Policy {
+                tls: Some(self.tls.config()),
+                protection,
+                ..self.policy(Protocol::Submission)
+            };
+            let (submissions, shutdown) = (Arc::clone(&submissions), self.shutdown.clone());
+            self.shutdown
+                .spawn(smtp::serve(listener, policy, submissions, shutdown));
+        }
+        imap::serve(doors, accounts.clone(), &self.tls, &self.shutdown);
     }
 
     fn policy(&self, protocol: Protocol) -> Policy {
@@ -301,6 +326,7 @@ impl Running {
             domain: DOMAIN.to_owned(),
             max_message_octets: self.config.limits.message_octets,
             tls: None,
+            protection: Protection::Local,
         }
     }
 }

@@ -30,6 +30,15 @@ pub struct ReadyFile {
     pub smtp: String,
     /// Address and port of the mail intake.
     pub lmtp: String,
+    /// Address and port of the IMAP server with TLS from the first octet, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imaps: Option<String>,
+    /// Address and port of the submission server with TLS from the first octet, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtps: Option<String>,
+    /// The IMAP server's Unix socket, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imap_socket: Option<String>,
     /// SHA-256 of the certificate that IMAP and SMTP show after STARTTLS, in hexadecimal.
     pub certificate_sha256: String,
     /// Where everything is kept.
@@ -64,6 +73,12 @@ impl ReadyFile {
             imap: address_of(&listeners.imap),
             smtp: address_of(&listeners.smtp),
             lmtp: address_of(&listeners.lmtp),
+            imaps: listeners.imaps.as_ref().map(address_of),
+            smtps: listeners.smtps.as_ref().map(address_of),
+            imap_socket: listeners
+                .imap_socket
+                .as_ref()
+                .map(|(_, path)| path.display().to_string()),
             certificate_sha256: tls.fingerprint().to_owned(),
             data_dir: data_dir.display().to_string(),
             accounts: state.accounts().to_vec(),

@@ -101,3 +101,59 @@ async fn a_taken_port_is_named_with_its_flag() {
         "{said}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_listener_answers() {
+    use crate::starttls::testing::{connector, localhost};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path());
+    let socket = folder.path().join("imap");
+    let listen = &mut options.config.listen;
+    listen.imaps = Some(listen.imap);
+    listen.smtps = Some(listen.smtp);
+    listen.imap_socket = Some(socket.clone());
+    listen.starttls_required = true;
+    let demo = Box::pin(Demo::start(&options)).await.unwrap();
+    let ready = read_ready(&options);
+    // Over the plain ports nobody logs in before STARTTLS.
+    let said = greeting(&ready.imap).await;
+    assert!(
+        said.contains(" LOGINDISABLED ") && !said.contains("AUTH=PLAIN"),
+        "{said}"
+    );
+    // TLS from the first octet.
+    let pem = std::fs::read(folder.path().join("data/tls.pem")).unwrap();
+    let connector = connector(CertificateDer::from_pem_slice(&pem).unwrap());
+    for (place, hello) in [(&ready.imaps, "* OK "), (&ready.smtps, "220 ")] {
+        let stream = tokio::net::TcpStream::connect(place.as_ref().unwrap()).await;
+        let stream = connector
+            .connect(localhost(), stream.unwrap())
+            .await
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).await.unwrap();
+        assert!(line.starts_with(hello), "{line}");
+        assert!(!line.contains("LOGINDISABLED"), "{line}");
+    }
+    let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    let mut client = BufReader::new(stream);
+    let account = &ready.accounts[0];
+    let login = format!("a LOGIN {} {}\r\n", account.address, account.app_password);
+    client.write_all(login.as_bytes()).await.unwrap();
+    let mut heard = String::new();
+    while !heard.contains("\r\na ") {
+        assert!(client.read_line(&mut heard).await.unwrap() > 0, "{heard}");
+    }
+    assert!(heard.contains("\r\na OK "), "{heard}");
+    // An app password that is taken back while the bridge runs.
+    let address = letterlock_core::id::Address::new(&account.address).unwrap();
+    let place = crate::bridge::offline::account_folder(Path::new(&ready.data_dir), &address);
+    crate::bridge::app_passwords::remove(&place, "demo").unwrap();
+    let mut rest = String::new();
+    while client.read_line(&mut rest).await.unwrap() > 0 {}
+    assert_eq!(rest, "* BYE This app password was removed\r\n");
+    demo.stop().await;
+    assert!(!socket.exists());
+}

@@ -33,7 +33,7 @@ async fn clients_agree_with_the_server() {
 async fn run(seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let account = new_account().await;
-    let server = Arc::new(Server::new(Alice(Arc::clone(&account)), now));
+    let server = Arc::new(Server::new(Alice::new(Arc::clone(&account)), now));
     let tasks = TaskTracker::new();
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {

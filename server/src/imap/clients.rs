@@ -31,6 +31,21 @@ async fn python_imaplib_reads_and_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_proves_its_password() {
+    let port = listen().await;
+    let mut command = Command::new("python3");
+    command
+        .arg(Path::new(DATA).join("imaplib_scram.py"))
+        .arg(port.to_string());
+    let output = finished(command).await;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_lists_and_fetches() {
     let port = listen().await;
     let run = async |arguments: &[&str]| {
@@ -105,7 +120,7 @@ async fn mbsync_syncs_both_ways() {
 async fn listen() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let server = Arc::new(Server::new(Alice(new_account().await), now));
+    let server = Arc::new(Server::new(Alice::new(new_account().await), now));
     let tasks = TaskTracker::new();
     let connections = tasks.clone();
     tasks.spawn(async move {

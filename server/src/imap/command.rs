@@ -7,7 +7,7 @@
 use std::fmt;
 
 use letterlock_core::id::{MailboxName, Timestamp};
-use letterlock_core::model::{Flag, FlagChange, FlagSet};
+use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
 use zeroize::Zeroizing;
 
 use super::date::Date;
@@ -102,8 +102,11 @@ pub enum Command {
         mailbox: MailboxArgument,
         access: Access,
     },
-    /// RFC 3501 6.3.3.
-    Create(MailboxArgument),
+    /// RFC 3501 6.3.3, RFC 6154 3.
+    Create {
+        mailbox: MailboxArgument,
+        use_for: SpecialUse,
+    },
     /// RFC 3501 6.3.4.
     Delete(MailboxArgument),
     /// RFC 3501 6.3.5.
@@ -121,13 +124,17 @@ pub enum Command {
     Lsub { reference: String, pattern: String },
     /// RFC 2342.
     Namespace,
+    /// RFC 4314 3.5, for the sake of RFC 8440.
+    MyRights(MailboxArgument),
+    /// RFC 9208 4.1.1: the name of a quota root.
+    GetQuota(Vec<u8>),
+    /// RFC 9208 4.1.2.
+    GetQuotaRoot(MailboxArgument),
     /// RFC 3501 6.3.10.
     Status {
         mailbox: MailboxArgument,
         items: Vec<StatusItem>,
     },
-    /// RFC 3501 6.3.11.
-    Append(AppendCommand),
     /// RFC 2177.
     Idle,
     /// RFC 3501 6.4.1.
@@ -157,6 +164,17 @@ pub enum Command {
         messages: MessageSet,
         to: MailboxArgument,
     },
+}
+
+/// What a mailbox is made for (RFC 6154 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecialUse {
+    /// Nothing special.
+    None,
+    /// This.
+    Role(Role),
+    /// What no mailbox here can be for: `\All`, `\Flagged`, an unknown use, or several.
+    Unsupported,
 }
 
 /// The arguments of LIST (RFC 3501 6.3.8, RFC 5258 3).
@@ -189,8 +207,12 @@ pub struct ListSelection {
     pub special_use: bool,
 }
 
-/// Return options (RFC 5258 3.2, RFC 6154 5.2, RFC 5819 2).
+/// Return options (RFC 5258 3.2, RFC 6154 5.2, RFC 5819 2, RFC 8440 3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options that the RFC lets come in any mixture"
+)]
 pub struct ListReport {
     /// `\Subscribed` on each that is.
     pub subscribed: bool,
@@ -200,6 +222,8 @@ pub struct ListReport {
     pub special_use: bool,
     /// A STATUS response for each.
     pub status: Vec<StatusItem>,
+    /// A MYRIGHTS response for each (RFC 8440).
+    pub my_rights: bool,
 }
 
 /// What STATUS can tell (RFC 3501 6.3.10).
@@ -215,19 +239,60 @@ pub enum StatusItem {
     UidValidity,
     /// Number of messages without `\Seen`.
     Unseen,
+    /// The longest message that APPEND takes (RFC 7889).
+    AppendLimit,
+    /// Number of messages with `\Deleted` (RFC 9208 4.1.4).
+    Deleted,
+    /// How many octets an EXPUNGE would free (RFC 9208 4.1.4).
+    DeletedStorage,
 }
 
-/// The arguments of APPEND (RFC 3501 6.3.11).
+/// The beginning of APPEND (RFC 3501 6.3.11) and REPLACE (RFC 8508 3.2): its messages follow as
+/// [`UploadPart`]s.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppendCommand {
     /// Where to.
     pub mailbox: MailboxArgument,
-    /// The message's flags.
-    pub flags: FlagSet,
-    /// Its internal date, or that of its arrival.
-    pub date: Option<Timestamp>,
-    /// The message; anything is taken as it is.
-    pub message: Octets,
+    /// REPLACE: the message that is removed.
+    pub replaces: Option<MessageSet>,
+}
+
+/// What follows the beginning of APPEND, in the order in which it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UploadPart {
+    /// A message begins; more than one is MULTIAPPEND (RFC 3502).
+    Message {
+        /// The message's flags.
+        flags: FlagSet,
+        /// Its internal date, or that of its arrival.
+        date: Option<Timestamp>,
+    },
+    /// What comes is in UTF-8, header and all (RFC 6855 4).
+    Utf8,
+    /// So many octets of the message come next.
+    Literal {
+        /// How many.
+        octets: u64,
+        /// Whether the client waits until it is asked for them.
+        waits: Waits,
+    },
+    /// The next octets of the message; anything is taken as it is.
+    Octets(Octets),
+    /// A part of another message comes next (RFC 4469).
+    Url(Vec<u8>),
+    /// The message ends.
+    MessageEnd,
+    /// The command ends.
+    End,
+}
+
+/// Whether the client waits for `+` before it sends a literal (RFC 7888).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// `{n}`
+    Yes,
+    /// `{n+}`
+    No,
 }
 
 /// The arguments of STORE (RFC 3501 6.4.6).

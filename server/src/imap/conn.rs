@@ -11,24 +11,28 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use letterlock_core::account::Account;
 use letterlock_core::account::Subscription;
 use letterlock_core::id::Timestamp;
 use letterlock_core::store::Store;
+use rand::RngCore as _;
+use rand::rngs::OsRng;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, Grant, Peer};
 use super::command::Secret;
-use super::decoder::Decoder;
+use super::decoder::{Admits, Decoder};
 use super::encoder::encode;
-use super::ops::{self, Op, OpError, Outcome};
+use super::ops::{self, Op, OpError, Outcome, Upload, UploadStep};
 use super::recent::Recents;
-use super::response::Response;
+use super::response::{FetchValue, Response};
 use super::session::{Action, Session};
-use crate::starttls::{self, Security};
+use crate::starttls::{self, Protection};
 
 /// Octets read at once.
 const READ_OCTETS: usize = 16 * 1024;
@@ -36,6 +40,9 @@ const READ_OCTETS: usize = 16 * 1024;
 const HIGH_WATER: usize = 64 * 1024;
 /// How long a client may leave the connection full (a program that hangs, a dead machine).
 pub const WRITE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Octets of the server's part of a SCRAM nonce.
+const NONCE_OCTETS: usize = 18;
 
 /// Reads the time.
 pub type Clock = fn() -> Timestamp;
@@ -70,7 +77,16 @@ impl<A: Accounts> Server<A> {
     }
 }
 
-/// Serves one client until it leaves or `shutdown` is cancelled.
+/// Where a connection comes from, and what protects it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin {
+    /// Where the client connects from.
+    pub peer: Peer,
+    /// What protects it already.
+    pub protection: Protection,
+}
+
+/// Serves one client of this machine until it leaves or `shutdown` is cancelled.
 ///
 /// # Errors
 /// Those of the stream; a client that just goes away is none.
@@ -83,13 +99,28 @@ where
     A: Accounts,
     I: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let security = match &server.tls {
-        Some(_) => Security::Offered,
-        None => Security::Plain,
-    };
+    serve_from(server, stream, Origin::default(), shutdown).await
+}
+
+/// Serves one client until it leaves or `shutdown` is cancelled.
+///
+/// # Errors
+/// Those of the stream; a client that just goes away is none.
+pub async fn serve_from<A, I>(
+    server: &Server<A>,
+    stream: I,
+    origin: Origin,
+    shutdown: &CancellationToken,
+) -> io::Result<()>
+where
+    A: Accounts,
+    I: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    let security = origin.protection.security(server.tls.is_some());
     let mut connection = Connection {
         server,
         shutdown,
+        peer: origin.peer,
         session: Session::new(security),
         decoder: Decoder::default(),
         out: Vec::new(),
@@ -112,11 +143,15 @@ where
 struct Login<S: Store> {
     account: Arc<Account<S>>,
     news: Subscription,
+    upload: Option<Upload>,
+    /// Cancelled when what the user logged in with is taken back.
+    revoked: CancellationToken,
 }
 
 struct Connection<'a, A: Accounts> {
     server: &'a Server<A>,
     shutdown: &'a CancellationToken,
+    peer: Peer,
     session: Session,
     decoder: Decoder,
     out: Vec<u8>,
@@ -151,7 +186,14 @@ impl<A: Accounts> Connection<'_, A> {
                     end => return Ok(end),
                 }
             }
-            if let Some(frame) = self.decoder.next(self.session.admits()) {
+            let admits = self.session.admits();
+            if admits != Admits::Upload
+                && let Some(login) = &mut self.login
+            {
+                // An APPEND that was refused leaves nothing behind.
+                login.upload = None;
+            }
+            if let Some(frame) = self.decoder.next(admits) {
                 self.session.handle_frame(frame);
                 continue;
             }
@@ -165,7 +207,10 @@ impl<A: Accounts> Connection<'_, A> {
                     self.decoder.feed(octets);
                     heard = Instant::now();
                 }
-                () = news(self.login.as_mut()) => self.session.handle_update(),
+                event = event(self.login.as_mut()) => match event {
+                    Event::News => self.session.handle_update(),
+                    Event::Revoked => self.session.handle_revocation(),
+                },
                 () = sleep_until(heard + self.session.timeout()) => self.session.handle_timeout(),
                 () = self.shutdown.cancelled() => self.session.handle_shutdown(),
             }
@@ -178,9 +223,29 @@ impl<A: Accounts> Connection<'_, A> {
     {
         match action {
             Action::Send(response) => self.send(&response, writer).await?,
-            Action::Run(_) if self.shutdown.is_cancelled() => self.session.handle_shutdown(),
+            Action::Run(_) | Action::Upload(_) if self.shutdown.is_cancelled() => {
+                self.session.handle_shutdown();
+            }
+            Action::Run(_) | Action::Upload(_) if self.is_revoked() => {
+                self.session.handle_revocation();
+            }
             Action::Run(op) => self.run_op(op).await,
+            Action::Upload(step) => self.run_upload(step).await,
             Action::Authenticate { user, password } => self.log_in(&user, &password).await,
+            Action::ScramSalt { user } => {
+                let salt = self.server.accounts.salt(&user);
+                let mut nonce = [0; NONCE_OCTETS];
+                OsRng.fill_bytes(&mut nonce);
+                self.session.handle_salt(&salt, &STANDARD.encode(nonce));
+            }
+            Action::ScramProof(attempt) => {
+                let answer = self.server.accounts.prove(&attempt, self.peer).await;
+                let answer = answer.map(|(grant, signature)| {
+                    self.login = Some(Login::new(grant));
+                    signature
+                });
+                self.session.handle_proof(answer);
+            }
             Action::StartTls => {
                 self.flush(writer).await?;
                 return Ok(Flow::Upgrade);
@@ -198,7 +263,11 @@ impl<A: Accounts> Connection<'_, A> {
     where
         W: AsyncWrite + Unpin,
     {
-        encode(response, &mut self.out);
+        let before = self.out.len();
+        let streams = encode(response, &mut self.out);
+        if !streams.is_empty() {
+            return self.send_streams(response, &streams, before, writer).await;
+        }
         if self.out.len() >= HIGH_WATER {
             self.flush(writer).await
         } else {
@@ -206,16 +275,82 @@ impl<A: Accounts> Connection<'_, A> {
         }
     }
 
+    /// Writes a response of which some octets are read while they are written; a client that does
+    /// not read holds up the reading.
+    async fn send_streams<W>(
+        &mut self,
+        response: &Response,
+        places: &[usize],
+        start: usize,
+        writer: &mut W,
+    ) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        // Responses with content come only after a log-in.
+        let (Some(login), Response::Fetch(data)) = (&self.login, response) else {
+            return Ok(());
+        };
+        let account = Arc::clone(&login.account);
+        let frame = self.out.split_off(start);
+        let mut written = 0;
+        let streams = data.values.iter().filter_map(|value| match value {
+            FetchValue::Stream(_, message, span) => Some((message, *span)),
+            _ => None,
+        });
+        for (place, (message, span)) in places.iter().zip(streams) {
+            let end = place.saturating_sub(start);
+            self.out
+                .extend_from_slice(frame.get(written..end).unwrap_or_default());
+            written = end;
+            let mut pieces = account.pieces(message, span);
+            loop {
+                let piece = pieces.next().await.map_err(|error| {
+                    // The length is told: only the end of the connection says that less came.
+                    tracing::error!(%error, "a message could not be read to its end");
+                    io::Error::other(error)
+                })?;
+                let Some(piece) = piece else { break };
+                self.out.extend_from_slice(&piece);
+                if self.out.len() >= HIGH_WATER {
+                    self.flush(writer).await?;
+                }
+            }
+        }
+        self.out
+            .extend_from_slice(frame.get(written..).unwrap_or_default());
+        Ok(())
+    }
+
     async fn run_op(&mut self, op: Op) {
         // The session asks for storage only after a log-in.
         let Some(login) = &self.login else { return };
-        let now = (self.server.clock)();
         let context = ops::Context {
             account: &login.account,
             recents: &self.server.recents,
-            now,
+            now: (self.server.clock)(),
         };
         let outcome = Box::pin(ops::run(&context, op)).await;
+        self.handle_outcome(outcome);
+    }
+
+    fn is_revoked(&self) -> bool {
+        let login = self.login.as_ref();
+        login.is_some_and(|login| login.revoked.is_cancelled())
+    }
+
+    async fn run_upload(&mut self, step: UploadStep) {
+        let Some(login) = &mut self.login else { return };
+        let context = ops::Context {
+            account: &login.account,
+            recents: &self.server.recents,
+            now: (self.server.clock)(),
+        };
+        let outcome = Box::pin(ops::upload::run(&context, &mut login.upload, step)).await;
+        self.handle_outcome(outcome);
+    }
+
+    fn handle_outcome(&mut self, outcome: Result<Outcome, OpError>) {
         let failed = match &outcome {
             Ok(Outcome::Fetched(fetched)) => fetched.failed.as_ref(),
             Ok(_) => None,
@@ -228,17 +363,9 @@ impl<A: Accounts> Connection<'_, A> {
     }
 
     async fn log_in(&mut self, user: &Secret, password: &Secret) {
-        let answer = self
-            .server
-            .accounts
-            .log_in(user.as_bytes(), password.as_bytes())
-            .await;
-        let answer = answer.map(|account| {
-            self.login = Some(Login {
-                news: account.subscribe(),
-                account,
-            });
-        });
+        let (user, password) = (user.as_bytes(), password.as_bytes());
+        let answer = self.server.accounts.log_in(user, password, self.peer).await;
+        let answer = answer.map(|grant| self.login = Some(Login::new(grant)));
         self.session.handle_login(answer);
     }
 
@@ -262,10 +389,30 @@ impl<A: Accounts> Connection<'_, A> {
     }
 }
 
-/// Waits for a change in the account; for ever, while nobody has logged in.
-async fn news<S: Store>(login: Option<&mut Login<S>>) {
+impl<S: Store> Login<S> {
+    fn new(grant: Grant<S>) -> Self {
+        Self {
+            news: grant.account.subscribe(),
+            account: grant.account,
+            upload: None,
+            revoked: grant.revoked,
+        }
+    }
+}
+
+/// What happens to a user who has logged in.
+enum Event {
+    News,
+    Revoked,
+}
+
+/// Waits for it; for ever, while nobody has logged in. Cancel-safe.
+async fn event<S: Store>(login: Option<&mut Login<S>>) -> Event {
     match login {
-        Some(login) => login.news.changed().await,
+        Some(login) => tokio::select! {
+            () = login.revoked.cancelled() => Event::Revoked,
+            () = login.news.changed() => Event::News,
+        },
         None => std::future::pending().await,
     }
 }

@@ -9,6 +9,7 @@
 //! Rejected: a grammar crate; what there is lacks half of the extensions and holds whole commands.
 
 pub mod accounts;
+pub mod capability;
 pub mod command;
 pub mod conn;
 pub mod date;
@@ -19,6 +20,7 @@ pub mod recent;
 pub mod response;
 pub mod session;
 pub mod set;
+pub mod url;
 pub mod utf7;
 pub mod view;
 #[cfg(test)]
@@ -32,5 +34,5 @@ mod streams;
 #[cfg(test)]
 mod agreement;
 
-pub use accounts::{Accounts, LoginRefused};
-pub use conn::{Clock, Server, serve};
+pub use accounts::{Accounts, Grant, LoginRefused, Peer, Salt};
+pub use conn::{Clock, Origin, Server, serve, serve_from};

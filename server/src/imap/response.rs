@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use letterlock_core::account::MessageDocument as Message;
 use letterlock_core::id::{MailboxName, SequenceNumber, Timestamp, Uid, UidValidity};
+use letterlock_core::mime::Span;
 use letterlock_core::model::{Flag, FlagSet, Role};
 
 use super::command::{SectionRequest, Tag};
@@ -35,7 +36,7 @@ pub enum Code {
     /// RFC 5530.
     Cannot,
     /// RFC 3501 7.1.
-    Capability(&'static str),
+    Capability(String),
     /// RFC 5530.
     ExpungeIssued,
     /// RFC 5530.
@@ -46,6 +47,8 @@ pub enum Code {
     PermanentFlags(BTreeSet<Flag>),
     /// RFC 3501 7.1: none can be changed.
     NoPermanentFlags,
+    /// RFC 5530: only after TLS.
+    PrivacyRequired,
     /// RFC 3501 7.1.
     ReadOnly,
     /// RFC 3501 7.1.
@@ -62,10 +65,14 @@ pub enum Code {
     UidValidity(UidValidity),
     /// RFC 5530.
     Unavailable,
+    /// RFC 6154 3.
+    UseAttr,
     /// RFC 3501 7.1: the first message that is not seen.
     Unseen(SequenceNumber),
-    /// RFC 4315 3.
-    AppendUid(UidValidity, Uid),
+    /// RFC 4315 3, RFC 3502: the messages' UIDs, in order.
+    AppendUid(UidValidity, Vec<Uid>),
+    /// RFC 4469 4.1: the first URL that is none of ours.
+    BadUrl(Vec<u8>),
     /// RFC 4315 3: source and copy of each message, in the same order.
     CopyUid(UidValidity, Vec<(Uid, Uid)>),
 }
@@ -193,6 +200,8 @@ pub enum FetchValue {
     BodyStructure(Arc<Message>),
     /// `BODY[]`; `None` is NIL: the message has no such part.
     Section(SectionRequest, Option<SectionOctets>),
+    /// `BODY[]` of which the octets are read while they are written.
+    Stream(SectionRequest, Arc<Message>, Span),
 }
 
 /// Octets of a message; their `Debug` tells the size alone.
@@ -218,13 +227,13 @@ impl Recency {
 #[derive(Debug, Clone)]
 pub enum Response {
     /// `+ text`
-    Continue(&'static str),
+    Continue(Cow<'static, str>),
     /// `tag condition [code] text`
     Tagged(Tag, Reply),
     /// `* condition [code] text`
     Untagged(Reply),
     /// `* CAPABILITY ..`
-    Capability(&'static str),
+    Capability(String),
     /// `* ENABLED ..`
     Enabled(Vec<&'static str>),
     /// `* ID ..`: name and version of the server.
@@ -235,6 +244,12 @@ pub enum Response {
     List(ListItem),
     /// `* LSUB ..`
     Lsub(ListItem),
+    /// `* MYRIGHTS ..`: all that a user can do with his own mailbox.
+    MyRights(MailboxName),
+    /// `* QUOTA ..`: the one quota root, which has no limits.
+    Quota,
+    /// `* QUOTAROOT ..`: the one quota root.
+    QuotaRoot(MailboxName),
     /// `* STATUS ..`
     Status(StatusData),
     /// `* FLAGS ..`: system flags and these keywords.

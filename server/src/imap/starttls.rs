@@ -47,7 +47,7 @@ async fn client(server: Server<Alice>) -> (BufReader<DuplexStream>, String) {
 #[tokio::test]
 async fn nothing_said_before_the_handshake_counts_after_it() {
     let (config, connector) = pair();
-    let server = Server::new(Alice(new_account().await), now).with_tls(config);
+    let server = Server::new(Alice::new(new_account().await), now).with_tls(config);
     let (mut plain, greeting) = client(server).await;
     assert!(greeting.starts_with("* OK [CAPABILITY IMAP4rev1 STARTTLS "));
     let offer = ask(&mut plain, "a CAPABILITY\r\n").await;
@@ -90,7 +90,7 @@ async fn nothing_said_before_the_handshake_counts_after_it() {
 #[tokio::test]
 async fn it_stays_a_choice_and_is_none_after_login() {
     let (config, _) = pair();
-    let server = Server::new(Alice(new_account().await), now).with_tls(config);
+    let server = Server::new(Alice::new(new_account().await), now).with_tls(config);
     let (mut plain, _) = client(server).await;
     let heard = ask(&mut plain, "a STARTTLS now\r\n").await;
     assert!(heard.starts_with("a BAD "), "{heard}");
@@ -108,7 +108,7 @@ async fn it_stays_a_choice_and_is_none_after_login() {
 
 #[tokio::test]
 async fn without_a_certificate_it_is_not_offered() {
-    let (mut plain, greeting) = client(Server::new(Alice(new_account().await), now)).await;
+    let (mut plain, greeting) = client(Server::new(Alice::new(new_account().await), now)).await;
     assert!(!greeting.contains("STARTTLS"));
     let heard = ask(&mut plain, "a STARTTLS\r\n").await;
     assert_eq!(heard, "a BAD STARTTLS is not offered\r\n");
@@ -117,7 +117,7 @@ async fn without_a_certificate_it_is_not_offered() {
 #[tokio::test]
 async fn a_client_that_does_not_shake_hands_is_left() {
     let (config, _) = pair();
-    let server = Server::new(Alice(new_account().await), now).with_tls(config);
+    let server = Server::new(Alice::new(new_account().await), now).with_tls(config);
     let (mut near, far) = duplex(4096);
     let shutdown = CancellationToken::new();
     let serving = serve(&server, far, &shutdown);

@@ -18,16 +18,27 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accounts::{Accounts, LoginRefused};
+use super::accounts::{Accounts, Grant, LoginRefused, Peer, Salt};
 use super::conn::{Server, serve};
+use crate::scram::{Attempt, Verifier};
 
 /// 2026-01-01T00:00:00Z, always.
 pub(super) fn now() -> Timestamp {
     Timestamp::from_secs(1_767_225_600)
 }
 
-/// One user, `alice`, with the password `sesame`.
-pub(super) struct Alice(pub(super) Arc<Account<MemoryStore>>);
+/// One user, `alice`, with the password `sesame` until the token is cancelled.
+pub(super) struct Alice(
+    pub(super) Arc<Account<MemoryStore>>,
+    pub(super) CancellationToken,
+);
+
+impl Alice {
+    /// With a password that is not taken back.
+    pub(super) fn new(account: Arc<Account<MemoryStore>>) -> Self {
+        Self(account, CancellationToken::new())
+    }
+}
 
 impl Accounts for Alice {
     type Store = MemoryStore;
@@ -36,13 +47,43 @@ impl Accounts for Alice {
         &self,
         user: &[u8],
         password: &[u8],
-    ) -> Result<Arc<Account<MemoryStore>>, LoginRefused> {
+        _peer: Peer,
+    ) -> Result<Grant<MemoryStore>, LoginRefused> {
         match (user, password) {
-            (b"alice", b"sesame") => Ok(Arc::clone(&self.0)),
+            (b"alice", b"sesame") => Ok(self.grant()),
             (b"locked", _) => Err(LoginRefused::Locked {
                 how: "Run `letterlock unlock`".into(),
             }),
             _ => Err(LoginRefused::Wrong),
+        }
+    }
+
+    fn salt(&self, user: &str) -> Salt {
+        Salt {
+            salt: user.bytes().cycle().take(16).collect(),
+            iterations: 4096,
+        }
+    }
+
+    async fn prove(
+        &self,
+        attempt: &Attempt,
+        _peer: Peer,
+    ) -> Result<(Grant<MemoryStore>, [u8; 32]), LoginRefused> {
+        let salt = self.salt(&attempt.user);
+        let verifier = Verifier::new("sesame", &salt.salt, salt.iterations);
+        match verifier.verify(&attempt.auth_message, &attempt.proof) {
+            Some(signature) if attempt.user == "alice" => Ok((self.grant(), signature)),
+            _ => Err(LoginRefused::Wrong),
+        }
+    }
+}
+
+impl Alice {
+    fn grant(&self) -> Grant<MemoryStore> {
+        Grant {
+            account: Arc::clone(&self.0),
+            revoked: self.1.clone(),
         }
     }
 }
@@ -135,7 +176,7 @@ impl World {
 async fn run(path: &Path) {
     let text = std::fs::read_to_string(path).unwrap();
     let account = new_account().await;
-    let server = Arc::new(Server::new(Alice(Arc::clone(&account)), now));
+    let server = Arc::new(Server::new(Alice::new(Arc::clone(&account)), now));
     let stranger = text.lines().any(|line| line == "stranger");
     let tasks = TaskTracker::new();
     let mut world = World {

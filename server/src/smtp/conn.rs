@@ -25,7 +25,7 @@ use super::reply::{Refusal, Reply};
 use super::session::{Action, Answer, Session, Wants};
 use super::{Credentials, Envelope, IDLE_TIMEOUT_SECS, MAX_SESSIONS, Policy};
 use crate::shutdown::Shutdown;
-use crate::starttls;
+use crate::starttls::{self, Protection};
 
 /// Octets read at once.
 const READ_OCTETS: usize = 16 * 1024;
@@ -101,6 +101,25 @@ pub async fn serve<H: Handler>(
 
 /// Serves one connection to its end. `peer` is where it comes from, for the trace field.
 pub async fn run<S, H>(
+    stream: S,
+    peer: Option<IpAddr>,
+    policy: Policy,
+    handler: &H,
+    shutdown: &CancellationToken,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+    H: Handler,
+{
+    if policy.protection == Protection::Tls {
+        let tls = policy.tls.clone().ok_or(io::ErrorKind::NotConnected)?;
+        let stream = Box::pin(starttls::accept(&tls, stream, shutdown)).await?;
+        return Box::pin(talk(stream, peer, policy, handler, shutdown)).await;
+    }
+    talk(stream, peer, policy, handler, shutdown).await
+}
+
+async fn talk<S, H>(
     stream: S,
     peer: Option<IpAddr>,
     policy: Policy,

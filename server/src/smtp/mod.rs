@@ -22,6 +22,8 @@ use letterlock_core::id::Address;
 use tokio_rustls::rustls::ServerConfig;
 use zeroize::Zeroizing;
 
+use crate::starttls::Protection;
+
 pub use command::ReversePath;
 pub use conn::{Handler, serve};
 pub use data::Message;
@@ -65,6 +67,8 @@ pub struct Policy {
     pub max_message_octets: usize,
     /// With what `STARTTLS` is offered, if it is; submission only.
     pub tls: Option<Arc<ServerConfig>>,
+    /// What protects its connections before their first octet.
+    pub protection: Protection,
 }
 
 /// Who sends what to whom (RFC 5321 2.3.1).
@@ -85,6 +89,8 @@ pub struct Envelope {
 /// A user name and an app password, as `AUTH` gave them.
 #[derive(Clone)]
 pub struct Credentials {
+    /// Where the client connects from.
+    pub peer: Option<IpAddr>,
     /// The name, usually an address.
     pub username: String,
     /// The password.

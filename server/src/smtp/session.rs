@@ -271,9 +271,10 @@ impl Session {
             .and("ENHANCEDSTATUSCODES");
         reply = match protocol {
             Protocol::Lmtp => reply.and("SMTPUTF8"),
+            Protocol::Submission if self.security == Security::Required => reply,
             Protocol::Submission => reply.and("AUTH PLAIN LOGIN"),
         };
-        if self.security == Security::Offered {
+        if matches!(self.security, Security::Offered | Security::Required) {
             reply = reply.and("STARTTLS");
         }
         self.reply(reply, State::Ready)

@@ -2,16 +2,15 @@
 //!
 //! FETCH and SEARCH have grammars of their own in `fetch.rs` and `search.rs`.
 
-use letterlock_core::model::FlagChange;
+use letterlock_core::model::{FlagChange, Role};
 
 use super::Syntax;
 use super::cursor::Cursor;
 use super::{fetch, search};
 use crate::imap::command::{
-    Access, AppendCommand, Command, Echo, ListCommand, ListReport, ListSelection, Numbering,
-    Octets, Secret, StatusItem, StoreCommand,
+    Access, Command, Echo, ListCommand, ListReport, ListSelection, Numbering, Secret, SpecialUse,
+    StatusItem, StoreCommand,
 };
-use crate::imap::date;
 use crate::imap::set::{MessageSet, SequenceSet, UidSet};
 
 type Parsed<T> = Result<T, Syntax>;
@@ -35,7 +34,7 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "LOGIN" => login(cursor)?,
         "SELECT" => select(cursor, Access::ReadWrite)?,
         "EXAMINE" => select(cursor, Access::ReadOnly)?,
-        "CREATE" => Command::Create(mailbox(cursor)?),
+        "CREATE" => create(cursor)?,
         "DELETE" => Command::Delete(mailbox(cursor)?),
         "RENAME" => Command::Rename {
             from: mailbox(cursor)?,
@@ -54,8 +53,13 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             }
         }
         "NAMESPACE" => Command::Namespace,
+        "MYRIGHTS" => Command::MyRights(mailbox(cursor)?),
+        "GETQUOTA" => {
+            cursor.space()?;
+            Command::GetQuota(cursor.astring()?)
+        }
+        "GETQUOTAROOT" => Command::GetQuotaRoot(mailbox(cursor)?),
         "STATUS" => status(cursor)?,
-        "APPEND" => append(cursor)?,
         "IDLE" => Command::Idle,
         "CHECK" => Command::Check,
         "CLOSE" => Command::Close,
@@ -113,6 +117,36 @@ fn by_number(cursor: &mut Cursor<'_>, name: &str, by: Numbering) -> Parsed<Comma
 fn mailbox(cursor: &mut Cursor<'_>) -> Parsed<crate::imap::command::MailboxArgument> {
     cursor.space()?;
     cursor.mailbox()
+}
+
+/// `create = "CREATE" SP mailbox [create-params]`; `"USE" SP "(" [use-attr *(SP use-attr)] ")"`
+/// (RFC 4466 2.2, RFC 6154 6)
+fn create(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mailbox = mailbox(cursor)?;
+    let mut use_for = SpecialUse::None;
+    if cursor.eat(b' ') && !cursor.at_end() {
+        let uses = cursor.list(|cursor| {
+            if cursor.word()? != "USE" {
+                return Err(Syntax::Bad("CREATE knows no other parameter than USE"));
+            }
+            cursor.space()?;
+            cursor.list(|cursor| {
+                cursor.expect(b'\\', "a special use begins with \\")?;
+                cursor.atom().map(|name| format!("\\{name}"))
+            })
+        })?;
+        let role = |name: &String| {
+            let mut roles = Role::ALL.into_iter();
+            let role = roles.find(|role| role.attribute().eq_ignore_ascii_case(name));
+            role.map_or(SpecialUse::Unsupported, SpecialUse::Role)
+        };
+        use_for = match uses.concat().as_slice() {
+            [] => SpecialUse::None,
+            [name] => role(name),
+            _ => SpecialUse::Unsupported,
+        };
+    }
+    Ok(Command::Create { mailbox, use_for })
 }
 
 /// `id = "ID" SP ("(" [string SP nstring *(SP string SP nstring)] ")" / nil)` (RFC 2971 4)
@@ -249,12 +283,14 @@ fn returned(cursor: &mut Cursor<'_>) -> Parsed<ListReport> {
         Subscribed,
         Children,
         SpecialUse,
+        MyRights,
         Status(Vec<StatusItem>),
     }
     let options = cursor.list(|cursor| match cursor.word()?.as_str() {
         "SUBSCRIBED" => Ok(Option::Subscribed),
         "CHILDREN" => Ok(Option::Children),
         "SPECIAL-USE" => Ok(Option::SpecialUse),
+        "MYRIGHTS" => Ok(Option::MyRights),
         "STATUS" => {
             cursor.space()?;
             status_items(cursor).map(Option::Status)
@@ -267,6 +303,7 @@ fn returned(cursor: &mut Cursor<'_>) -> Parsed<ListReport> {
             Option::Subscribed => report.subscribed = true,
             Option::Children => report.children = true,
             Option::SpecialUse => report.special_use = true,
+            Option::MyRights => report.my_rights = true,
             Option::Status(items) => report.status = items,
         }
     }
@@ -290,38 +327,15 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
         "UIDNEXT" => Ok(StatusItem::UidNext),
         "UIDVALIDITY" => Ok(StatusItem::UidValidity),
         "UNSEEN" => Ok(StatusItem::Unseen),
+        "APPENDLIMIT" => Ok(StatusItem::AppendLimit),
+        "DELETED" => Ok(StatusItem::Deleted),
+        "DELETED-STORAGE" => Ok(StatusItem::DeletedStorage),
         _ => Err(Syntax::Bad("status item is not known")),
     })?;
     if items.is_empty() {
         return Err(Syntax::Bad("a status item is needed"));
     }
     Ok(items)
-}
-
-/// `append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal`
-fn append(cursor: &mut Cursor<'_>) -> Parsed<Command> {
-    let mailbox = mailbox(cursor)?;
-    cursor.space()?;
-    let mut flags = letterlock_core::model::FlagSet::new();
-    if cursor.peek() == Some(b'(') {
-        flags = cursor.flag_list()?;
-        cursor.space()?;
-    }
-    let mut date = None;
-    if cursor.peek() == Some(b'"') {
-        let text = cursor.string()?;
-        let text = std::str::from_utf8(&text).ok();
-        let parsed = text.and_then(date::parse_date_time);
-        date = Some(parsed.ok_or(Syntax::Bad("the date-time is not well formed"))?);
-        cursor.space()?;
-    }
-    let message = Octets(cursor.literal()?);
-    Ok(Command::Append(AppendCommand {
-        mailbox,
-        flags,
-        date,
-        message,
-    }))
 }
 
 /// `store = "STORE" SP sequence-set SP store-att-flags`

@@ -23,6 +23,7 @@ type Parsed<T> = Result<T, Syntax>;
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
     literals: VecDeque<Vec<u8>>,
+    starved: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -30,7 +31,27 @@ impl<'a> Cursor<'a> {
         Self {
             rest: line,
             literals,
+            starved: false,
         }
+    }
+
+    /// Whether a literal was asked for that has not come yet.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
+    /// Whether the last thing is a literal that has not come: `["~"] "{" number ["+"] "}" CRLF`.
+    pub(super) fn at_announcement(&self) -> bool {
+        let marker = self.rest.strip_prefix(b"~").unwrap_or(self.rest);
+        let first_end = marker.iter().position(|octet| *octet == b'\n');
+        marker.first() == Some(&b'{')
+            && self.literals.is_empty()
+            && first_end.and_then(|end| end.checked_add(1)) == Some(marker.len())
+    }
+
+    /// Whether nothing but spaces is left.
+    pub(super) fn at_end(&self) -> bool {
+        self.rest.iter().all(|octet| *octet == b' ')
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -174,7 +195,9 @@ impl<'a> Cursor<'a> {
         if !(self.eat(b'}') && self.eat(b'\r') && self.eat(b'\n')) {
             return Err(FORM);
         }
-        self.literals.pop_front().ok_or(FORM)
+        let literal = self.literals.pop_front();
+        self.starved |= literal.is_none();
+        literal.ok_or(FORM)
     }
 
     /// `astring = 1*ASTRING-CHAR / string`
@@ -262,7 +285,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// `seq-number = nz-number / "*"`
-    fn bound(&mut self) -> Parsed<Bound> {
+    pub(super) fn bound(&mut self) -> Parsed<Bound> {
         if self.eat(b'*') {
             Ok(Bound::Last)
         } else {

@@ -165,3 +165,14 @@ fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u32, u32)>> {
     cursor.expect(b'>', "a partial is <first.count>")?;
     Ok(Some((first, count)))
 }
+
+/// Reads a section as it stands in an IMAP URL (RFC 5092 11 `isection`): without brackets, as
+/// with `BODY.PEEK`.
+pub(in crate::imap) fn section_of_url(text: &str) -> Option<SectionRequest> {
+    let text = format!("[{text}]");
+    let mut cursor = Cursor::new(text.as_bytes(), std::collections::VecDeque::new());
+    match section(&mut cursor, SetsSeen::No) {
+        Ok(FetchItem::Section(request)) if cursor.at_end() => Some(request),
+        _ => None,
+    }
+}

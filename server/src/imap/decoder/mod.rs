@@ -4,21 +4,25 @@
 //! line end announces a literal. So a limit is enforced before a parser sees anything, and after
 //! a refused command the next one starts at a known octet.
 //!
+//! A message in APPEND is not held: the command comes out in parts (see `upload`).
+//!
 //! Invariant: no input panics, and what is held is at most one command within the limits below.
 //! A bare LF ends no line: it is refused and not repaired (smuggling).
 //! Rejected: parsing as octets come in; a grammar that can stop anywhere is twice the code.
 
 mod commands;
 mod cursor;
-mod fetch;
+pub(super) mod fetch;
 mod search;
+mod upload;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 
-use super::command::{Command, Secret, Tag};
+use super::command::{AppendCommand, Command, Octets, Secret, Tag, UploadPart, Waits};
 use cursor::Cursor;
+use upload::{Chunk, Upload};
 
 /// Longest line without its literals, in octets: room for the UID sets of real programs.
 pub const MAX_LINE: usize = 128 * 1024;
@@ -28,19 +32,16 @@ pub const MAX_ARGUMENT_LITERAL: usize = 64 * 1024;
 pub const MAX_COMMAND: usize = 256 * 1024;
 /// Most literals in one command.
 pub const MAX_LITERALS: usize = 256;
-/// Longest message that APPEND takes, in octets.
-pub const MAX_LITERAL: usize = letterlock_core::sync::wire::MAX_MESSAGE_OCTETS;
-
 /// Longest literal marker: `~{` 20 digits `+}` CR LF; what must be kept while a line is skipped.
 const MAX_MARKER: usize = 26;
 
 /// What the session lets come in next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admits {
-    /// Commands of somebody who has not logged in: no message literal.
-    Strangers,
     /// Commands.
     Commands,
+    /// The rest of an APPEND; while it is not let in, what is left of it is dropped.
+    Upload,
     /// One line that is no command: an answer in AUTHENTICATE, `DONE` in IDLE.
     Line,
 }
@@ -52,6 +53,10 @@ pub enum Frame {
     Command(Tag, Command),
     /// A line while [`Admits::Line`], without its CR LF.
     Line(Secret),
+    /// APPEND or REPLACE begins.
+    Append(Tag, AppendCommand),
+    /// The next part of it.
+    Upload(UploadPart),
     /// A synchronising literal is announced: the client waits for `+`.
     Continue,
     /// What came is refused; the next frame starts clean.
@@ -73,9 +78,6 @@ pub enum Syntax {
     /// The grammar was violated, or a limit that only a broken client meets.
     #[error("{0}")]
     Bad(&'static str),
-    /// The message is larger than [`MAX_LITERAL`].
-    #[error("message is too large")]
-    TooBig,
     /// SEARCH in a charset that is not known (RFC 3501 6.4.4).
     #[error("charset is not known")]
     BadCharset,
@@ -89,10 +91,14 @@ enum Cutting {
     Line,
     /// Collecting a literal; so many octets are missing.
     Literal(usize),
-    /// Dropping a refused literal, then the rest of its command.
-    DropLiteral(u64, Refusal),
-    /// Dropping a refused line.
-    DropLine(Refusal),
+    /// A message literal is announced and not let in yet.
+    Announced(u64, Waits),
+    /// Passing a message on; so many octets are missing.
+    Message(u64),
+    /// Dropping a literal, then the rest of its command; without a refusal it is told already.
+    DropLiteral(u64, Option<Refusal>),
+    /// Dropping a line.
+    DropLine(Option<Refusal>),
 }
 
 /// Cuts and parses one connection's octets.
@@ -104,6 +110,10 @@ pub struct Decoder {
     line: Vec<u8>,
     literals: VecDeque<Vec<u8>>,
     octets: usize,
+    /// The APPEND whose end has not come.
+    upload: Option<Upload>,
+    /// Parts of it that were read together.
+    parts: VecDeque<Frame>,
 }
 
 impl Decoder {
@@ -115,56 +125,114 @@ impl Decoder {
 
     /// The next frame, or `None` if more octets are needed.
     pub fn next(&mut self, admits: Admits) -> Option<Frame> {
+        if admits != Admits::Upload {
+            self.abandon_upload();
+        }
         loop {
-            match std::mem::take(&mut self.cutting) {
+            if let Some(part) = self.parts.pop_front() {
+                return Some(part);
+            }
+            let step = match std::mem::take(&mut self.cutting) {
                 Cutting::Line => {
                     let Some(line) = self.cut_line() else {
-                        return self.refuse_endless_line(admits);
-                    };
-                    if let Some(frame) = self.handle_line(&line, admits) {
-                        return Some(frame);
-                    }
-                }
-                Cutting::Literal(missing) => {
-                    let take = missing.min(self.buffer.len());
-                    if let Some(literal) = self.literals.back_mut() {
-                        literal.extend(self.buffer.drain(..take));
-                    }
-                    if missing > take {
-                        self.cutting = Cutting::Literal(missing.saturating_sub(take));
-                        return None;
-                    }
-                }
-                Cutting::DropLiteral(missing, refusal) => {
-                    let take = usize::try_from(missing)
-                        .unwrap_or(usize::MAX)
-                        .min(self.buffer.len());
-                    self.buffer.drain(..take);
-                    let missing = missing.saturating_sub(take as u64);
-                    if missing > 0 {
-                        self.cutting = Cutting::DropLiteral(missing, refusal);
-                        return None;
-                    }
-                    self.cutting = Cutting::DropLine(refusal);
-                }
-                Cutting::DropLine(refusal) => match self.cut_line() {
-                    None => {
-                        let drop = self.buffer.len().saturating_sub(MAX_MARKER);
-                        self.buffer.drain(..drop);
-                        self.scanned = 0;
-                        self.cutting = Cutting::DropLine(refusal);
-                        return None;
-                    }
-                    Some(line) => match literal_marker(&line) {
-                        Some((size, Waits::No)) => {
-                            self.cutting = Cutting::DropLiteral(size, refusal);
+                        if self.refuse_endless_line() {
+                            continue;
                         }
-                        // A client that waits gets the refusal in place of `+`.
-                        Some((_, Waits::Yes)) | None => return Some(self.refused(refusal)),
-                    },
-                },
+                        return None;
+                    };
+                    self.handle_line(&line, admits)
+                }
+                Cutting::Literal(missing) => self.fill_literal(missing),
+                Cutting::Announced(0, _) => Step::Again,
+                Cutting::Announced(size, _) | Cutting::Message(size) => self.pass_on(size),
+                Cutting::DropLiteral(missing, refusal) => self.drop_literal(missing, refusal),
+                Cutting::DropLine(refusal) => self.drop_line(refusal),
+            };
+            match step {
+                Step::Frame(frame) => return Some(frame),
+                Step::Again => {}
+                Step::Wait => return None,
             }
         }
+    }
+
+    fn fill_literal(&mut self, missing: usize) -> Step {
+        let take = missing.min(self.buffer.len());
+        if let Some(literal) = self.literals.back_mut() {
+            literal.extend(self.buffer.drain(..take));
+        }
+        if missing > take {
+            self.cutting = Cutting::Literal(missing.saturating_sub(take));
+            return Step::Wait;
+        }
+        Step::Again
+    }
+
+    /// Gives the next octets of a message.
+    fn pass_on(&mut self, missing: u64) -> Step {
+        let take = at_most(missing, self.buffer.len());
+        let left = missing.saturating_sub(take as u64);
+        if left > 0 {
+            self.cutting = Cutting::Message(left);
+        }
+        if take == 0 {
+            return Step::Wait;
+        }
+        let octets = Octets(self.buffer.drain(..take).collect());
+        Step::Frame(Frame::Upload(UploadPart::Octets(octets)))
+    }
+
+    fn drop_literal(&mut self, missing: u64, refusal: Option<Refusal>) -> Step {
+        let take = at_most(missing, self.buffer.len());
+        self.buffer.drain(..take);
+        let missing = missing.saturating_sub(take as u64);
+        if missing > 0 {
+            self.cutting = Cutting::DropLiteral(missing, refusal);
+            return Step::Wait;
+        }
+        self.cutting = Cutting::DropLine(refusal);
+        Step::Again
+    }
+
+    fn drop_line(&mut self, refusal: Option<Refusal>) -> Step {
+        let Some(line) = self.cut_line() else {
+            let drop = self.buffer.len().saturating_sub(MAX_MARKER);
+            self.buffer.drain(..drop);
+            self.scanned = 0;
+            self.cutting = Cutting::DropLine(refusal);
+            return Step::Wait;
+        };
+        match (literal_marker(&line), refusal) {
+            (Some((size, Waits::No)), refusal) => {
+                self.cutting = Cutting::DropLiteral(size, refusal);
+                Step::Again
+            }
+            // A client that waits gets the refusal in place of `+`.
+            (Some((_, Waits::Yes)) | None, Some(refusal)) => Step::Frame(self.refused(refusal)),
+            (Some((_, Waits::Yes)) | None, None) => {
+                self.forget();
+                Step::Again
+            }
+        }
+    }
+
+    /// Drops what is left of an APPEND that was refused.
+    fn abandon_upload(&mut self) {
+        self.parts.clear();
+        if self.upload.take().is_none() {
+            return;
+        }
+        self.cutting = match std::mem::take(&mut self.cutting) {
+            // The client learns from the refusal that it is not to send it.
+            Cutting::Announced(_, Waits::Yes) => Cutting::Line,
+            Cutting::Announced(size, Waits::No) | Cutting::Message(size) => {
+                Cutting::DropLiteral(size, None)
+            }
+            Cutting::Literal(missing) => Cutting::DropLiteral(missing as u64, None),
+            Cutting::Line => Cutting::DropLine(None),
+            dropping => dropping,
+        };
+        self.forget();
     }
 
     /// Takes a line with its line end out of the buffer.
@@ -183,100 +251,131 @@ impl Decoder {
         Some(self.buffer.drain(..end).collect())
     }
 
-    fn refuse_endless_line(&mut self, admits: Admits) -> Option<Frame> {
+    /// Begins to drop a line that is too long without having ended.
+    fn refuse_endless_line(&mut self) -> bool {
         if self.buffer.len().saturating_add(self.line.len()) <= MAX_LINE {
-            return None;
+            return false;
         }
-        let start = if self.line.is_empty() {
-            self.buffer.make_contiguous()
-        } else {
-            &*self.line
-        };
-        let refusal = Refusal {
-            tag: tag_of(start),
-            cause: Syntax::Bad("line is too long"),
-        };
-        self.cutting = Cutting::DropLine(refusal);
-        self.next(admits)
+        let tag = self.tag(|buffer| buffer.make_contiguous());
+        let cause = Syntax::Bad("line is too long");
+        self.upload = None;
+        self.cutting = Cutting::DropLine(Some(Refusal { tag, cause }));
+        true
     }
 
-    fn handle_line(&mut self, line: &[u8], admits: Admits) -> Option<Frame> {
-        let refusal = |cause, start: &[u8]| Refusal {
-            tag: tag_of(start),
-            cause,
-        };
+    /// The tag of the command that is being cut; `otherwise` has its first line, if none was.
+    fn tag(&mut self, otherwise: impl FnOnce(&mut VecDeque<u8>) -> &mut [u8]) -> Option<Tag> {
+        if let Some(upload) = &self.upload {
+            Some(upload.tag().clone())
+        } else if self.line.is_empty() {
+            tag_of(otherwise(&mut self.buffer))
+        } else {
+            tag_of(&self.line)
+        }
+    }
+
+    fn handle_line(&mut self, line: &[u8], admits: Admits) -> Step {
         let Some(text) = line.strip_suffix(b"\r\n") else {
-            let start = if self.line.is_empty() {
-                line
-            } else {
-                &self.line
+            let own = tag_of(line);
+            let tag = match (&self.upload, self.line.is_empty()) {
+                (Some(upload), _) => Some(upload.tag().clone()),
+                (None, true) => own,
+                (None, false) => tag_of(&self.line),
             };
-            let refusal = refusal(Syntax::Bad("lines end with CR LF"), start);
-            return Some(self.refused(refusal));
+            let cause = Syntax::Bad("lines end with CR LF");
+            return Step::Frame(self.refused(Refusal { tag, cause }));
         };
         if admits == Admits::Line {
-            return Some(Frame::Line(Secret::new(text.to_vec())));
+            return Step::Frame(Frame::Line(Secret::new(text.to_vec())));
         }
-        if self.line.is_empty() && text.is_empty() {
+        if self.line.is_empty() && text.is_empty() && self.upload.is_none() {
             // Some programs send an empty line after a literal; it is no command.
-            return None;
+            return Step::Again;
         }
         let marker = literal_marker(line);
         self.octets = self.octets.saturating_add(line.len());
         self.line.extend_from_slice(line);
         if self.line.len() > MAX_LINE || self.octets > MAX_COMMAND {
-            let refusal = refusal(Syntax::Bad("command is too long"), &self.line);
-            return self.refuse_at(marker, refusal);
+            return self.refuse_at(marker, Syntax::Bad("command is too long"));
+        }
+        if self.upload.is_some() || upload::begins(&self.line) {
+            return self.handle_upload_line(marker);
         }
         match marker {
-            Some((size, waits)) => self.begin_literal(size, waits, admits),
-            None => Some(self.parse()),
+            Some((size, waits)) => self.begin_literal(size, waits),
+            None => Step::Frame(self.parse()),
         }
     }
 
-    fn begin_literal(&mut self, size: u64, waits: Waits, admits: Admits) -> Option<Frame> {
-        let message = admits == Admits::Commands && is_append(&self.line);
-        let limit = if message {
-            MAX_LITERAL
-        } else {
-            MAX_ARGUMENT_LITERAL
+    /// A line of APPEND: it ends the command, or announces a message or an argument.
+    fn handle_upload_line(&mut self, marker: Option<(u64, Waits)>) -> Step {
+        let text = match marker {
+            Some(_) => &*self.line,
+            None => self.line.strip_suffix(b"\r\n").unwrap_or(&self.line),
         };
-        let wanted = usize::try_from(size).ok().filter(|size| *size <= limit);
+        let chunk = upload::chunk(self.upload.as_ref(), text, self.literals.clone());
+        match (chunk, marker) {
+            (Ok(Chunk::Argument), Some((size, waits))) => self.begin_literal(size, waits),
+            (Ok(Chunk::Parts(parts, upload)), Some((octets, waits))) => {
+                self.forget();
+                self.upload = Some(upload);
+                self.parts.extend(parts);
+                let literal = UploadPart::Literal { octets, waits };
+                self.parts.push_back(Frame::Upload(literal));
+                self.cutting = Cutting::Announced(octets, waits);
+                Step::Again
+            }
+            (Ok(Chunk::End(parts)), None) => {
+                self.forget();
+                self.upload = None;
+                self.parts.extend(parts);
+                self.parts.push_back(Frame::Upload(UploadPart::End));
+                Step::Again
+            }
+            (Err(cause), marker) => self.refuse_at(marker, cause),
+            (Ok(_), marker) => self.refuse_at(marker, Syntax::Bad("a message is needed")),
+        }
+    }
+
+    fn begin_literal(&mut self, size: u64, waits: Waits) -> Step {
+        let wanted = usize::try_from(size)
+            .ok()
+            .filter(|size| *size <= MAX_ARGUMENT_LITERAL);
         let cause = match wanted {
-            None if message => Syntax::TooBig,
             None => Syntax::Bad("literal is too long"),
             Some(_) if self.literals.len() >= MAX_LITERALS => Syntax::Bad("too many literals"),
             Some(wanted) => {
-                if !message {
-                    self.octets = self.octets.saturating_add(wanted);
-                }
+                self.octets = self.octets.saturating_add(wanted);
                 // Room is made as octets come, not as they are promised.
                 self.literals.push_back(Vec::new());
                 self.cutting = Cutting::Literal(wanted);
-                return (waits == Waits::Yes).then_some(Frame::Continue);
+                return match waits {
+                    Waits::Yes => Step::Frame(Frame::Continue),
+                    Waits::No => Step::Again,
+                };
             }
         };
-        let refusal = Refusal {
-            tag: tag_of(&self.line),
-            cause,
-        };
-        self.refuse_at(Some((size, waits)), refusal)
+        self.refuse_at(Some((size, waits)), cause)
     }
 
     /// Refuses at once, or after dropping the literal that comes unasked (RFC 7888 4).
-    fn refuse_at(&mut self, marker: Option<(u64, Waits)>, refusal: Refusal) -> Option<Frame> {
+    fn refuse_at(&mut self, marker: Option<(u64, Waits)>, cause: Syntax) -> Step {
+        let tag = self.tag(VecDeque::make_contiguous);
+        let refusal = Refusal { tag, cause };
         match marker {
             Some((size, Waits::No)) => {
                 self.forget();
-                self.cutting = Cutting::DropLiteral(size, refusal);
-                None
+                self.upload = None;
+                self.cutting = Cutting::DropLiteral(size, Some(refusal));
+                Step::Again
             }
-            Some((_, Waits::Yes)) | None => Some(self.refused(refusal)),
+            Some((_, Waits::Yes)) | None => Step::Frame(self.refused(refusal)),
         }
     }
 
     fn refused(&mut self, refusal: Refusal) -> Frame {
         self.forget();
+        self.upload = None;
         Frame::Refused(refusal)
     }
 
@@ -308,14 +407,19 @@ impl Decoder {
     }
 }
 
-/// Whether the client waits for `+` before it sends a literal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waits {
-    Yes,
-    No,
+/// What one step of cutting has come to.
+enum Step {
+    Frame(Frame),
+    Again,
+    Wait,
 }
 
-/// Finds `literal = "{" number ["+"] "}" CRLF` at the end of a line (RFC 3501 9, RFC 7888 8).
+fn at_most(missing: u64, here: usize) -> usize {
+    usize::try_from(missing).unwrap_or(usize::MAX).min(here)
+}
+
+/// Finds `literal = "{" number ["+"] "}" CRLF` at the end of a line (RFC 3501 9, RFC 7888 8);
+/// `literal8` has a `~` before it (RFC 3516 7).
 fn literal_marker(line: &[u8]) -> Option<(u64, Waits)> {
     let text = line.strip_suffix(b"}\r\n")?;
     let open = text.iter().rposition(|octet| *octet == b'{')?;
@@ -335,12 +439,4 @@ fn literal_marker(line: &[u8]) -> Option<(u64, Waits)> {
 fn tag_of(line: &[u8]) -> Option<Tag> {
     let end = line.iter().position(|octet| *octet == b' ')?;
     Cursor::new(line.get(..=end)?, VecDeque::new()).tag().ok()
-}
-
-/// Whether the command is APPEND, whose literal may be a message.
-fn is_append(line: &[u8]) -> bool {
-    let mut words = line.splitn(3, |octet| *octet == b' ');
-    words
-        .nth(1)
-        .is_some_and(|word| word.eq_ignore_ascii_case(b"APPEND"))
 }

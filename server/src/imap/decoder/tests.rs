@@ -14,17 +14,17 @@ use letterlock_core::model::{Flag, FlagChange, FlagSet};
 fn literals_are_waited_for_or_not() {
     let mut decoder = Decoder::default();
     decoder.feed(b"a LOGIN {5}\r\n");
-    assert_eq!(decoder.next(Admits::Strangers), Some(Frame::Continue));
-    assert_eq!(decoder.next(Admits::Strangers), None);
+    assert_eq!(decoder.next(Admits::Commands), Some(Frame::Continue));
+    assert_eq!(decoder.next(Admits::Commands), None);
     decoder.feed(b"alice {6+}\r\nse{1}\r\r\n");
     let Some(Frame::Command(tag, Command::Login { user, password })) =
-        decoder.next(Admits::Strangers)
+        decoder.next(Admits::Commands)
     else {
         panic!("no LOGIN");
     };
     assert_eq!((tag.as_str(), user.as_bytes()), ("a", &b"alice"[..]));
     assert_eq!(password.as_bytes(), b"se{1}\r");
-    assert_eq!(decoder.next(Admits::Strangers), None);
+    assert_eq!(decoder.next(Admits::Commands), None);
 }
 
 #[test]
@@ -33,25 +33,98 @@ fn a_command_may_come_octet_by_octet() {
     let mut frames = Vec::new();
     for octet in b"a APPEND x (\\Seen) {3}\r\nabc\r\nb NOOP\r\n" {
         decoder.feed(&[*octet]);
-        frames.extend(decoder.next(Admits::Commands));
+        frames.extend(std::iter::from_fn(|| decoder.next(Admits::Upload)));
     }
-    assert_eq!(frames.len(), 3);
-    let Some(Frame::Command(_, Command::Append(append))) = frames.get(1) else {
+    let [
+        Frame::Append(_, _),
+        Frame::Upload(UploadPart::Message { flags, .. }),
+        Frame::Upload(UploadPart::Literal {
+            octets: 3,
+            waits: Waits::Yes,
+        }),
+        Frame::Upload(UploadPart::Octets(_)),
+        Frame::Upload(UploadPart::Octets(_)),
+        Frame::Upload(UploadPart::Octets(last)),
+        Frame::Upload(UploadPart::MessageEnd),
+        Frame::Upload(UploadPart::End),
+        Frame::Command(_, Command::Noop),
+    ] = frames.as_slice()
+    else {
         panic!("{frames:?}");
     };
-    assert_eq!(append.message.0, b"abc");
-    assert_eq!(append.flags, FlagSet::from([Flag::Seen]));
+    assert_eq!(last.0, b"c");
+    assert_eq!(*flags, FlagSet::from([Flag::Seen]));
+}
+
+#[test]
+fn names_and_urls_in_literals_are_arguments() {
+    let text = "a APPEND {1+}\r\nx () \" 1-Jan-2000 00:00:00 +0000\" {2+}\r\nhi CATENATE \
+                (URL {7+}\r\n/x/;UID TEXT {3+}\r\nabc URL /y)\r\nb NOOP\r\n";
+    let frames = frames(text, Admits::Upload);
+    let kinds: Vec<String> = frames
+        .iter()
+        .map(|frame| match frame {
+            Frame::Append(..) => "append".into(),
+            Frame::Upload(UploadPart::Octets(octets)) => {
+                String::from_utf8_lossy(&octets.0).into_owned()
+            }
+            Frame::Upload(UploadPart::Url(url)) => String::from_utf8_lossy(url).into_owned(),
+            Frame::Upload(UploadPart::Message { .. }) => "message".into(),
+            Frame::Upload(UploadPart::MessageEnd) => "message end".into(),
+            Frame::Upload(UploadPart::End) => "end".into(),
+            Frame::Upload(UploadPart::Literal { octets, .. }) => octets.to_string(),
+            Frame::Command(..) => "command".into(),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "append",
+            "message",
+            "2",
+            "hi",
+            "message end",
+            "message",
+            "/x/;UID",
+            "3",
+            "abc",
+            "/y",
+            "message end",
+            "end",
+            "command"
+        ]
+    );
+}
+
+#[test]
+fn what_is_left_of_a_refused_append_is_dropped() {
+    for (rest, held) in [
+        ("{5+}\r\nb OOP {3+}\r\nabc\r\n", "sent unasked"),
+        ("{5}\r\n", "not sent"),
+        ("CATENATE (URL x TEXT {2+}\r\nhi)\r\n", "in parts"),
+        ("CATENATE (URL {2+}\r\nhi)\r\n", "without a message"),
+        ("UTF8 (~{2+}\r\nhi)\r\n", "in UTF-8"),
+    ] {
+        let frames = frames(&format!("a APPEND x {rest}c NOOP\r\n"), Admits::Commands);
+        assert!(
+            matches!(
+                frames.as_slice(),
+                [Frame::Append(_, _), Frame::Command(tag, Command::Noop)] if tag.as_str() == "c"
+            ),
+            "{held}: {frames:?}"
+        );
+    }
 }
 
 #[test]
 fn what_is_too_large_is_refused_and_the_next_command_runs() {
     let long_line = format!("b NOOP {}\r\n", "x".repeat(2 * MAX_LINE));
-    let big_message = format!("b APPEND x {{{}+}}\r\n", 1_000_000);
+    let big_message = format!("b RENAME x {{{}+}}\r\n", 1_000_000);
     let big_argument = format!("b LOGIN {{{}+}}\r\n", MAX_ARGUMENT_LITERAL + 1);
     let many = "b SEARCH OR {1+}\r\n".to_owned() + &"x {1+}\r\n".repeat(MAX_LITERALS) + "x\r\n";
     for (first, rest, cause) in [
         (long_line, String::new(), "line is too long"),
-        // A stranger's message is an argument like any other.
         (
             big_message,
             "m".repeat(1_000_000) + " {3+}\r\nabc\r\n",
@@ -68,7 +141,7 @@ fn what_is_too_large_is_refused_and_the_next_command_runs() {
         let mut frames = Vec::new();
         for piece in format!("{first}{rest}c NOOP\r\n").as_bytes().chunks(1000) {
             decoder.feed(piece);
-            frames.extend(std::iter::from_fn(|| decoder.next(Admits::Strangers)));
+            frames.extend(std::iter::from_fn(|| decoder.next(Admits::Commands)));
             assert!(decoder.buffer.len() <= MAX_LINE + 1000);
         }
         let [Frame::Refused(refusal), Frame::Command(tag, Command::Noop)] = frames.as_slice()
@@ -79,25 +152,6 @@ fn what_is_too_large_is_refused_and_the_next_command_runs() {
         assert_eq!(refusal.tag.as_ref().map(Tag::as_str), Some("b"));
         assert_eq!(tag.as_str(), "c");
     }
-}
-
-#[test]
-fn a_message_that_is_too_large_is_never_asked_for() {
-    let line = format!("b APPEND x {{{}}}\r\nc NOOP\r\n", MAX_LITERAL + 1);
-    let frames = frames(&line, Admits::Commands);
-    assert!(
-        matches!(
-            frames.as_slice(),
-            [
-                Frame::Refused(Refusal {
-                    tag: Some(_),
-                    cause: Syntax::TooBig
-                }),
-                Frame::Command(_, Command::Noop)
-            ]
-        ),
-        "{frames:?}"
-    );
 }
 
 #[test]
@@ -235,7 +289,15 @@ fn wrong_commands_are_refused_with_their_tag() {
         "a LIST (RECURSIVEMATCH) \"\" *",
         "a STATUS x ()",
         "a APPEND x \"1-Jan-2000\" {1+}\r\nx",
-        "a APPEND x ~{1+}\r\nx",
+        "a APPEND x",
+        "a APPEND x {1}y",
+        "a APPEND x {x+}",
+        "a APPEND x CATENATE ()",
+        "a APPEND x CATENATE (TEXT \"x\")",
+        "a APPEND x CATENATE (URL x",
+        "a APPEND x UTF8 ({1+}\r\nx)",
+        "a REPLACE x x {1+}\r\nx",
+        "a UID APPEND x {1+}\r\nx",
         "a LOGIN x\u{0}y z",
         "a LOGIN x\ry z",
     ] {
@@ -249,17 +311,14 @@ fn wrong_commands_are_refused_with_their_tag() {
 
 #[test]
 fn passwords_and_messages_do_not_show() {
-    let login = format!(
-        "{:?}",
-        frames("a LOGIN alice sesame\r\n", Admits::Strangers)
-    );
+    let login = format!("{:?}", frames("a LOGIN alice sesame\r\n", Admits::Commands));
     assert!(
         !login.contains("alice") && !login.contains("sesame"),
         "{login}"
     );
     let append = format!(
         "{:?}",
-        frames("a APPEND x {6+}\r\nsecret\r\n", Admits::Commands)
+        frames("a APPEND x {6+}\r\nsecret\r\n", Admits::Upload)
     );
     assert!(
         !append.contains("secret") && append.contains("Octets(6)"),
@@ -286,7 +345,7 @@ proptest! {
         let mut decoder = Decoder::default();
         for piece in pieces {
             decoder.feed(&piece);
-            while decoder.next(Admits::Commands).is_some() {}
+            while decoder.next(Admits::Upload).is_some() {}
         }
     }
 
@@ -295,12 +354,15 @@ proptest! {
         words in prop::collection::vec(prop::sample::select(vec![
             "a", " ", "(", ")", "\"", "{3}", "{3+}\r\n", "FETCH", "UID", "SEARCH", "BODY", "[", "]",
             "HEADER.FIELDS", "1:*", ",", "<", ".", "STORE", "+FLAGS", "\\Seen", "LIST", "OR", "NOT",
-            "APPEND", "1", "*", "%", "\r\n", "\n", "&", "-", "}",
+            "APPEND", "1", "*", "%", "\r\n", "\n", "&", "-", "}", "REPLACE", "CATENATE", "TEXT",
+            "URL", "UTF8", "~",
         ]), 0..40)
     ) {
         let mut decoder = Decoder::default();
-        decoder.feed(words.concat().as_bytes());
-        while decoder.next(Admits::Commands).is_some() {}
+        for admits in [Admits::Commands, Admits::Upload] {
+            decoder.feed(words.concat().as_bytes());
+            while decoder.next(admits).is_some() {}
+        }
     }
 
     #[test]

@@ -29,8 +29,15 @@ use strings::{write_astring, write_literal, write_string};
 /// The system flags, in the order of RFC 3501 2.3.2; `\Recent` is not settable.
 const SYSTEM_FLAGS: &str = "\\Answered \\Flagged \\Deleted \\Seen \\Draft";
 
-/// Writes one response with its line end.
-pub fn encode(response: &Response, out: &mut Vec<u8>) {
+/// What a user may do with a mailbox of his own: all but giving rights to others, which nobody can
+/// (RFC 4314 2.1; `c` and `d` are the older names of `k`, `x`, `t` and `e`).
+const RIGHTS: &str = "lrswipkxtecd";
+
+/// Writes one response with its line end. What comes back are the places in `out`, ascending, at
+/// which the octets of each [`FetchValue::Stream`] belong.
+#[must_use = "octets that are streamed must be put where they belong"]
+pub fn encode(response: &Response, out: &mut Vec<u8>) -> Vec<usize> {
+    let mut streams = Vec::new();
     match response {
         Response::Continue(text) => put(out, format_args!("+ {text}")),
         Response::Tagged(tag, reply) => {
@@ -58,6 +65,17 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
         Response::Namespace => put(out, "* NAMESPACE ((\"\" \"/\")) NIL NIL"),
         Response::List(item) => write_list_item(out, "LIST", item),
         Response::Lsub(item) => write_list_item(out, "LSUB", item),
+        Response::MyRights(name) => {
+            put(out, "* MYRIGHTS ");
+            write_astring(out, utf7::encode(name.as_str()).as_bytes());
+            put(out, format_args!(" {RIGHTS}"));
+        }
+        Response::Quota => put(out, "* QUOTA \"\" ()"),
+        Response::QuotaRoot(name) => {
+            put(out, "* QUOTAROOT ");
+            write_astring(out, utf7::encode(name.as_str()).as_bytes());
+            put(out, " \"\"");
+        }
         Response::Status(status) => write_status(out, status),
         Response::Flags(keywords) => {
             put(out, format_args!("* FLAGS ({SYSTEM_FLAGS}"));
@@ -73,9 +91,10 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
                 put(out, format_args!(" {number}"));
             }
         }
-        Response::Fetch(data) => write_fetch(out, data),
+        Response::Fetch(data) => write_fetch(out, data, &mut streams),
     }
     out.extend_from_slice(b"\r\n");
+    streams
 }
 
 /// What a failed operation is called on the wire (RFC 5530). The unknown is a `SERVERBUG`.
@@ -84,8 +103,17 @@ pub fn status_for(error: &OpError) -> Reply {
         OpError::NoSuchMailbox => Reply::no("There is no such mailbox").with(Code::NonExistent),
         OpError::NoDestination => Reply::no("There is no such mailbox").with(Code::TryCreate),
         OpError::MailboxExists => Reply::no("A mailbox has this name").with(Code::AlreadyExists),
+        OpError::SpecialUse => {
+            Reply::no("No mailbox can be made for this special use").with(Code::UseAttr)
+        }
         OpError::Cannot(reason) => Reply::no(reason).with(Code::Cannot),
         OpError::TooBig => Reply::no("The message is too large").with(Code::TooBig),
+        OpError::Empty => Reply::no("An empty message takes the APPEND back"),
+        OpError::TooMany(what) => Reply::no(what).with(Code::Limit),
+        OpError::BadUrl(url) => {
+            Reply::no("The URL names no message here").with(Code::BadUrl(url.clone()))
+        }
+        OpError::NoSuchMessage => Reply::no("There is no such message").with(Code::NonExistent),
         OpError::TooManyFlags => {
             Reply::no("A message cannot carry so many flags").with(Code::Limit)
         }
@@ -149,6 +177,7 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
             put(out, " \\*)");
         }
         Code::NoPermanentFlags => put(out, "PERMANENTFLAGS ()"),
+        Code::PrivacyRequired => put(out, "PRIVACYREQUIRED"),
         Code::ReadOnly => put(out, "READ-ONLY"),
         Code::ReadWrite => put(out, "READ-WRITE"),
         Code::ServerBug => put(out, "SERVERBUG"),
@@ -157,8 +186,18 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::UidNext(uid) => put(out, format_args!("UIDNEXT {uid}")),
         Code::UidValidity(validity) => put(out, format_args!("UIDVALIDITY {validity}")),
         Code::Unavailable => put(out, "UNAVAILABLE"),
+        Code::UseAttr => put(out, "USEATTR"),
         Code::Unseen(number) => put(out, format_args!("UNSEEN {number}")),
-        Code::AppendUid(validity, uid) => put(out, format_args!("APPENDUID {validity} {uid}")),
+        Code::AppendUid(validity, uids) => {
+            let uids = write_set(uids.iter().map(|uid| uid.get()));
+            put(out, format_args!("APPENDUID {validity} {uids}"));
+        }
+        Code::BadUrl(url) => {
+            put(out, "BADURL ");
+            // `url-resp-text` (RFC 4469 5): what could end the code or the line is left out.
+            let fits = |octet: &u8| !octet.is_ascii_control() && *octet != b']';
+            out.extend(url.iter().copied().filter(fits));
+        }
         Code::CopyUid(validity, pairs) => {
             let from = write_set(pairs.iter().map(|(from, _)| from.get()));
             let to = write_set(pairs.iter().map(|(_, to)| to.get()));
@@ -220,7 +259,7 @@ fn write_status(out: &mut Vec<u8>, status: &StatusData) {
 }
 
 /// `message-data = nz-number SP "FETCH" SP msg-att`
-fn write_fetch(out: &mut Vec<u8>, data: &FetchData) {
+fn write_fetch(out: &mut Vec<u8>, data: &FetchData, streams: &mut Vec<usize>) {
     put(out, format_args!("* {} FETCH (", data.number));
     for (index, value) in data.values.iter().enumerate() {
         if index > 0 {
@@ -263,6 +302,12 @@ fn write_fetch(out: &mut Vec<u8>, data: &FetchData) {
                     // Bodies are always literals: they have line ends, and programs expect it.
                     Some(octets) => write_literal(out, &octets.0),
                 }
+            }
+            FetchValue::Stream(request, _, span) => {
+                write_section_name(out, request);
+                let octets = span.end.saturating_sub(span.start);
+                put(out, format_args!(" {{{octets}}}\r\n"));
+                streams.push(out.len());
             }
         }
     }

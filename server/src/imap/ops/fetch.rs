@@ -1,7 +1,8 @@
 //! FETCH (RFC 3501 6.4.5): some messages at a time, and of each only what was asked for.
 //!
 //! Invariant: a step ends once its answers are larger than [`FETCH_STEP_OCTETS`], so that what
-//! is held is that and one more answer, however many messages the command names.
+//! is held is that and one more answer, however many messages the command names. A section above
+//! [`STREAM_OCTETS`] is not held at all: it is read while it is written.
 
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ use crate::imap::view::Slot;
 
 /// Octets of answers after which a step ends.
 const FETCH_STEP_OCTETS: u64 = 256 * 1024;
+
+/// Sections that are longer are read while they are written.
+const STREAM_OCTETS: u64 = 256 * 1024;
 
 /// Fetches some messages.
 pub(super) async fn run<S: Store>(
@@ -182,20 +186,56 @@ async fn content<S: Store>(
     Ok(match item {
         FetchItem::Envelope => FetchValue::Envelope(message),
         FetchItem::Body => FetchValue::Body(message),
-        FetchItem::Section(request) => {
-            let octets = section(context, &message, request).await?;
-            FetchValue::Section(request.clone(), octets.map(Octets))
-        }
+        FetchItem::Section(request) => section(context, message, request).await?,
         _ => FetchValue::BodyStructure(message),
     })
 }
 
-/// The octets of a section; `None` if the message has no such part.
+/// A section, or what is asked for of it.
 async fn section<S: Store>(
+    context: &Context<'_, S>,
+    message: Arc<Message>,
+    request: &SectionRequest,
+) -> Result<FetchValue, OpError> {
+    let request = request.clone();
+    let octets = match find(context, &message, &request).await? {
+        None => None,
+        Some(Found::Octets(octets)) => {
+            let whole = Span {
+                start: 0,
+                end: octets.len() as u64,
+            };
+            Some(cut(whole, request.partial).of(&octets).to_vec())
+        }
+        Some(Found::Span(span)) => {
+            let span = cut(span, request.partial);
+            if span.end.saturating_sub(span.start) > STREAM_OCTETS {
+                // Once the literal's length is told, nothing can be taken back.
+                if !context.account.is_here(&message, span).await? {
+                    return Err(OpError::NotHere);
+                }
+                return Ok(FetchValue::Stream(request, message, span));
+            }
+            Some(context.account.read(&message, span).await?)
+        }
+    };
+    Ok(FetchValue::Section(request, octets.map(Octets)))
+}
+
+/// Where the octets of a section are.
+pub(super) enum Found {
+    /// In the message.
+    Span(Span),
+    /// Here: they were put together.
+    Octets(Vec<u8>),
+}
+
+/// Finds a section, whatever its partial; `None` if the message has no such part.
+pub(super) async fn find<S: Store>(
     context: &Context<'_, S>,
     message: &Message,
     request: &SectionRequest,
-) -> Result<Option<Vec<u8>>, OpError> {
+) -> Result<Option<Found>, OpError> {
     let kind = match request.text {
         SectionText::Whole => SectionKind::Content,
         SectionText::Text => SectionKind::Text,
@@ -211,25 +251,17 @@ async fn section<S: Store>(
         SectionText::HeaderFields(names) => (FieldSelection::Fields, names),
         SectionText::HeaderFieldsNot(names) => (FieldSelection::FieldsNot, names),
         SectionText::Whole | SectionText::Text | SectionText::Mime | SectionText::Header => {
-            let octets = context
-                .account
-                .read(message, cut(span, request.partial))
-                .await?;
-            return Ok(Some(octets));
+            return Ok(Some(Found::Span(span)));
         }
     };
     let header = context.account.read(message, span).await?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let octets = select_fields(&header, selection, &names);
-    let whole = Span {
-        start: 0,
-        end: octets.len() as u64,
-    };
-    Ok(Some(cut(whole, request.partial).of(&octets).to_vec()))
+    Ok(Some(Found::Octets(octets)))
 }
 
 /// What a partial fetch leaves of a section; beyond its end that is nothing (RFC 3501 6.4.5).
-fn cut(span: Span, partial: Option<(u32, u32)>) -> Span {
+pub(super) fn cut(span: Span, partial: Option<(u32, u32)>) -> Span {
     let Some((first, count)) = partial else {
         return span;
     };

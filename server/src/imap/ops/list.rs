@@ -9,13 +9,13 @@ use letterlock_core::account::MailboxStatus;
 use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
 use letterlock_core::store::Store;
 
-use super::{Context, status};
+use super::{Context, ListedMailbox, status};
 use crate::imap::command::{ListCommand, ListReport, ListSelection};
-use crate::imap::response::{Attribute, ListItem, StatusData};
+use crate::imap::response::{Attribute, ListItem};
 
 /// Names with their mailboxes; `None` is a parent without one.
 type Tree = BTreeMap<MailboxName, Option<MailboxStatus>>;
-type Listed = Vec<(ListItem, Option<StatusData>)>;
+type Listed = Vec<ListedMailbox>;
 
 /// LIST.
 pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) -> Listed {
@@ -28,7 +28,7 @@ pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) ->
             name: String::new(),
             child_info: Vec::new(),
         };
-        return vec![(root, None)];
+        return vec![ListedMailbox::of(root)];
     }
     let patterns: Vec<Pattern> = command
         .patterns
@@ -49,22 +49,24 @@ pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) ->
         } else {
             Vec::new()
         };
-        if !is_selected(mailbox.as_ref(), command.select) && child_info.is_empty() {
+        let selected = is_selected(mailbox.as_ref(), command.select);
+        if !selected && child_info.is_empty() {
             continue;
         }
-        let attributes = attributes(&tree, name, mailbox.as_ref(), &command.report);
-        let counts = mailbox
-            .as_ref()
-            .filter(|_| !command.report.status.is_empty());
-        let counts = counts.map(|mailbox| status::data(context, mailbox, &command.report.status));
-        listed.push((
-            ListItem {
-                attributes,
-                name: name.to_string(),
-                child_info,
-            },
-            counts,
-        ));
+        let item = ListItem {
+            attributes: attributes(&tree, name, mailbox.as_ref(), &command.report),
+            name: name.to_string(),
+            child_info,
+        };
+        let mut entry = ListedMailbox::of(item);
+        // One that is listed for its children alone has neither counts nor rights (RFC 5819 2,
+        // RFC 8440 4).
+        if let Some(mailbox) = mailbox.as_ref().filter(|_| selected) {
+            let items = &command.report.status;
+            entry.status = (!items.is_empty()).then(|| status::data(context, mailbox, items));
+            entry.my_rights = command.report.my_rights.then(|| name.clone());
+        }
+        listed.push(entry);
     }
     listed
 }
@@ -94,7 +96,7 @@ pub(super) fn lsub<S: Store>(context: &Context<'_, S>, reference: &str, pattern:
             name: name.to_string(),
             child_info: Vec::new(),
         };
-        listed.push((item, None));
+        listed.push(ListedMailbox::of(item));
     }
     listed
 }

@@ -2,6 +2,7 @@
 //! they share a file.
 
 use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
+use letterlock_core::model::Role;
 use letterlock_core::store::Store;
 
 use super::{Context, OpError, Outcome, Subscription};
@@ -10,8 +11,13 @@ use super::{Context, OpError, Outcome, Subscription};
 pub(super) async fn create<S: Store>(
     context: &Context<'_, S>,
     name: &MailboxName,
+    role: Option<Role>,
 ) -> Result<Outcome, OpError> {
-    context.account.create_mailbox(name, context.now).await?;
+    let (account, now) = (context.account, context.now);
+    match role {
+        Some(role) => account.create_mailbox_for(name, role, now).await?,
+        None => account.create_mailbox(name, now).await?,
+    };
     Ok(Outcome::Done)
 }
 

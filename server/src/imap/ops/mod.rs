@@ -4,7 +4,6 @@
 //! and nothing else in `imap` calls the account. Rejected: states of the session for storage
 //! work; waiting for a disk is not protocol.
 
-mod append;
 mod copy;
 mod expunge;
 mod fetch;
@@ -17,6 +16,7 @@ mod search_text;
 mod select;
 mod status;
 mod store;
+pub mod upload;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,13 +24,15 @@ use std::sync::Arc;
 use letterlock_core::account::Account;
 use letterlock_core::account::ReplicaError;
 use letterlock_core::id::{MailboxId, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
-use letterlock_core::model::{Flag, FlagChange, FlagSet};
+use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
 use letterlock_core::store::{Store, StoreError};
 
-use super::command::{Access, AppendCommand, Echo, FetchItem, ListCommand, SearchKey, StatusItem};
+use super::command::{Access, Echo, FetchItem, ListCommand, SearchKey, StatusItem};
 use super::recent::Recents;
 use super::response::{FetchValue, ListItem, StatusData};
 use super::view::{Changed, Slot, Snapshot};
+
+pub use upload::{Begin, Upload, UploadStep};
 
 /// Work for the store.
 #[derive(Debug)]
@@ -58,15 +60,15 @@ pub enum Op {
     /// STATUS.
     Status(MailboxName, Vec<StatusItem>),
     /// CREATE.
-    Create(MailboxName),
+    Create(MailboxName, Option<Role>),
+    /// Whether there is such a mailbox: MYRIGHTS.
+    Exists(MailboxName),
     /// DELETE.
     Delete(MailboxName),
     /// RENAME.
     Rename(MailboxName, MailboxName),
     /// SUBSCRIBE, UNSUBSCRIBE.
     Subscribe(MailboxName, Subscription),
-    /// APPEND; the name is that of the command's mailbox.
-    Append(MailboxName, Box<AppendCommand>),
     /// FETCH of some messages.
     Fetch(FetchOp),
     /// SEARCH.
@@ -145,12 +147,12 @@ pub enum Outcome {
     Selected(Box<SelectedMailbox>),
     /// Of [`Op::Refresh`].
     Refreshed(Refreshed),
-    /// Of [`Op::List`] and [`Op::Lsub`]: each with its STATUS, if that was asked for.
-    Listed(Vec<(ListItem, Option<StatusData>)>),
+    /// Of [`Op::List`] and [`Op::Lsub`].
+    Listed(Vec<ListedMailbox>),
     /// Of [`Op::Status`].
     Status(StatusData),
-    /// Of [`Op::Append`].
-    Appended(UidValidity, Uid),
+    /// Of [`UploadStep::End`].
+    Appended(UidValidity, Vec<Uid>),
     /// Of [`Op::Fetch`].
     Fetched(Fetched),
     /// Of [`Op::Search`]: ascending.
@@ -159,6 +161,28 @@ pub enum Outcome {
     Stored(Stored),
     /// Of [`Op::Copy`] and [`Op::Move`]: source and copy.
     Copied(UidValidity, Vec<(Uid, Uid)>),
+}
+
+/// A mailbox that is listed.
+#[derive(Debug)]
+pub struct ListedMailbox {
+    /// Its line.
+    pub item: ListItem,
+    /// Its STATUS, if that was asked for.
+    pub status: Option<StatusData>,
+    /// Whose MYRIGHTS, if they were asked for.
+    pub my_rights: Option<MailboxName>,
+}
+
+impl ListedMailbox {
+    /// With its line alone.
+    fn of(item: ListItem) -> Self {
+        Self {
+            item,
+            status: None,
+            my_rights: None,
+        }
+    }
 }
 
 /// A mailbox that was opened.
@@ -236,12 +260,27 @@ pub enum OpError {
     /// The name is taken.
     #[error("mailbox exists")]
     MailboxExists,
+    /// The special use is another mailbox's, or none that is known.
+    #[error("special use cannot be given")]
+    SpecialUse,
     /// It can never be done; says why.
     #[error("{0}")]
     Cannot(&'static str),
     /// The message is too large.
     #[error("message is too large")]
     TooBig,
+    /// An empty message, by which a client takes an APPEND back.
+    #[error("message is empty")]
+    Empty,
+    /// More than is done at once; says of what.
+    #[error("{0}")]
+    TooMany(&'static str),
+    /// A URL names no message here.
+    #[error("URL names no message here")]
+    BadUrl(Vec<u8>),
+    /// The message is not there any more.
+    #[error("no such message")]
+    NoSuchMessage,
     /// More flags than a message may carry.
     #[error("too many flags")]
     TooManyFlags,
@@ -264,6 +303,7 @@ impl From<ReplicaError> for OpError {
         match error {
             ReplicaError::NoSuchMailbox => Self::NoSuchMailbox,
             ReplicaError::MailboxExists => Self::MailboxExists,
+            ReplicaError::RoleTaken => Self::SpecialUse,
             ReplicaError::Inbox => Self::Cannot("This cannot be done with INBOX"),
             ReplicaError::MessageTooLarge => Self::TooBig,
             ReplicaError::TooManyFlags => Self::TooManyFlags,
@@ -301,13 +341,16 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
             Ok(Outcome::Listed(list::lsub(context, &reference, &pattern)))
         }
         Op::Status(name, items) => status::run(context, &name, &items),
-        Op::Create(name) => mailboxes::create(context, &name).await,
+        Op::Create(name, role) => mailboxes::create(context, &name, role).await,
+        Op::Exists(name) => match context.account.mailbox(&name) {
+            Some(_) => Ok(Outcome::Done),
+            None => Err(OpError::NoSuchMailbox),
+        },
         Op::Delete(name) => mailboxes::delete(context, &name).await,
         Op::Rename(from, to) => mailboxes::rename(context, &from, &to).await,
         Op::Subscribe(name, subscription) => {
             mailboxes::subscribe(context, &name, subscription).await
         }
-        Op::Append(name, command) => append::run(context, &name, *command).await,
         Op::Fetch(op) => fetch::run(context, op).await.map(Outcome::Fetched),
         Op::Search {
             mailbox,

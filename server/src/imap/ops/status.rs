@@ -1,7 +1,8 @@
 //! STATUS (RFC 3501 6.3.10).
 
-use letterlock_core::account::MailboxStatus;
+use letterlock_core::account::{MAX_APPEND_OCTETS, MailboxStatus};
 use letterlock_core::id::MailboxName;
+use letterlock_core::model::Flag;
 use letterlock_core::store::Store;
 
 use super::{Context, OpError, Outcome};
@@ -33,11 +34,26 @@ pub(super) fn data<S: Store>(
         StatusItem::UidNext => ("UIDNEXT", u64::from(status.uid_next.get())),
         StatusItem::UidValidity => ("UIDVALIDITY", u64::from(status.uid_validity.get())),
         StatusItem::Unseen => ("UNSEEN", u64::from(status.unseen)),
+        StatusItem::Deleted => ("DELETED", u64::from(status.deleted)),
+        StatusItem::DeletedStorage => ("DELETED-STORAGE", deleted_octets(context, status)),
+        StatusItem::AppendLimit => ("APPENDLIMIT", MAX_APPEND_OCTETS),
     };
     StatusData {
         name: status.name.clone(),
         values: items.iter().map(value).collect(),
     }
+}
+
+/// What an EXPUNGE would free: the sizes of those messages (RFC 9208 4.1.4).
+fn deleted_octets<S: Store>(context: &Context<'_, S>, status: &MailboxStatus) -> u64 {
+    if status.deleted == 0 {
+        return 0;
+    }
+    let placements = context.account.placements(status.id);
+    let deleted = placements
+        .iter()
+        .filter(|placement| placement.flags.contains(&Flag::Deleted));
+    deleted.fold(0, |sum, placement| sum.saturating_add(placement.size))
 }
 
 /// Messages that the next SELECT would show as `\Recent`; asking takes it from nobody.

@@ -17,20 +17,25 @@
 mod login;
 mod outcomes;
 mod selected;
+mod upload;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::command::{Access, Command, MailboxArgument, Secret, Tag};
+use super::capability;
+use super::command::{Access, Command, MailboxArgument, Secret, SpecialUse, Tag};
 use super::decoder::{Admits, Frame, Refusal, Syntax};
-use super::ops::{Op, OpError, Subscription};
+use super::ops::{Op, OpError, Subscription, UploadStep};
 use super::response::{Code, Reply, Response};
 use super::view::Release;
+use crate::scram::{self, ClientFirst};
 use crate::starttls::Security;
 use letterlock_core::id::MailboxName;
+use login::Challenge;
 use selected::{Fetching, Selected};
+use upload::Uploading;
 
 /// Wrong passwords on one connection before it is closed.
 pub const MAX_LOGIN_FAILURES: u32 = 3;
@@ -38,18 +43,10 @@ pub const MAX_LOGIN_FAILURES: u32 = 3;
 pub const MAX_BAD_COMMANDS: u32 = 50;
 /// Silence after which a session ends (RFC 3501 5.4 asks for 30 minutes at least).
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(31);
+/// The same in the middle of a message: a client that is there goes on sending.
+pub const UPLOAD_TIMEOUT: Duration = Duration::from_mins(5);
 /// The same before login.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_mins(3);
-
-/// What is announced before login; programs that never ask again see the rest here too.
-const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN ID ENABLE IDLE NAMESPACE \
-    UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
-/// What is announced before login where TLS can be had.
-const CAPABILITIES_STARTTLS: &str = "IMAP4rev1 STARTTLS LITERAL+ SASL-IR AUTH=PLAIN ID ENABLE \
-    IDLE NAMESPACE UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
-/// What is announced after login.
-const CAPABILITIES_OF_USERS: &str = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE \
-    UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
 
 /// What the shell has to do.
 #[derive(Debug)]
@@ -58,6 +55,16 @@ pub enum Action {
     Send(Response),
     /// Do this and bring the outcome to [`Session::handle_outcome`].
     Run(Op),
+    /// Do this with the messages that are coming in, and bring the outcome likewise. Once
+    /// [`Session::admits`] no more of them, what has come is to be dropped.
+    Upload(UploadStep),
+    /// Find the salt of this user's passwords and bring it to [`Session::handle_salt`].
+    ScramSalt {
+        /// As the client sent it.
+        user: String,
+    },
+    /// Check this and bring the answer to [`Session::handle_proof`].
+    ScramProof(scram::Attempt),
     /// Check this and bring the answer to [`Session::handle_login`].
     Authenticate {
         /// As the client sent it.
@@ -87,7 +94,11 @@ enum Running {
     #[default]
     Nothing,
     /// AUTHENTICATE waits for a line.
-    Sasl(Tag),
+    Sasl(Tag, Challenge),
+    /// The bridge looks for a salt.
+    ScramSalt(Tag, Box<ClientFirst>),
+    /// The bridge checks a proof.
+    ScramProof(Tag),
     /// The bridge checks a password.
     Login(Tag),
     /// IDLE waits for `DONE` or for news.
@@ -96,7 +107,8 @@ enum Running {
     List(Tag),
     Lsub(Tag),
     Status(Tag),
-    Append(Tag),
+    MyRights(Tag, MailboxName),
+    Upload(Uploading),
     Fetch(Tag, Fetching),
     Search(Tag, super::command::Numbering),
     Store(Tag, super::command::Numbering),
@@ -141,9 +153,9 @@ impl Session {
 
     /// What may come in next.
     pub fn admits(&self) -> Admits {
-        match (&self.running, &self.state) {
-            (Running::Sasl(_) | Running::Idle(_), _) => Admits::Line,
-            (_, State::NotAuthenticated) => Admits::Strangers,
+        match &self.running {
+            Running::Sasl(..) | Running::Idle(_) => Admits::Line,
+            _ if self.uploads() => Admits::Upload,
             _ => Admits::Commands,
         }
     }
@@ -152,6 +164,7 @@ impl Session {
     pub fn timeout(&self) -> Duration {
         match self.state {
             State::NotAuthenticated => LOGIN_TIMEOUT,
+            _ if self.uploads() => UPLOAD_TIMEOUT,
             State::Authenticated | State::Selected(_) | State::Closed => IDLE_TIMEOUT,
         }
     }
@@ -178,27 +191,39 @@ impl Session {
     pub fn handle_frame(&mut self, frame: Frame) {
         match frame {
             Frame::Command(tag, command) => self.handle_command(tag, command),
-            Frame::Continue => self.send(Response::Continue("Ready for the literal")),
+            Frame::Append(tag, command) => self.begin_upload(tag, command),
+            Frame::Upload(part) => self.handle_upload(part),
+            Frame::Continue => self.send(Response::Continue("Ready for the literal".into())),
             Frame::Line(line) => self.handle_line(&line),
             Frame::Refused(refusal) => self.handle_refusal(refusal),
         }
     }
 
     fn handle_command(&mut self, tag: Tag, command: Command) {
-        let wrong = match (Level::of(&command), &self.state) {
-            (_, State::Closed) => return,
-            (Level::Stranger, State::Authenticated | State::Selected(_)) => "Already logged in",
-            (Level::User | Level::Reader, State::NotAuthenticated) => "Log in first",
-            (Level::Reader, State::Authenticated) => "Select a mailbox first",
+        match self.out_of_place(Level::of(&command)) {
+            Some(wrong) => self.bad(Some(tag), Reply::bad(wrong)),
+            None if matches!(self.state, State::Closed) => {}
+            None => {
+                self.bad_commands = 0;
+                self.start(tag, command);
+            }
+        }
+    }
+
+    /// Why a command is not legal in this state, if it is not.
+    fn out_of_place(&self, level: Level) -> Option<&'static str> {
+        match (level, &self.state) {
+            (Level::Stranger, State::Authenticated | State::Selected(_)) => {
+                Some("Already logged in")
+            }
+            (Level::User | Level::Reader, State::NotAuthenticated) => Some("Log in first"),
+            (Level::Reader, State::Authenticated) => Some("Select a mailbox first"),
             (Level::Any, _)
+            | (_, State::Closed)
             | (Level::Stranger, State::NotAuthenticated)
             | (Level::User, State::Authenticated | State::Selected(_))
-            | (Level::Reader, State::Selected(_)) => {
-                self.bad_commands = 0;
-                return self.start(tag, command);
-            }
-        };
-        self.bad(Some(tag), Reply::bad(wrong));
+            | (Level::Reader, State::Selected(_)) => None,
+        }
     }
 
     fn start(&mut self, tag: Tag, command: Command) {
@@ -229,12 +254,12 @@ impl Session {
                 self.finish(tag, Reply::ok("NAMESPACE done"), Release::All);
             }
             Command::StartTls => self.start_tls(tag),
-            Command::Login { user, password } => self.authenticate(tag, user, password),
+            Command::Login { user, password } => self.log_in(tag, user, password),
             Command::Authenticate { mechanism, initial } => {
                 self.begin_sasl(tag, &mechanism, initial);
             }
             Command::Idle => {
-                self.send(Response::Continue("idling"));
+                self.send(Response::Continue("idling".into()));
                 self.running = Running::Idle(tag);
                 self.refresh();
             }
@@ -252,11 +277,7 @@ impl Session {
                     self.run(Op::Select(name, access), Running::Select(tag, access));
                 }
             }
-            Command::Create(mailbox) => {
-                if let Some(name) = self.possible(&tag, mailbox) {
-                    self.run(Op::Create(name), Running::Simple(tag, "CREATE done"));
-                }
-            }
+            Command::Create { mailbox, use_for } => self.create(tag, mailbox, use_for),
             Command::Delete(mailbox) => {
                 if let Some(name) = self.existing(&tag, mailbox) {
                     self.run(Op::Delete(name), Running::Simple(tag, "DELETE done"));
@@ -292,9 +313,48 @@ impl Session {
                     self.run(Op::Status(name, items), Running::Status(tag));
                 }
             }
-            Command::Append(command) => {
-                if let Some(name) = self.possible(&tag, command.mailbox.clone()) {
-                    self.run(Op::Append(name, Box::new(command)), Running::Append(tag));
+            command => self.start_on_rights(tag, command),
+        }
+    }
+
+    /// RFC 3501 6.3.3, RFC 6154 3.
+    fn create(&mut self, tag: Tag, mailbox: MailboxArgument, use_for: SpecialUse) {
+        let Some(name) = self.possible(&tag, mailbox) else {
+            return;
+        };
+        let role = match use_for {
+            SpecialUse::None => None,
+            SpecialUse::Role(role) => Some(role),
+            SpecialUse::Unsupported => {
+                let reply = super::encoder::status_for(&OpError::SpecialUse);
+                return self.finish(tag, reply, Release::All);
+            }
+        };
+        self.run(Op::Create(name, role), Running::Simple(tag, "CREATE done"));
+    }
+
+    /// RFC 4314 3.5, RFC 9208 4.1: there are no limits, and everybody may do all with his own.
+    fn start_on_rights(&mut self, tag: Tag, command: Command) {
+        match command {
+            Command::MyRights(mailbox) => {
+                if let Some(name) = self.existing(&tag, mailbox) {
+                    self.run(Op::Exists(name.clone()), Running::MyRights(tag, name));
+                }
+            }
+            Command::GetQuota(root) if root.is_empty() => {
+                self.send(Response::Quota);
+                self.finish(tag, Reply::ok("GETQUOTA done"), Release::All);
+            }
+            Command::GetQuota(_) => {
+                let reply = Reply::no("There is no such quota root").with(Code::NonExistent);
+                self.finish(tag, reply, Release::All);
+            }
+            // It may ask about a mailbox that does not exist (RFC 9208 4.1.2).
+            Command::GetQuotaRoot(mailbox) => {
+                if let Some(name) = self.possible(&tag, mailbox) {
+                    self.send(Response::QuotaRoot(name));
+                    self.send(Response::Quota);
+                    self.finish(tag, Reply::ok("GETQUOTAROOT done"), Release::All);
                 }
             }
             command => self.start_on_messages(tag, command),
@@ -304,7 +364,7 @@ impl Session {
     /// A line in AUTHENTICATE or IDLE.
     fn handle_line(&mut self, line: &Secret) {
         match std::mem::take(&mut self.running) {
-            Running::Sasl(tag) => self.handle_sasl(tag, line),
+            Running::Sasl(tag, challenge) => self.handle_sasl(tag, challenge, line),
             Running::Idle(tag) if line.as_bytes().eq_ignore_ascii_case(b"DONE") => {
                 self.finish(tag, Reply::ok("IDLE done"), Release::All);
             }
@@ -315,23 +375,19 @@ impl Session {
 
     fn handle_refusal(&mut self, refusal: Refusal) {
         let tag = match std::mem::take(&mut self.running) {
-            Running::Sasl(tag) | Running::Idle(tag) => Some(tag),
+            Running::Sasl(tag, _) | Running::Idle(tag) => Some(tag),
             _ => refusal.tag,
         };
         let reply = match refusal.cause {
             Syntax::Bad(reason) => Reply::bad(reason),
-            Syntax::TooBig => super::encoder::status_for(&OpError::TooBig),
             Syntax::BadCharset => Reply::no("The charset is not known").with(Code::BadCharset),
         };
         self.bad(tag, reply);
     }
 
-    fn capabilities(&self) -> &'static str {
-        match (&self.state, self.security) {
-            (State::NotAuthenticated, Security::Offered) => CAPABILITIES_STARTTLS,
-            (State::NotAuthenticated, Security::Plain | Security::Tls) => CAPABILITIES,
-            (State::Authenticated | State::Selected(_) | State::Closed, _) => CAPABILITIES_OF_USERS,
-        }
+    fn capabilities(&self) -> String {
+        let logged_in = !matches!(self.state, State::NotAuthenticated);
+        capability::announced(logged_in, self.security)
     }
 
     /// The name of a mailbox that should exist, or `None` after a refusal.
@@ -412,7 +468,7 @@ impl Level {
             }
             Command::Enable(_)
             | Command::Select { .. }
-            | Command::Create(_)
+            | Command::Create { .. }
             | Command::Delete(_)
             | Command::Rename { .. }
             | Command::Subscribe(_)
@@ -420,8 +476,10 @@ impl Level {
             | Command::List(_)
             | Command::Lsub { .. }
             | Command::Namespace
+            | Command::MyRights(_)
+            | Command::GetQuota(_)
+            | Command::GetQuotaRoot(_)
             | Command::Status { .. }
-            | Command::Append(_)
             | Command::Idle => Self::User,
             Command::Check
             | Command::Close

@@ -6,8 +6,10 @@ use super::selected::{Selected, gone, release_after};
 use super::{Running, Session, State};
 use crate::imap::command::{Access, Numbering, Tag};
 use crate::imap::encoder::status_for;
-use crate::imap::ops::{Fetched, OpError, Outcome, Refreshed, SelectedMailbox, Stored};
-use crate::imap::response::{Code, FetchData, ListItem, Reply, Response, StatusData};
+use crate::imap::ops::{
+    Fetched, ListedMailbox, OpError, Outcome, Refreshed, SelectedMailbox, Stored,
+};
+use crate::imap::response::{Code, FetchData, ListItem, Reply, Response};
 use crate::imap::view::{Release, View};
 use letterlock_core::id::Uid;
 
@@ -46,10 +48,11 @@ impl Session {
                 self.send(Response::Status(status));
                 self.finish(tag, Reply::ok("STATUS done"), Release::All);
             }
-            (Running::Append(tag), Outcome::Appended(validity, uid)) => {
-                let reply = Reply::ok("APPEND done").with(Code::AppendUid(validity, uid));
-                self.finish(tag, reply, Release::All);
+            (Running::MyRights(tag, name), Outcome::Done) => {
+                self.send(Response::MyRights(name));
+                self.finish(tag, Reply::ok("MYRIGHTS done"), Release::All);
             }
+            (Running::Upload(uploading), outcome) => self.uploaded(uploading, outcome),
             (Running::Fetch(tag, mut fetching), Outcome::Fetched(fetched)) => {
                 fetching
                     .queue
@@ -98,7 +101,12 @@ impl Session {
         match running {
             // News are no part of the command: it has succeeded or failed before.
             Running::Finish(tag, reply, _) => self.tagged(tag, reply),
-            Running::Idle(_) | Running::Nothing | Running::Sasl(_) | Running::Login(_) => {
+            Running::Idle(_)
+            | Running::Nothing
+            | Running::Sasl(..)
+            | Running::ScramSalt(..)
+            | Running::ScramProof(_)
+            | Running::Login(_) => {
                 self.running = running;
             }
             Running::Fetch(tag, fetching) => {
@@ -107,12 +115,13 @@ impl Session {
             Running::Search(tag, by) | Running::Store(tag, by) => {
                 self.finish(tag, reply, release_after(by));
             }
+            Running::Upload(uploading) => self.upload_failed(uploading, reply),
             Running::Close(tag)
             | Running::Select(tag, _)
             | Running::List(tag)
             | Running::Lsub(tag)
             | Running::Status(tag)
-            | Running::Append(tag)
+            | Running::MyRights(tag, _)
             | Running::Copy(tag)
             | Running::Move(tag)
             | Running::Simple(tag, _) => self.finish(tag, reply, Release::All),
@@ -176,13 +185,16 @@ impl Session {
     fn listed(
         &mut self,
         tag: Tag,
-        items: Vec<(ListItem, Option<StatusData>)>,
+        items: Vec<ListedMailbox>,
         response: fn(ListItem) -> Response,
         done: &'static str,
     ) {
-        for (item, status) in items {
-            self.send(response(item));
-            if let Some(status) = status {
+        for listed in items {
+            self.send(response(listed.item));
+            if let Some(name) = listed.my_rights {
+                self.send(Response::MyRights(name));
+            }
+            if let Some(status) = listed.status {
                 self.send(Response::Status(status));
             }
         }

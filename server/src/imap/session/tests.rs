@@ -68,14 +68,30 @@ fn a_reason_from_elsewhere_ends_no_line() {
 }
 
 #[test]
-fn a_large_message_is_refused_by_name() {
-    let mut session = Session::new(Security::Plain);
-    written(&mut session);
-    let refusal = Refusal {
-        tag: Some(tag()),
-        cause: Syntax::TooBig,
+fn a_large_message_is_refused_before_it_is_sent() {
+    use crate::imap::command::{AppendCommand, MailboxArgument, UploadPart, Waits};
+    let mut session = with_two_messages();
+    let mailbox = MailboxArgument::Name(MailboxName::inbox());
+    let command = AppendCommand {
+        mailbox,
+        replaces: None,
     };
-    session.handle_frame(Frame::Refused(refusal));
+    session.handle_frame(Frame::Append(tag(), command));
+    assert!(matches!(session.poll(), Some(Action::Upload(_))));
+    session.handle_outcome(Ok(Outcome::Done));
+    assert_eq!(session.admits(), Admits::Upload);
+    assert_eq!(session.timeout(), UPLOAD_TIMEOUT);
+    let literal = UploadPart::Literal {
+        octets: letterlock_core::account::MAX_APPEND_OCTETS + 1,
+        waits: Waits::Yes,
+    };
+    session.handle_frame(Frame::Upload(literal));
+    assert_eq!(session.admits(), Admits::Commands);
+    assert!(matches!(
+        session.poll(),
+        Some(Action::Run(Op::Refresh { .. }))
+    ));
+    session.handle_outcome(Ok(Outcome::Refreshed(Refreshed::Same)));
     assert_eq!(
         written(&mut session),
         "t NO [TOOBIG] The message is too large\r\n"
@@ -176,7 +192,7 @@ fn written(session: &mut Session) -> String {
     let mut out = Vec::new();
     while let Some(action) = session.poll() {
         match action {
-            Action::Send(response) => encode(&response, &mut out),
+            Action::Send(response) => assert!(encode(&response, &mut out).is_empty()),
             Action::Close => out.extend_from_slice(b"(close)"),
             other => panic!("{other:?}"),
         }

@@ -1,6 +1,6 @@
 //! `AUTH` (RFC 4954): PLAIN (RFC 4616) and LOGIN.
 //!
-//! Both send the password as it is, so they are offered on loopback alone. Invariant: what was
+//! Both send the password as it is, so they are offered on loopback and within TLS alone. Invariant: what was
 //! decoded is zeroized, and a wrong password, an unknown user and a malformed response that
 //! decodes all end in the same reply.
 
@@ -13,6 +13,7 @@ use super::{Action, Session, State};
 use crate::smtp::command::Mechanism;
 use crate::smtp::reply::{Refusal, Reply};
 use crate::smtp::{Credentials, MAX_FAILED_LOGINS, Protocol};
+use crate::starttls::Security;
 
 /// Which line of which exchange comes next.
 #[derive(Debug)]
@@ -32,6 +33,11 @@ impl Session {
         }
         if self.account.is_some() {
             return self.reply(Reply::new(503, "5.5.1", "Already logged in"), State::Ready);
+        }
+        if self.security == Security::Required {
+            // RFC 4954 6.
+            let reply = Reply::new(538, "5.7.11", "Say STARTTLS first");
+            return self.reply(reply, State::Ready);
         }
         let challenge = match mechanism {
             Mechanism::Plain => Challenge::Plain,
@@ -66,12 +72,19 @@ impl Session {
                     None => self.authenticated(Ok(None)),
                 };
             }
-            Challenge::LoginPassword(username) => {
-                text(&decoded).map(|password| Credentials { username, password })
-            }
+            Challenge::LoginPassword(username) => text(&decoded).map(|password| Credentials {
+                peer: None,
+                username,
+                password,
+            }),
         };
         match credentials {
             Some(credentials) => {
+                let peer = self.peer;
+                let credentials = Credentials {
+                    peer,
+                    ..credentials
+                };
                 self.actions.push_back(Action::Authenticate(credentials));
                 State::CheckingCredentials
             }
@@ -133,6 +146,7 @@ fn plain(octets: &[u8]) -> Option<Credentials> {
         return None;
     }
     Some(Credentials {
+        peer: None,
         username: text(username)?.to_string(),
         password: text(password)?,
     })

@@ -10,16 +10,16 @@ use crate::starttls::Security;
 
 /// What a new connection to such a listener can have.
 pub(super) const fn offered(policy: &Policy) -> Security {
-    match (policy.protocol, &policy.tls) {
-        (Protocol::Submission, Some(_)) => Security::Offered,
-        (Protocol::Submission | Protocol::Lmtp, _) => Security::Plain,
+    match policy.protocol {
+        Protocol::Submission => policy.protection.security(policy.tls.is_some()),
+        Protocol::Lmtp => Security::Plain,
     }
 }
 
 impl Session {
     pub(super) fn start_tls(&mut self) -> State {
         let refusal = match (self.security, &self.account) {
-            (Security::Offered, None) => {
+            (Security::Offered | Security::Required, None) => {
                 let go = Reply::new(220, "2.0.0", "Shake hands");
                 let state = self.reply(go, State::Greeted);
                 self.actions.push_back(Action::StartTls);
@@ -27,7 +27,9 @@ impl Session {
                 self.client_name.clear();
                 return state;
             }
-            (Security::Offered, Some(_)) => Reply::new(503, "5.5.1", "Already logged in"),
+            (Security::Offered | Security::Required, Some(_)) => {
+                Reply::new(503, "5.5.1", "Already logged in")
+            }
             (Security::Plain, _) => Reply::new(502, "5.5.1", "STARTTLS is not offered"),
             (Security::Tls, _) => Reply::new(503, "5.5.1", "TLS protects this already"),
         };
@@ -48,6 +50,7 @@ mod tests {
     use crate::smtp::conn::{Handler, run};
     use crate::smtp::session::Answer;
     use crate::smtp::{Credentials, Envelope, Message, Refusal};
+    use crate::starttls::Protection;
     use crate::starttls::testing::{localhost, pair};
 
     /// Everybody is Alice.
@@ -74,6 +77,7 @@ mod tests {
             domain: "letterlock.example".to_owned(),
             max_message_octets: 1000,
             tls: Some(pair().0),
+            protection: Protection::Local,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::smtp::conn::{Handler, run};
 use crate::smtp::data::Message;
 use crate::smtp::reply::Refusal;
 use crate::smtp::{Credentials, Envelope, Policy, Protocol};
+use crate::starttls::Protection;
 
 /// Takes mail for `alice@`, `bob@` and `full@letterlock.example`; the last has no room for it.
 #[derive(Default)]
@@ -64,6 +65,7 @@ fn policy(protocol: Protocol) -> Policy {
         domain: "letterlock.example".to_owned(),
         max_message_octets: 1000,
         tls: None,
+        protection: Protection::Local,
     }
 }
 
