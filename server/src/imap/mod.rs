@@ -9,11 +9,13 @@
 //! Rejected: a grammar crate; what there is lacks half of the extensions and holds whole commands.
 
 pub mod accounts;
+pub mod capability;
 pub mod command;
 pub mod conn;
 pub mod date;
 pub mod decoder;
 pub mod encoder;
+pub mod object_id;
 pub mod ops;
 pub mod recent;
 pub mod response;

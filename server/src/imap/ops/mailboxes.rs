@@ -12,7 +12,9 @@ pub(super) async fn create<S: Store>(
     name: &MailboxName,
 ) -> Result<Outcome, OpError> {
     context.account.create_mailbox(name, context.now).await?;
-    Ok(Outcome::Done)
+    let made = context.account.mailbox(name);
+    let made = made.ok_or(OpError::NoSuchMailbox)?;
+    Ok(Outcome::Created(made.id))
 }
 
 /// Deletes a mailbox with its messages; those below it stay (RFC 3501 6.3.4).

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Action, CAPABILITIES_OF_USERS, MAX_LOGIN_FAILURES, Running, Session, State};
+use super::{Action, MAX_LOGIN_FAILURES, Running, Session, State};
 use crate::imap::accounts::LoginRefused;
 use crate::imap::command::{Secret, Tag};
 use crate::imap::response::{Code, Reply, Response};
@@ -75,7 +75,7 @@ impl Session {
         let reply = match answer {
             Ok(()) => {
                 self.state = State::Authenticated;
-                Reply::ok("Logged in").with(Code::Capability(CAPABILITIES_OF_USERS))
+                Reply::ok("Logged in").with(Code::Capability(self.capabilities()))
             }
             Err(LoginRefused::Wrong) => {
                 self.login_failures = self.login_failures.saturating_add(1);

@@ -14,8 +14,11 @@
 //! Invariant: each command gets exactly one tagged response, its untagged ones before it.
 //! Rejected: async functions per command; a session that can be stepped can be tested by lines.
 
+mod follow;
 mod login;
 mod outcomes;
+mod search;
+mod select;
 mod selected;
 #[cfg(test)]
 mod tests;
@@ -23,13 +26,15 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::command::{Access, Command, MailboxArgument, Secret, Tag};
+use super::capability::{self, Enabled, Extension};
+use super::command::{Access, Command, MailboxArgument, Numbering, Secret, Tag};
 use super::decoder::{Admits, Frame, Refusal, Syntax};
 use super::ops::{Op, OpError, Subscription};
 use super::response::{Code, Reply, Response};
 use super::view::Release;
 use crate::starttls::Security;
 use letterlock_core::id::MailboxName;
+use search::Searching;
 use selected::{Fetching, Selected};
 
 /// Wrong passwords on one connection before it is closed.
@@ -40,16 +45,6 @@ pub const MAX_BAD_COMMANDS: u32 = 50;
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(31);
 /// The same before login.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_mins(3);
-
-/// What is announced before login; programs that never ask again see the rest here too.
-const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN ID ENABLE IDLE NAMESPACE \
-    UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
-/// What is announced before login where TLS can be had.
-const CAPABILITIES_STARTTLS: &str = "IMAP4rev1 STARTTLS LITERAL+ SASL-IR AUTH=PLAIN ID ENABLE \
-    IDLE NAMESPACE UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
-/// What is announced after login.
-const CAPABILITIES_OF_USERS: &str = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE \
-    UNSELECT UIDPLUS MOVE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS";
 
 /// What the shell has to do.
 #[derive(Debug)]
@@ -98,14 +93,22 @@ enum Running {
     Status(Tag),
     Append(Tag),
     Fetch(Tag, Fetching),
-    Search(Tag, super::command::Numbering),
-    Store(Tag, super::command::Numbering),
+    /// UID FETCH with VANISHED: what has vanished is told first.
+    Vanished(Tag, Fetching),
+    Create(Tag),
+    Search(Tag, Searching),
+    SearchMany(Tag, Searching),
+    Thread(Tag, Numbering, Release),
+    Store(Tag, Numbering),
     Copy(Tag),
     Move(Tag),
     /// Whatever has only success to tell.
     Simple(Tag, &'static str),
+    Expunge(Tag),
     /// CLOSE: expunges without a word.
     Close(Tag),
+    /// The last refresh of a command that took messages out of the mailbox.
+    FinishGone(Tag, Reply),
     /// The last refresh before the tagged response.
     Finish(Tag, Reply, Release),
 }
@@ -115,6 +118,7 @@ enum Running {
 pub struct Session {
     state: State,
     security: Security,
+    enabled: Enabled,
     running: Running,
     actions: VecDeque<Action>,
     login_failures: u32,
@@ -219,11 +223,7 @@ impl Session {
                 self.send(Response::Id);
                 self.finish(tag, Reply::ok("ID done"), Release::All);
             }
-            Command::Enable(_) => {
-                // Nothing that is announced needs enabling (RFC 5161 3.1).
-                self.send(Response::Enabled(Vec::new()));
-                self.finish(tag, Reply::ok("ENABLE done"), Release::All);
-            }
+            Command::Enable(names) => self.enable(tag, &names),
             Command::Namespace => {
                 self.send(Response::Namespace);
                 self.finish(tag, Reply::ok("NAMESPACE done"), Release::All);
@@ -245,16 +245,14 @@ impl Session {
     /// Commands about mailboxes as wholes.
     fn start_on_mailboxes(&mut self, tag: Tag, command: Command) {
         match command {
-            Command::Select { mailbox, access } => {
-                // Whatever comes of it, the old mailbox is not selected (RFC 3501 6.3.1).
-                self.state = State::Authenticated;
-                if let Some(name) = self.existing(&tag, mailbox) {
-                    self.run(Op::Select(name, access), Running::Select(tag, access));
-                }
-            }
+            Command::Select {
+                mailbox,
+                access,
+                parameters,
+            } => self.select(tag, mailbox, access, parameters),
             Command::Create(mailbox) => {
                 if let Some(name) = self.possible(&tag, mailbox) {
-                    self.run(Op::Create(name), Running::Simple(tag, "CREATE done"));
+                    self.run(Op::Create(name), Running::Create(tag));
                 }
             }
             Command::Delete(mailbox) => {
@@ -297,6 +295,7 @@ impl Session {
                     self.run(Op::Append(name, Box::new(command)), Running::Append(tag));
                 }
             }
+            Command::Esearch(sources, command) => self.search_many(tag, sources, command),
             command => self.start_on_messages(tag, command),
         }
     }
@@ -321,16 +320,47 @@ impl Session {
         let reply = match refusal.cause {
             Syntax::Bad(reason) => Reply::bad(reason),
             Syntax::TooBig => super::encoder::status_for(&OpError::TooBig),
-            Syntax::BadCharset => Reply::no("The charset is not known").with(Code::BadCharset),
+            Syntax::BadCharset { saving } => {
+                if saving {
+                    self.forget_saved();
+                }
+                Reply::no("The charset is not known").with(Code::BadCharset)
+            }
         };
         self.bad(tag, reply);
     }
 
-    fn capabilities(&self) -> &'static str {
-        match (&self.state, self.security) {
-            (State::NotAuthenticated, Security::Offered) => CAPABILITIES_STARTTLS,
-            (State::NotAuthenticated, Security::Plain | Security::Tls) => CAPABILITIES,
-            (State::Authenticated | State::Selected(_) | State::Closed, _) => CAPABILITIES_OF_USERS,
+    fn capabilities(&self) -> String {
+        let logged_in = !matches!(self.state, State::NotAuthenticated);
+        capability::announced(logged_in, self.security)
+    }
+
+    /// RFC 5161 3.1. It is let pass in a selected mailbox too (RFC 9051 6.3.1).
+    fn enable(&mut self, tag: Tag, names: &[String]) {
+        let found = capability::enabled_by_names(names);
+        let names = found.iter().map(|(name, _)| *name).collect();
+        self.send(Response::Enabled(names));
+        for (_, extension) in found {
+            if extension == Extension::Qresync || extension == Extension::Condstore {
+                self.know_condstore();
+            }
+            self.enabled.turn_on(extension);
+        }
+        self.finish(tag, Reply::ok("ENABLE done"), Release::All);
+    }
+
+    /// The client has shown that it knows CONDSTORE: from here on it is told mod-sequences, and
+    /// first, how far it knows the selected mailbox (RFC 7162 3.1).
+    fn know_condstore(&mut self) {
+        if !self.enabled.turn_on(Extension::Condstore) {
+            return;
+        }
+        if let State::Selected(selected) = &self.state
+            && let Some(told) = selected.view.told_up_to()
+        {
+            let reply = Reply::ok("Mod-sequences are told");
+            let code = Code::HighestModSeq(told);
+            self.send(Response::Untagged(reply.with(code)));
         }
     }
 
@@ -422,12 +452,16 @@ impl Level {
             | Command::Namespace
             | Command::Status { .. }
             | Command::Append(_)
+            | Command::Esearch(..)
             | Command::Idle => Self::User,
             Command::Check
             | Command::Close
             | Command::Unselect
             | Command::Expunge(_)
             | Command::Search(_)
+            | Command::CancelUpdate(_)
+            | Command::Sort(_)
+            | Command::Thread(_)
             | Command::Fetch { .. }
             | Command::Store(_)
             | Command::Copy { .. }

@@ -1,0 +1,141 @@
+//! What FETCH takes from a message's document and its octets (RFC 3501 6.4.5, RFC 3516, RFC 8474,
+//! RFC 8970).
+
+use std::sync::Arc;
+
+use letterlock_core::account::MessageDocument as Message;
+use letterlock_core::mime::header::{FieldSelection, select_fields};
+use letterlock_core::mime::{SectionKind, Span, decode_binary};
+use letterlock_core::store::Store;
+
+use super::{Context, OpError};
+use crate::imap::command::{FetchItem, Octets, SectionRequest, SectionText};
+use crate::imap::object_id::thread_id;
+use crate::imap::response::FetchValue;
+
+/// The value of an item that needs the message.
+pub(super) async fn content<S: Store>(
+    context: &Context<'_, S>,
+    message: Arc<Message>,
+    item: &FetchItem,
+) -> Result<FetchValue, OpError> {
+    Ok(match item {
+        FetchItem::Envelope => FetchValue::Envelope(message),
+        FetchItem::Body => FetchValue::Body(message),
+        FetchItem::Section(request) => {
+            let octets = section(context, &message, request).await?;
+            FetchValue::Section(request.clone(), octets.map(Octets))
+        }
+        FetchItem::ThreadId => {
+            let summary = &message.structure.summary;
+            FetchValue::ThreadId(thread_id(context.account.keys(), &message.hash, summary))
+        }
+        FetchItem::Preview(_) => {
+            FetchValue::Preview(Some(message.structure.summary.preview.clone()))
+        }
+        FetchItem::Binary(request) => {
+            let octets = binary(context, &message, &request.part).await?;
+            let cut_out = |octets: Vec<u8>| match request.partial {
+                Some(_) => cut(whole(&octets), request.partial).of(&octets).to_vec(),
+                None => octets,
+            };
+            FetchValue::Binary(request.clone(), octets.map(cut_out).map(Octets))
+        }
+        FetchItem::BinarySize(part) => {
+            let octets = binary(context, &message, part).await?;
+            // A part that is not there has no octets.
+            let size = octets.map_or(0, |octets| octets.len() as u64);
+            FetchValue::BinarySize(part.clone(), size)
+        }
+        _ => FetchValue::BodyStructure(message),
+    })
+}
+
+/// A part without its transfer encoding; `None` if the message has no such part. The message
+/// itself has none of its own that could be undone in one go.
+async fn binary<S: Store>(
+    context: &Context<'_, S>,
+    message: &Message,
+    path: &[u32],
+) -> Result<Option<Vec<u8>>, OpError> {
+    if path.is_empty() {
+        return Ok(Some(context.account.raw(message).await?));
+    }
+    let Some(part) = message.structure.part(path) else {
+        return Ok(None);
+    };
+    let wire = context.account.read(message, part.body).await?;
+    let octets = decode_binary(part, &wire).map_err(|_| OpError::UnknownEncoding)?;
+    Ok(Some(octets))
+}
+
+fn whole(octets: &[u8]) -> Span {
+    Span {
+        start: 0,
+        end: octets.len() as u64,
+    }
+}
+
+/// The octets of a section; `None` if the message has no such part.
+async fn section<S: Store>(
+    context: &Context<'_, S>,
+    message: &Message,
+    request: &SectionRequest,
+) -> Result<Option<Vec<u8>>, OpError> {
+    let kind = match request.text {
+        SectionText::Whole => SectionKind::Content,
+        SectionText::Text => SectionKind::Text,
+        SectionText::Mime => SectionKind::Mime,
+        SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_) => {
+            SectionKind::Header
+        }
+    };
+    let Some(span) = message.structure.section(&request.part, kind) else {
+        return Ok(None);
+    };
+    let (selection, names) = match &request.text {
+        SectionText::HeaderFields(names) => (FieldSelection::Fields, names),
+        SectionText::HeaderFieldsNot(names) => (FieldSelection::FieldsNot, names),
+        SectionText::Whole | SectionText::Text | SectionText::Mime | SectionText::Header => {
+            let octets = context
+                .account
+                .read(message, cut(span, request.partial))
+                .await?;
+            return Ok(Some(octets));
+        }
+    };
+    let header = context.account.read(message, span).await?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let octets = select_fields(&header, selection, &names);
+    let cut = cut(whole(&octets), request.partial);
+    Ok(Some(cut.of(&octets).to_vec()))
+}
+
+/// What a partial fetch leaves of a section; beyond its end that is nothing (RFC 3501 6.4.5).
+fn cut(span: Span, partial: Option<(u32, u32)>) -> Span {
+    let Some((first, count)) = partial else {
+        return span;
+    };
+    let start = span.start.saturating_add(u64::from(first)).min(span.end);
+    let end = start.saturating_add(u64::from(count)).min(span.end);
+    Span { start, end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partials_stay_inside_their_section() {
+        let span = Span { start: 10, end: 20 };
+        for (partial, start, end) in [
+            (None, 10, 20),
+            (Some((0, 5)), 10, 15),
+            (Some((5, 100)), 15, 20),
+            (Some((100, 5)), 20, 20),
+            (Some((u32::MAX, u32::MAX)), 20, 20),
+        ] {
+            assert_eq!(cut(span, partial), Span { start, end });
+        }
+    }
+}
