@@ -37,7 +37,7 @@ use crate::store::Store;
 
 pub use crate::replica::{
     ARRIVED_KEPT_MS, Appended, Appender, Changes, CheckReport, Checkpoint, Collected, Copied,
-    Counts, Finding, GARBAGE_KEPT_MS, IncomingMessage, MAX_APPEND_OCTETS, MAX_FINDINGS,
+    Counts, Finding, FlagEdit, GARBAGE_KEPT_MS, IncomingMessage, MAX_APPEND_OCTETS, MAX_FINDINGS,
     MAX_VANISHED, MailboxStatus, Message as MessageDocument, NewMessage, OutboxEntry,
     OutboxProblem, PartialMessage, PendingPush, Pieces, Placement, Replica, ReplicaError, Roster,
     RosterEntry, Subscription, Usage, Vanished,

@@ -119,6 +119,21 @@ impl Shown {
     }
 }
 
+impl From<&Placed> for Placement {
+    fn from(placed: &Placed) -> Self {
+        Self {
+            uid: placed.numbers.uid,
+            id: placed.shown.id,
+            message: placed.shown.message,
+            flags: placed.shown.flags.to_set(),
+            internal_date: placed.shown.internal_date,
+            save_date: placed.shown.save_date,
+            mod_seq: placed.numbers.mod_seq,
+            size: placed.shown.size,
+        }
+    }
+}
+
 impl From<RosterEntry<'_>> for Placed {
     fn from(entry: RosterEntry<'_>) -> Self {
         Self {

@@ -15,6 +15,7 @@ pub mod conn;
 pub mod date;
 pub mod decoder;
 pub mod encoder;
+pub mod object_id;
 pub mod ops;
 pub mod recent;
 pub mod response;

@@ -16,7 +16,7 @@ const SYSTEM: [(Flag, u8); 5] = [
 
 /// Flags and keywords that are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::replica) struct Flags {
+pub(crate) struct Flags {
     pub(super) system: u8,
     /// Ascending; `None` for none.
     pub(super) keywords: Option<Arc<[Keyword]>>,

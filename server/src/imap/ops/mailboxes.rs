@@ -18,7 +18,9 @@ pub(super) async fn create<S: Store>(
         Some(role) => account.create_mailbox_for(name, role, now).await?,
         None => account.create_mailbox(name, now).await?,
     };
-    Ok(Outcome::Done)
+    let made = account.mailbox(name);
+    let made = made.ok_or(OpError::NoSuchMailbox)?;
+    Ok(Outcome::Created(made.id))
 }
 
 /// Deletes a mailbox with its messages; those below it stay (RFC 3501 6.3.4).

@@ -1,7 +1,9 @@
-//! What of a message SEARCH compares texts with: decoded, in lower case (RFC 3501 6.4.4).
+//! What of a message SEARCH compares texts with: decoded, and mapped for i;unicode-casemap
+//! (RFC 3501 6.4.4, RFC 5255 4.6).
 
 use letterlock_core::account::Replica;
 use letterlock_core::account::{MessageDocument as Message, ReplicaError};
+use letterlock_core::casemap::casemap;
 use letterlock_core::mime::header::{fields, find};
 use letterlock_core::mime::{decode_header, searchable_pieces};
 use letterlock_core::store::Store;
@@ -19,8 +21,8 @@ pub(super) struct Header {
 impl Header {
     fn of(octets: &[u8]) -> Self {
         let decoded = |field: letterlock_core::mime::header::Field<'_>| {
-            let name = String::from_utf8_lossy(field.name).to_lowercase();
-            (name, decode_header(field.value).to_lowercase())
+            let name = casemap(&String::from_utf8_lossy(field.name));
+            (name, casemap(&decode_header(field.value)))
         };
         let sent = find(octets, "Date").and_then(|field| sent_date(&decode_header(field.value)));
         Self {
@@ -65,7 +67,7 @@ pub(super) async fn body_texts<S: Store>(
     let mut texts = Vec::new();
     for piece in searchable_pieces(&message.structure) {
         match account.read(message, piece.span()).await {
-            Ok(octets) => texts.push(piece.decoded(&octets).to_lowercase()),
+            Ok(octets) => texts.push(casemap(&piece.decoded(&octets))),
             // A part that has not come to this device yet has no text here.
             Err(ReplicaError::NotHere(_)) => {}
             Err(error) => return Err(error.into()),
@@ -117,9 +119,9 @@ mod tests {
     #[test]
     fn fields_are_searched_decoded() {
         let header = Header::of(b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nX-Empty:\r\n\r\n");
-        assert!(header.field_contains("subject", "grüß"));
+        assert!(header.field_contains("subject", &casemap("grüß")));
         assert!(header.field_contains("x-empty", ""));
         assert!(!header.field_contains("x-other", ""));
-        assert!(header.contains("subject: gr"));
+        assert!(header.contains("SUBJECT: GR"));
     }
 }
