@@ -6,6 +6,8 @@
 
 #[cfg(unix)]
 pub mod imap;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod counting;
 pub mod letters;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod mail;

@@ -49,10 +49,7 @@ impl View {
                 load_page(store, keys, (id, &row), &mut mailboxes).await?;
             }
         }
-        for (mailbox, mut placed) in mailboxes {
-            placed.sort_unstable_by_key(|placed| placed.numbers.uid);
-            view.fill(mailbox, &placed);
-        }
+        view.fill(mailboxes);
         Ok(view)
     }
 }

@@ -187,12 +187,22 @@ impl View {
         }
     }
 
-    /// Fills a mailbox with what it has, by ascending UID.
-    pub(super) fn fill(&mut self, mailbox: MailboxId, all: &[Placed]) {
-        for placed in all {
-            self.put_placed(mailbox, placed);
+    /// Fills the mailboxes of a new view.
+    pub(super) fn fill(&mut self, all: BTreeMap<MailboxId, Vec<Placed>>) {
+        let mut places = Vec::new();
+        for (mailbox, mut placed) in all {
+            let Some(state) = self.mailboxes.get_mut(&mailbox) else {
+                continue;
+            };
+            placed.sort_unstable_by_key(|placed| placed.numbers.uid);
+            let roster = Arc::make_mut(&mut state.roster);
+            for Placed { shown, numbers } in &placed {
+                places.push((shown.message, shown.size, state.slot, numbers.uid));
+            }
+            placed.iter().for_each(|placed| roster.put(placed));
+            roster.finish(state.row.uid_next, state.row.highest_mod_seq);
         }
-        self.finish(mailbox);
+        self.places.fill(places);
     }
 
     fn put_mailbox(&mut self, row: MailboxRow) {

@@ -34,7 +34,7 @@ pub trait Population: MaybeSync {
     /// The mailboxes of this name or role.
     fn mailboxes(&self, named: &str) -> Vec<MailboxId>;
 
-    /// Visits every message that is placed.
+    /// Visits every message that is placed, at least once.
     fn each_message(&self, visit: &mut dyn FnMut(&MessageHash));
 
     /// Visits every place; with `mailboxes`, those in these.
