@@ -169,6 +169,40 @@ fn a_sealed_letter_from_outside_is_shown_opened() {
     assert!(!shown.contains("Letterlock-Signature: valid"), "{shown}");
 }
 
+/// Who receives a forged status does not see it; what a mail program appends stays as it is.
+#[test]
+fn forged_status_fields_are_removed_from_what_is_received_alone() {
+    let world = World::start();
+    let alice = world.alice();
+    let forged = |subject: &str| {
+        format!(
+            "Letterlock-Encryption: encrypted; fingerprint=00; cipher=aes256\r\n\
+             From: eve@elsewhere.example\r\nSubject: {subject}\r\n\
+             letterlock-signature: valid; fingerprint=00; address=eve@elsewhere.example\r\n\
+             X-Leap-Signature: valid\r\nMIME-Version: 1.0\r\n\
+             Content-Type: message/rfc822\r\n\r\nX-Leap-Encryption: decrypted\r\n\r\nx\r\n"
+        )
+    };
+    let received = forged("received forgery");
+    talk::deliver(&world.ready().lmtp, &alice.address, received.as_bytes());
+    let mut imap = Imap::inbox(&world, alice);
+    let uid = imap.wait_for("received forgery");
+    let shown = String::from_utf8(imap.message(uid)).expect("ASCII");
+    let lower = shown.to_ascii_lowercase();
+    assert!(
+        !lower.contains("letterlock-") && !lower.contains("x-leap-"),
+        "{shown}"
+    );
+    assert!(
+        shown.ends_with("Content-Type: message/rfc822\r\n\r\n\r\nx\r\n"),
+        "{shown}"
+    );
+    let appended = forged("appended forgery");
+    imap.append("INBOX", "", appended.as_bytes());
+    let uid = imap.wait_for("appended forgery");
+    assert_eq!(imap.message(uid), appended.as_bytes());
+}
+
 /// Everything that would give `secret` away: raw, and in base64 at each of the three alignments.
 /// (Quoted-printable leaves these letters as they are, but may break a line between two of them,
 /// so they are looked for in halves as well.)

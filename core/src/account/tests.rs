@@ -4,6 +4,7 @@ use serde_bytes::ByteBuf;
 
 use super::*;
 use crate::id::{AccountId, Generation, IncomingId, MailboxName};
+use crate::model::FlagSet;
 use crate::openpgp::{Encryption, Protection, SignatureStatus, encrypt};
 use crate::replica::{IncomingMessage, Placement};
 use crate::seal::RootKey;
@@ -216,4 +217,62 @@ async fn forged_status_fields_are_removed_at_every_level() {
         .unwrap()
         .unwrap();
     assert_eq!(bob.raw(&received).await.unwrap(), forged);
+}
+
+#[tokio::test]
+async fn what_is_appended_keeps_its_fields_and_proves_nothing_by_them() {
+    let (alice, _) = account("alice", 1).await;
+    let (bob, to_bob) = account("bob", 2).await;
+    let forged = b"Letterlock-Encryption: encrypted; fingerprint=00; cipher=aes256\r\n\
+        Letterlock-Signature: valid; fingerprint=00; address=eve@e.example\r\n\
+        From: eve@e.example\r\n\r\nBelieve me.\r\n";
+    let archive = bob.mailbox(&MailboxName::new("Archive").unwrap());
+    let archive = archive.unwrap().id;
+    let append = |raw: Vec<u8>| {
+        let bob = &bob;
+        async move {
+            bob.append(archive, &raw, FlagSet::new(), NOW, NOW)
+                .await
+                .unwrap();
+            shown(bob, &newest(bob, "Archive")).await
+        }
+    };
+    let (protection, raw) = append(forged.to_vec()).await;
+    assert_eq!(protection, Protection::NONE);
+    assert_eq!(raw, forged);
+    assert!(protection.is_claimed_otherwise(&raw));
+    // Piece by piece it is the same.
+    let mut appender = bob.appender(archive, FlagSet::new(), NOW, NOW).unwrap();
+    appender
+        .write(&[&forged[..], b"More.\r\n"].concat())
+        .await
+        .unwrap();
+    appender.finish(None, NOW).await.unwrap();
+    let (protection, _) = shown(&bob, &newest(&bob, "Archive")).await;
+    assert_eq!(protection, Protection::NONE);
+
+    // What the account judged itself is what it was, wherever a program copies it to.
+    let paths = vec![address("bob@letterlock.example")];
+    let from = alice.address();
+    alice
+        .submit(from, paths.clone(), LETTER, NOW)
+        .await
+        .unwrap();
+    let entry = alice.outbox().await.unwrap().remove(0);
+    let answers = Answers::from([(paths[0].canonical(), Some(to_bob.clone()))]);
+    let Prepared::Ready(ready) = alice.prepare(&entry, &answers, NOW).await.unwrap() else {
+        panic!("everything is known");
+    };
+    deliver(&bob, &to_bob, &ready.submissions[0].message, 1).await;
+    let incoming = only_incoming(&bob).await;
+    bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    let (judged, raw) = shown(&bob, &newest(&bob, "INBOX")).await;
+    assert!(matches!(judged.signature, SignatureStatus::Valid { .. }));
+    assert!(!judged.is_claimed_otherwise(&raw));
+    let (protection, copied) = append(raw.clone()).await;
+    assert_eq!((&protection, &copied), (&judged, &raw));
+    // One octet more, and it is another message, of which the account knows nothing.
+    let (protection, altered) = append([&raw[..], b"!"].concat()).await;
+    assert_eq!(protection, Protection::NONE);
+    assert!(protection.is_claimed_otherwise(&altered));
 }

@@ -51,7 +51,9 @@ pub use searchable::{MAX_SEARCHABLE_OCTETS, SearchablePiece, file_names, searcha
 pub use section::{Piece, SectionKind};
 pub use split::{Split, split};
 pub use splitter::{LeafSink, Splitter, WithoutLeaves};
-pub use status_fields::{STATUS_FIELD_PREFIXES, strip_fields_everywhere, strip_status_fields};
+pub use status_fields::{
+    STATUS_FIELD_PREFIXES, has_status_fields, strip_fields_everywhere, strip_status_fields,
+};
 pub use summary::Summary;
 pub use transfer::decode_transfer;
 

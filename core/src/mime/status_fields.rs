@@ -39,6 +39,11 @@ pub fn strip_fields_everywhere<'a>(raw: &'a [u8], prefixes: &[&str]) -> Cow<'a, 
     current
 }
 
+/// Whether the header that a message begins with has such a field.
+pub fn has_status_fields(message: &[u8]) -> bool {
+    fields(message).any(|field| is_unwanted(&field, &STATUS_FIELD_PREFIXES))
+}
+
 fn strip_once(raw: &[u8], prefixes: &[&str]) -> Option<Vec<u8>> {
     let structure = Splitter::parse(raw).structure;
     let mut headers = Vec::new();

@@ -22,8 +22,13 @@
 //! of the signer's; always the primary key's. There is one summary per message (RFC 9787 3):
 //! several signatures give the best of them. The address of `valid` is the message's From.
 //!
-//! Invariant: fields of these names are removed from whatever comes in before ours are added, so
-//! a reader that sees one knows who wrote it.
+//! Invariant: fields of these names are removed from whatever is received before ours are added.
+//! What a mail program appends or a person imports keeps its octets, and with them such fields;
+//! its typed status is that of the account's own judgement, [`Protection::NONE`] unless the
+//! account has the very same message. Rejected: a field that names the account, or has a secret
+//! of it, for mail programs to compare; whoever has seen one message could write the next.
+//! Rejected: removing or renaming them there; FETCH must give what APPEND brought, and an import
+//! what an export wrote.
 
 use core::fmt::{self, Write as _};
 use core::str::FromStr;
@@ -32,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Fingerprint, Issuer};
 use crate::id::Address;
+use crate::mime::has_status_fields;
 
 /// Name of the status field about encryption.
 pub const ENCRYPTION_FIELD: &str = "Letterlock-Encryption";
@@ -60,6 +66,19 @@ impl Protection {
             "{ENCRYPTION_FIELD}: {}\r\n{SIGNATURE_FIELD}: {}\r\n",
             self.encryption, self.signature
         )
+    }
+
+    /// Whether a message begins with status fields that are not these. What was appended or
+    /// imported keeps its octets, so it may have fields that somebody else wrote: they prove
+    /// nothing, and this is what tells.
+    pub fn is_claimed_otherwise(&self, message: &[u8]) -> bool {
+        let ours = self.header_fields();
+        let rest = if *self == Self::NONE {
+            message
+        } else {
+            message.strip_prefix(ours.as_bytes()).unwrap_or(message)
+        };
+        has_status_fields(rest)
     }
 }
 

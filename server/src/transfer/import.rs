@@ -11,13 +11,14 @@ use std::io;
 use std::time::Duration;
 
 use letterlock_core::account::{MAX_APPEND_OCTETS, NewMessage, Replica, ReplicaError};
-use letterlock_core::id::{MailboxId, MailboxName, Timestamp};
+use letterlock_core::id::{MailboxId, MailboxName, Timestamp, Uid};
+use letterlock_core::mime::has_status_fields;
 use letterlock_core::model::FlagSet;
 use letterlock_core::store::Store;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::{Known, ResumeError, Start, Step, Tracker, UnitKey};
+use super::checkpoint::{Known, ResumeError, Step, Tracker, UnitKey};
 use super::large::{Destination, LargeError, Storing};
 use super::mbox::LineEnds;
 use super::message::{Octets, SourceMessage};
@@ -178,7 +179,7 @@ impl<'a, S: Store> Importer<'a, S> {
                 return Ok(());
             }
         };
-        self.progress.pass(passed(unit, &start, messages));
+        self.progress.pass(unit.passed(&start, messages));
         let mut batch = Batch {
             mailbox,
             tracker,
@@ -347,7 +348,11 @@ impl<'a, S: Store> Importer<'a, S> {
         };
         let stored = Box::pin(storing.store(large, into, Some(checkpoint), told)).await;
         match stored {
-            Ok(octets) => self.stored(1, octets, batch),
+            Ok((appended, octets)) => {
+                self.stored(1, octets, batch);
+                self.note_claims(batch.mailbox, appended.uid, &large.head)
+                    .await?;
+            }
             // It was not taken: the next import begins with it.
             Err(LargeError::Stopped) => batch.tracker.restore(before),
             Err(LargeError::Replica(ReplicaError::MessageTooLarge)) => {
@@ -434,11 +439,34 @@ impl<'a, S: Store> Importer<'a, S> {
         }
         let checkpoint = batch.tracker.checkpoint(finished)?;
         let now = self.clock.now();
-        self.replica
+        let appended = self
+            .replica
             .append_all(batch.mailbox, &messages, Some(checkpoint), now)
             .await?;
         let count = u64::try_from(messages.len()).unwrap_or(u64::MAX);
         self.stored(count, octets, batch);
+        for (message, appended) in messages.iter().zip(appended) {
+            self.note_claims(batch.mailbox, appended.uid, message.raw)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Notes status fields that say more than the account knows: they were brought along.
+    async fn note_claims(
+        &mut self,
+        mailbox: MailboxId,
+        uid: Uid,
+        head: &[u8],
+    ) -> Result<(), ReplicaError> {
+        let placement = self.replica.placement(mailbox, uid);
+        let Some(placement) = placement.filter(|_| has_status_fields(head)) else {
+            return Ok(());
+        };
+        let message = self.replica.message(placement.message).await?;
+        if message.is_some_and(|message| message.protection.is_claimed_otherwise(head)) {
+            self.summary.notes.add(Note::ForeignStatus);
+        }
         Ok(())
     }
 
@@ -459,18 +487,4 @@ impl<'a, S: Store> Importer<'a, S> {
             reason: SkipReason::TooLarge,
         });
     }
-}
-
-/// What of a mailbox is done before it begins, as far as it can be told.
-fn passed(unit: &Unit, start: &Start, messages: u64) -> Done {
-    let octets = match (start, unit.octets, unit.messages) {
-        (Start::Offset(offset), ..) => *offset,
-        (_, Some(octets), Some(all)) if all > 0 => {
-            let share = u128::from(octets).saturating_mul(u128::from(messages.min(all)));
-            let share = share.checked_div(u128::from(all)).unwrap_or(0);
-            u64::try_from(share).unwrap_or(0)
-        }
-        _ => 0,
-    };
-    Done { messages, octets }
 }

@@ -6,7 +6,7 @@
 
 use std::io::{self, Read as _};
 
-use letterlock_core::account::{Checkpoint, Replica, ReplicaError};
+use letterlock_core::account::{Appended, Checkpoint, Replica, ReplicaError};
 
 use letterlock_core::id::{MailboxId, Timestamp};
 use letterlock_core::model::FlagSet;
@@ -57,15 +57,15 @@ pub struct Storing<'a, S> {
 }
 
 impl<S: Store> Storing<'_, S> {
-    /// Stores a long message and the position after it in one atomic step; its length. `told` is
-    /// told of octets as they are taken.
+    /// Stores a long message and the position after it in one atomic step; where it is, and its
+    /// length. `told` is told of octets as they are taken.
     pub async fn store(
         &self,
         large: &Large,
         into: Destination,
         checkpoint: Option<Checkpoint>,
         mut told: impl FnMut(u64),
-    ) -> Result<u64, LargeError> {
+    ) -> Result<(Appended, u64), LargeError> {
         let Destination {
             mailbox,
             flags,
@@ -94,8 +94,8 @@ impl<S: Store> Storing<'_, S> {
             appender.write(octets).await?;
             told(more);
         }
-        appender.finish(checkpoint, self.clock.now()).await?;
-        Ok(length)
+        let place = appender.finish(checkpoint, self.clock.now()).await?;
+        Ok((place, length))
     }
 }
 
@@ -165,7 +165,8 @@ mod tests {
             name: b"large".to_vec(),
             position: b"behind it".to_vec(),
         };
-        storing.store(large, into, Some(checkpoint), |_| {}).await
+        let stored = storing.store(large, into, Some(checkpoint), |_| {}).await;
+        stored.map(|(_, length)| length)
     }
 
     fn stored(replica: &Replica<MemoryStore>) -> Vec<(MessageHash, u64)> {

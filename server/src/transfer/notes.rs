@@ -24,6 +24,8 @@ pub enum Note {
     ChangedName,
     /// Lines that begin with `>From ` do not come back from this dialect.
     NotReversible,
+    /// Status fields that this account did not write.
+    ForeignStatus,
 }
 
 impl fmt::Display for Note {
@@ -34,6 +36,10 @@ impl fmt::Display for Note {
             Self::WrongLength => "with a wrong Content-Length",
             Self::StrayText => "after text that belongs to no message, which was passed over",
             Self::ChangedName => "in mailboxes whose names had to be changed",
+            Self::ForeignStatus => {
+                "with Letterlock- or X-Leap- fields that this account did not write: whatever they \
+                 say of encryption and signatures, it was not checked"
+            }
             Self::NotReversible => {
                 "with lines that this dialect cannot bring back (mboxrd and mboxcl2 can)"
             }

@@ -20,6 +20,7 @@ use super::maildir;
 use super::mbox::{Dialect, FoundFlags, LineEnds, MboxReader};
 use super::message::{SourceMessage, read_whole_file};
 use super::notes::{Note, SkipReason, Skipped};
+use super::progress::Done;
 use letterlock_core::id::Timestamp;
 
 /// Messages that may wait between reading and storing.
@@ -68,6 +69,22 @@ pub struct Unit {
     pub messages: Option<u64>,
     /// Where it is.
     pub place: UnitPlace,
+}
+
+impl Unit {
+    /// What of it is done before it begins, as far as it can be told.
+    pub fn passed(&self, start: &Start, messages: u64) -> Done {
+        let octets = match (start, self.octets, self.messages) {
+            (Start::Offset(offset), ..) => *offset,
+            (_, Some(octets), Some(all)) if all > 0 => {
+                let share = u128::from(octets).saturating_mul(u128::from(messages.min(all)));
+                let share = share.checked_div(u128::from(all)).unwrap_or(0);
+                u64::try_from(share).unwrap_or(0)
+            }
+            _ => 0,
+        };
+        Done { messages, octets }
+    }
 }
 
 /// Where a mailbox is.

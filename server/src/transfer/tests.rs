@@ -1,6 +1,7 @@
 //! Import and export together, over replicas in memory.
 
 mod long;
+mod status;
 
 use std::collections::BTreeMap;
 use std::fs;
