@@ -14,6 +14,7 @@ mod commands;
 mod condstore;
 mod cursor;
 pub(super) mod fetch;
+mod notify;
 mod search;
 mod upload;
 #[cfg(test)]
@@ -132,6 +133,14 @@ impl Decoder {
     /// How mailbox names are written in the commands from here on.
     pub fn set_names(&mut self, names: Names) {
         self.names = names;
+    }
+
+    /// How many octets are held.
+    pub fn held(&self) -> usize {
+        let literals = self.literals.iter().map(Vec::len);
+        literals
+            .fold(self.buffer.len(), usize::saturating_add)
+            .saturating_add(self.line.len())
     }
 
     /// The next frame, or `None` if more octets are needed.
