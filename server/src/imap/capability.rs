@@ -81,6 +81,7 @@ const TABLE: &[Capability] = &[
     always("BINARY"),
     always("CATENATE"),
     always("CHILDREN"),
+    always("COMPRESS=DEFLATE"),
     enabled_by("CONDSTORE", Extension::Condstore),
     always("CONTEXT=SEARCH"),
     always("CREATE-SPECIAL-USE"),
