@@ -98,6 +98,7 @@ const TABLE: &[Capability] = &[
     always("MULTIAPPEND"),
     always("MULTISEARCH"),
     always("NAMESPACE"),
+    always("NOTIFY"),
     always("OBJECTID"),
     always("PARTIAL"),
     always("PREVIEW"),

@@ -13,6 +13,7 @@ use letterlock_core::id::{MailboxName, Timestamp};
 use letterlock_core::model::{FlagChange, FlagSet, Role};
 use zeroize::Zeroizing;
 
+use super::notify::NotifyCommand;
 use super::set::{MessageSet, SequenceSet, UidSet};
 pub use fetch::{
     BinaryRequest, FetchItem, Patience, SectionLabel, SectionRequest, SectionText, SetsSeen,
@@ -132,6 +133,8 @@ pub enum Command {
     List(ListCommand),
     /// RFC 3501 6.3.9.
     Lsub { reference: String, pattern: String },
+    /// RFC 5465.
+    Notify(NotifyCommand),
     /// RFC 4978, with the one algorithm that there is.
     Compress,
     /// RFC 2342.

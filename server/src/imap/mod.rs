@@ -17,6 +17,7 @@ pub mod date;
 pub mod decoder;
 pub mod encoder;
 pub mod object_id;
+pub mod notify;
 pub mod ops;
 pub mod recent;
 pub mod response;

@@ -59,6 +59,10 @@ pub enum Code {
     PermanentFlags(BTreeSet<Flag>),
     /// RFC 3501 7.1: none can be changed.
     NoPermanentFlags,
+    /// RFC 5465 5: with the names of the events that are known.
+    BadEvent,
+    /// RFC 5465 5.8.
+    NotificationOverflow,
     /// RFC 4978 3.
     CompressionActive,
     /// RFC 5530: only after TLS.
@@ -179,6 +183,8 @@ pub struct ListItem {
     pub name: String,
     /// Which selection options its children meet (RFC 5258 4 `CHILDINFO`).
     pub child_info: Vec<&'static str>,
+    /// What it was called before it was renamed (RFC 5465 5.4).
+    pub old_name: Option<MailboxName>,
 }
 
 /// One item of STATUS.

@@ -6,7 +6,7 @@ use letterlock_core::model::{FlagChange, Role};
 
 use super::Syntax;
 use super::cursor::Cursor;
-use super::{condstore, fetch, search};
+use super::{condstore, fetch, notify, search};
 use crate::imap::command::{
     Access, Command, Echo, FetchItem, ListCommand, ListReport, ListSelection, Numbering, Secret,
     SelectParameters, SpecialUse, StatusItem, StoreCommand,
@@ -53,6 +53,7 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             }
         }
         "NAMESPACE" => Command::Namespace,
+        "NOTIFY" => Command::Notify(notify::notify(cursor)?),
         "COMPRESS" => {
             cursor.space()?;
             if cursor.word()? != "DEFLATE" {

@@ -54,6 +54,11 @@ impl<'a> Cursor<'a> {
             && first_end.and_then(|end| end.checked_add(1)) == Some(marker.len())
     }
 
+    /// Whether a list comes next, behind a space.
+    pub(super) fn at_list(&self) -> bool {
+        self.rest.starts_with(b" (")
+    }
+
     /// Whether nothing but spaces is left.
     pub(super) fn at_end(&self) -> bool {
         self.rest.iter().all(|octet| *octet == b' ')

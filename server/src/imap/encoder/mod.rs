@@ -202,6 +202,11 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
             put(out, " \\*)");
         }
         Code::NoPermanentFlags => put(out, "PERMANENTFLAGS ()"),
+        Code::BadEvent => put(
+            out,
+            "BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)",
+        ),
+        Code::NotificationOverflow => put(out, "NOTIFICATIONOVERFLOW"),
         Code::CompressionActive => put(out, "COMPRESSIONACTIVE"),
         Code::PrivacyRequired => put(out, "PRIVACYREQUIRED"),
         Code::ReadOnly => put(out, "READ-ONLY"),
@@ -265,14 +270,24 @@ fn write_list_item(out: &mut Vec<u8>, kind: &str, item: &ListItem, names: Names)
         format_args!("* {kind} ({}) \"/\" ", attributes.join(" ")),
     );
     write_mailbox(out, &item.name, names);
+    if item.child_info.is_empty() && item.old_name.is_none() {
+        return;
+    }
+    put(out, " (");
     if !item.child_info.is_empty() {
-        put(out, " (\"CHILDINFO\" (");
+        put(out, "\"CHILDINFO\" (");
         for (index, option) in item.child_info.iter().enumerate() {
             let space = if index == 0 { "" } else { " " };
             put(out, format_args!("{space}\"{option}\""));
         }
-        put(out, "))");
+        put(out, ")");
     }
+    if let Some(name) = &item.old_name {
+        put(out, "\"OLDNAME\" (");
+        write_mailbox(out, name.as_str(), names);
+        put(out, ")");
+    }
+    put(out, ")");
 }
 
 fn name_of(attribute: Attribute) -> &'static str {

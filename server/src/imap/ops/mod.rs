@@ -23,6 +23,7 @@ mod store;
 mod thread;
 pub mod upload;
 pub mod vanished;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,8 +37,9 @@ use letterlock_core::store::{Store, StoreError};
 use super::command::{
     Access, Echo, FetchItem, ListCommand, SearchKey, SortCriterion, StatusItem, ThreadAlgorithm,
 };
+use super::notify::{NotifySet, StatusFirst};
 use super::recent::Recents;
-use super::response::{FetchValue, ListItem, StatusData};
+use super::response::{FetchValue, ListItem, Response, StatusData};
 use super::set::UidSet;
 use super::view::{Changed, Slot, Snapshot};
 
@@ -46,6 +48,7 @@ pub use search_many::FoundIn;
 pub use select::{Resynced, SelectOp};
 pub use thread::Threaded;
 pub use upload::{Begin, Upload, UploadStep};
+pub use watch::Watch;
 
 /// Work for the store.
 #[derive(Debug)]
@@ -78,6 +81,24 @@ pub enum Op {
     Create(MailboxName, Option<Role>),
     /// Whether there is such a mailbox: MYRIGHTS.
     Exists(MailboxName),
+    /// NOTIFY SET: what is to be told from here on.
+    BeginWatch {
+        /// What the client wants.
+        events: Arc<NotifySet>,
+        /// Whether it wants to know first how things are.
+        first: StatusFirst,
+        /// Of this mailbox it is told otherwise.
+        selected: Option<MailboxId>,
+        /// Whether mod-sequences are told.
+        mod_seqs: bool,
+    },
+    /// What has happened since the last look.
+    Watch {
+        /// What is watched.
+        watch: Box<Watch>,
+        /// Of this mailbox the client is told otherwise.
+        selected: Option<MailboxId>,
+    },
     /// DELETE.
     Delete(MailboxName),
     /// RENAME.
@@ -212,6 +233,9 @@ pub enum Outcome {
     Refreshed(Refreshed),
     /// Of [`Op::List`] and [`Op::Lsub`].
     Listed(Vec<ListedMailbox>),
+    /// Of [`Op::BeginWatch`] and [`Op::Watch`]: what goes on being watched, unless there was too
+    /// much to tell, and what is told.
+    Watched(Option<Box<Watch>>, Vec<Response>),
     /// Of [`Op::Status`].
     Status(StatusData),
     /// Of [`UploadStep::End`].
@@ -426,6 +450,13 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
         }
         Op::Status(name, items) => status::run(context, &name, &items),
         Op::Create(name, role) => mailboxes::create(context, &name, role).await,
+        Op::BeginWatch {
+            events,
+            first,
+            selected,
+            mod_seqs,
+        } => Ok(watch::begin(context, events, first, selected, mod_seqs)),
+        Op::Watch { watch, selected } => watch::look(context, *watch, selected).await,
         Op::Exists(name) => match context.account.mailbox(&name) {
             Some(_) => Ok(Outcome::Done),
             None => Err(OpError::NoSuchMailbox),

@@ -17,6 +17,7 @@
 mod enable;
 mod follow;
 mod login;
+mod notify;
 mod outcomes;
 mod search;
 mod select;
@@ -38,6 +39,7 @@ use crate::scram::{self, ClientFirst};
 use crate::starttls::Security;
 use letterlock_core::id::MailboxName;
 use login::Challenge;
+use notify::{Notifying, Stage};
 use search::Searching;
 use selected::{Fetching, Selected};
 use upload::Uploading;
@@ -120,6 +122,10 @@ enum Running {
     /// UID FETCH with VANISHED: what has vanished is told first.
     Vanished(Tag, Fetching),
     Create(Tag),
+    /// NOTIFY SET looks how things are.
+    BeginNotify(Tag),
+    /// What nobody asked for is told; then this goes on.
+    Wake(Box<Running>, Stage),
     Search(Tag, Searching),
     SearchMany(Tag, Searching),
     Thread(Tag, Numbering, Release),
@@ -146,6 +152,7 @@ pub struct Session {
     running: Running,
     actions: VecDeque<Action>,
     login_failures: u32,
+    notifying: Notifying,
     /// DEFLATE is active.
     compressed: bool,
     bad_commands: u32,
@@ -197,12 +204,10 @@ impl Session {
         self.close("Letterlock is shutting down");
     }
 
-    /// Something changed in the account. Only IDLE is told at once; a command in progress learns
-    /// of it at its end.
+    /// Something changed in the account. IDLE and NOTIFY are told at once; a command in progress
+    /// learns of it at its end.
     pub fn handle_update(&mut self) {
-        if matches!(self.running, Running::Idle(_)) {
-            self.refresh();
-        }
+        self.wake();
     }
 
     /// What the decoder found.
@@ -275,7 +280,7 @@ impl Session {
             Command::Idle => {
                 self.send(Response::Continue("idling".into()));
                 self.running = Running::Idle(tag);
-                self.refresh();
+                self.wake();
             }
             command => self.start_on_mailboxes(tag, command),
         }
@@ -353,6 +358,7 @@ impl Session {
                     self.run(Op::Exists(name.clone()), Running::MyRights(tag, name));
                 }
             }
+            Command::Notify(command) => self.notify(tag, command),
             // A second time would compress what is compressed (RFC 4978 3).
             Command::Compress if self.compressed => {
                 let reply = Reply::no("DEFLATE is active").with(Code::CompressionActive);
@@ -475,6 +481,7 @@ impl Level {
             | Command::Lsub { .. }
             | Command::Namespace
             | Command::Compress
+            | Command::Notify(_)
             | Command::MyRights(_)
             | Command::GetQuota(_)
             | Command::GetQuotaRoot(_)

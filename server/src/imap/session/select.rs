@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::notify::Arrivals;
 use super::selected::Selected;
 use super::{Running, Session, State};
 use letterlock_core::id::MailboxName;
@@ -91,7 +92,9 @@ impl Session {
         }
         self.state = State::Selected(Box::new(Selected {
             mailbox: mailbox.id,
+            uid_validity: mailbox.uid_validity,
             access,
+            arrivals: Arrivals::of(&view),
             view,
             keywords: mailbox.keywords,
             saved: BTreeSet::new(),

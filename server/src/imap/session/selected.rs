@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use letterlock_core::id::{MailboxId, Uid};
+use letterlock_core::id::{MailboxId, Uid, UidValidity};
 use letterlock_core::model::{Flag, FlagSet};
 
 use super::follow::Followed;
+use super::notify::Arrivals;
 use super::search::release_after_search;
 use super::{Running, Session, State};
 use crate::imap::capability::Extension;
@@ -29,8 +30,10 @@ const FETCH_STEP: usize = 100;
 #[derive(Debug)]
 pub(super) struct Selected {
     pub(super) mailbox: MailboxId,
+    pub(super) uid_validity: UidValidity,
     pub(super) access: Access,
     pub(super) view: View,
+    pub(super) arrivals: Arrivals,
     /// Keywords that a FLAGS response has named.
     pub(super) keywords: BTreeSet<Flag>,
     /// What `$` stands for (RFC 5182); UIDs are never given out twice.
@@ -225,9 +228,6 @@ impl Session {
 
     /// Asks for the next messages, or ends the command.
     pub(super) fn fetch_step(&mut self, tag: Tag, fetching: Fetching) {
-        let State::Selected(selected) = &self.state else {
-            return;
-        };
         if fetching.queue.is_empty() {
             let reply = match (fetching.failed, fetching.gone) {
                 (Some(failed), _) => failed,
@@ -236,15 +236,24 @@ impl Session {
             };
             return self.finish(tag, reply, release_after(fetching.by));
         }
-        let op = FetchOp {
+        if let Some(op) = self.fetch_op(&fetching) {
+            self.run(op, Running::Fetch(tag, fetching));
+        }
+    }
+
+    /// The next messages of a FETCH.
+    pub(super) fn fetch_op(&self, fetching: &Fetching) -> Option<Op> {
+        let State::Selected(selected) = &self.state else {
+            return None;
+        };
+        Some(Op::Fetch(FetchOp {
             mailbox: selected.mailbox,
             slots: fetching.queue.iter().take(FETCH_STEP).copied().collect(),
             items: Arc::clone(&fetching.items),
             changed_since: fetching.changed_since,
             tells: self.tells(),
             access: selected.access,
-        };
-        self.run(Op::Fetch(op), Running::Fetch(tag, fetching));
+        }))
     }
 
     /// What is told of changes that nobody asked for.
