@@ -36,6 +36,8 @@ const TARGETS: &[(&str, &str)] = &[
     ("mime_structure", "mail"),
     ("header_decoding", "header_decoding"),
     ("search_query", "search_query"),
+    ("imap_command", "imap"),
+    ("imap_session", "imap"),
 ];
 
 /// Names of all targets.

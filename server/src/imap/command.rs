@@ -4,14 +4,24 @@
 //! state is the session's question. Passwords and messages redact their `Debug`.
 //! Rejected: one struct per command behind a trait object; the session's table could not match.
 
+mod fetch;
+mod search;
+
 use std::fmt;
 
 use letterlock_core::id::{MailboxName, Timestamp};
-use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
+use letterlock_core::model::{FlagChange, FlagSet, Role};
 use zeroize::Zeroizing;
 
-use super::date::Date;
+use super::notify::NotifyCommand;
 use super::set::{MessageSet, SequenceSet, UidSet};
+pub use fetch::{
+    BinaryRequest, FetchItem, Patience, SectionLabel, SectionRequest, SectionText, SetsSeen,
+};
+pub use search::{
+    Numbering, PartialRange, SearchCommand, SearchKey, SearchReturn, SortCommand, SortCriterion,
+    SortKey, Source, ThreadAlgorithm, ThreadCommand,
+};
 
 /// The client's label of a command, repeated in its completion (RFC 3501 2.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +133,10 @@ pub enum Command {
     List(ListCommand),
     /// RFC 3501 6.3.9.
     Lsub { reference: String, pattern: String },
+    /// RFC 5465.
+    Notify(NotifyCommand),
+    /// RFC 4978, with the one algorithm that there is.
+    Compress,
     /// RFC 2342.
     Namespace,
     /// RFC 4314 3.5, for the sake of RFC 8440.
@@ -366,348 +380,4 @@ pub enum Echo {
     Flags,
     /// `FLAGS.SILENT`: the client knows.
     Silent,
-}
-
-/// The arguments of SEARCH (RFC 3501 6.4.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SearchCommand {
-    /// What the answer counts in.
-    pub by: Numbering,
-    /// What is answered; without it, all as `SEARCH` lists them.
-    pub returns: Option<SearchReturn>,
-    /// All of these must hold.
-    pub keys: Vec<SearchKey>,
-}
-
-/// Result options (RFC 4731 3.1).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "options that the RFCs let come in any mixture"
-)]
-pub struct SearchReturn {
-    /// The lowest number.
-    pub min: bool,
-    /// The highest number.
-    pub max: bool,
-    /// All of them.
-    pub all: bool,
-    /// How many.
-    pub count: bool,
-    /// Keep them as `$` (RFC 5182).
-    pub save: bool,
-    /// Tell what comes to them and what goes (RFC 5267 4.3).
-    pub update: bool,
-    /// Some of them, by their place in the result (RFC 9394).
-    pub partial: Option<PartialRange>,
-}
-
-/// Which mailboxes are searched (RFC 7377 2.2, RFC 5465 6).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// The selected one.
-    Selected,
-    /// Those that mail comes into by itself.
-    Inboxes,
-    /// All of the user's.
-    Personal,
-    /// Those that the user subscribed to.
-    Subscribed,
-    /// These and all below them.
-    Subtree(Vec<MailboxArgument>),
-    /// These and those one level below them.
-    SubtreeOne(Vec<MailboxArgument>),
-    /// These.
-    Mailboxes(Vec<MailboxArgument>),
-}
-
-/// The arguments of SORT (RFC 5256 3, RFC 5267 3).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SortCommand {
-    /// What is looked for and how the answer is given.
-    pub search: SearchCommand,
-    /// By what it is sorted, the most important first.
-    pub criteria: Vec<SortCriterion>,
-}
-
-/// By what messages are sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SortCriterion {
-    /// By this.
-    pub key: SortKey,
-    /// From the highest to the lowest.
-    pub reverse: bool,
-}
-
-/// What messages are sorted by (RFC 5256 3, RFC 5957 4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortKey {
-    /// Internal date.
-    Arrival,
-    /// Local part of the first address in `Cc`.
-    Cc,
-    /// When it was sent.
-    Date,
-    /// Name or address of the first person in `From`.
-    DisplayFrom,
-    /// Name or address of the first person in `To`.
-    DisplayTo,
-    /// Local part of the first address in `From`.
-    From,
-    /// Octets.
-    Size,
-    /// Base subject.
-    Subject,
-    /// Local part of the first address in `To`.
-    To,
-}
-
-/// The arguments of THREAD (RFC 5256 3).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ThreadCommand {
-    /// What the answer counts in.
-    pub by: Numbering,
-    /// How messages belong together.
-    pub algorithm: ThreadAlgorithm,
-    /// All of these must hold.
-    pub keys: Vec<SearchKey>,
-}
-
-/// How messages belong together (RFC 5256 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ThreadAlgorithm {
-    /// Those with the same base subject.
-    OrderedSubject,
-    /// Those that name each other.
-    References,
-}
-
-/// Places in a result, from its beginning or from its end (RFC 9394 4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PartialRange {
-    /// As written; 1 is the first.
-    pub from: u32,
-    /// As written.
-    pub to: u32,
-    /// Whether 1 is the last, written with `-` before each number.
-    pub from_end: bool,
-}
-
-impl PartialRange {
-    /// Which of `count` results these are: a half-open range of indices.
-    pub fn of(self, count: usize) -> (usize, usize) {
-        let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).min(count);
-        let first = place(self.from.min(self.to).saturating_sub(1));
-        let end = place(self.from.max(self.to));
-        if self.from_end {
-            (count.saturating_sub(end), count.saturating_sub(first))
-        } else {
-            (first, end)
-        }
-    }
-}
-
-/// Sequence numbers, or UIDs for a command with the `UID` prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbering {
-    /// Positions in the view.
-    Sequence,
-    /// Unique identifiers.
-    Uid,
-}
-
-/// A search key (RFC 3501 6.4.4). Texts are in UTF-8, whatever charset the client used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SearchKey {
-    /// Every message.
-    All,
-    /// All of them hold.
-    And(Vec<SearchKey>),
-    /// One of the two holds.
-    Or(Box<SearchKey>, Box<SearchKey>),
-    /// It does not hold.
-    Not(Box<SearchKey>),
-    /// These positions.
-    Sequence(SequenceSet),
-    /// These UIDs.
-    Uid(UidSet),
-    /// Has the flag or keyword.
-    Flag(Flag),
-    /// Has `\Recent`.
-    Recent,
-    /// Internal date before the day.
-    Before(Date),
-    /// Internal date on the day.
-    On(Date),
-    /// Internal date on the day or later.
-    Since(Date),
-    /// `Date:` field before the day.
-    SentBefore(Date),
-    /// `Date:` field on the day.
-    SentOn(Date),
-    /// `Date:` field on the day or later.
-    SentSince(Date),
-    /// More octets than this.
-    Larger(u64),
-    /// Fewer octets than this.
-    Smaller(u64),
-    /// The named field has the text in it; an empty text asks for the field.
-    Header { name: String, text: String },
-    /// The text is in the body.
-    Body(String),
-    /// The text is in the header or the body.
-    Text(String),
-    /// Changed at this mod-sequence or later (RFC 7162 3.1.5).
-    ModSeq(u64),
-    /// `$`: what the last SEARCH saved (RFC 5182).
-    Saved,
-    /// Internal date this many seconds ago or earlier (RFC 5032).
-    Older(u32),
-    /// Internal date this many seconds ago or later (RFC 5032).
-    Younger(u32),
-    /// The message has this id (RFC 8474 6).
-    EmailId(String),
-    /// Its thread has this id (RFC 8474 6).
-    ThreadId(String),
-    /// Came into the mailbox before the day (RFC 8514 4.3).
-    SavedBefore(Date),
-    /// Came into the mailbox on the day.
-    SavedOn(Date),
-    /// Came into the mailbox on the day or later.
-    SavedSince(Date),
-}
-
-impl SearchKey {
-    /// Whether this key or one within it passes a test.
-    pub fn any(&self, test: &impl Fn(&Self) -> bool) -> bool {
-        test(self)
-            || match self {
-                Self::And(keys) => keys.iter().any(|key| key.any(test)),
-                Self::Or(left, right) => left.any(test) || right.any(test),
-                Self::Not(key) => key.any(test),
-                _ => false,
-            }
-    }
-
-    /// The same with each innermost key replaced by what `replace` makes of it.
-    #[must_use]
-    pub fn map(self, replace: &impl Fn(Self) -> Self) -> Self {
-        match self {
-            Self::And(keys) => Self::And(keys.into_iter().map(|key| key.map(replace)).collect()),
-            Self::Or(left, right) => {
-                Self::Or(Box::new(left.map(replace)), Box::new(right.map(replace)))
-            }
-            Self::Not(key) => Self::Not(Box::new(key.map(replace))),
-            key => replace(key),
-        }
-    }
-}
-
-/// What FETCH can bring (RFC 3501 6.4.5), macros resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FetchItem {
-    /// The UID.
-    Uid,
-    /// The flags.
-    Flags,
-    /// The internal date.
-    InternalDate,
-    /// The size in octets.
-    Size,
-    /// The mod-sequence (RFC 7162 3.1.4.2).
-    ModSeq,
-    /// The envelope.
-    Envelope,
-    /// `BODY`: the structure without extension data.
-    Body,
-    /// `BODYSTRUCTURE`: the structure with extension data.
-    BodyStructure,
-    /// Octets of the message.
-    Section(SectionRequest),
-    /// What names the message, wherever it is (RFC 8474 5.3).
-    EmailId,
-    /// What names the messages that belong together (RFC 8474 5.3).
-    ThreadId,
-    /// When it came into the mailbox (RFC 8514 4.2).
-    SaveDate,
-    /// The beginning of its text (RFC 8970 3.1).
-    Preview(Patience),
-    /// A part without its transfer encoding (RFC 3516 4.2).
-    Binary(BinaryRequest),
-    /// How many octets that is; of the part with these numbers.
-    BinarySize(Vec<u32>),
-}
-
-/// How long the client waits for a preview (RFC 8970 4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// As long as it takes.
-    Any,
-    /// `LAZY`: it takes what is at hand.
-    Lazy,
-}
-
-/// `BINARY[...]<...>` (RFC 3516 4.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BinaryRequest {
-    /// Part numbers; empty is the message.
-    pub part: Vec<u32>,
-    /// First octet and how many, of the decoded part.
-    pub partial: Option<(u32, u32)>,
-    /// Whether the fetch marks the message as seen.
-    pub seen: SetsSeen,
-}
-
-/// `BODY[...]<...>` and the older names of the same thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SectionRequest {
-    /// The name under which the answer goes out.
-    pub label: SectionLabel,
-    /// Part numbers; empty is the message.
-    pub part: Vec<u32>,
-    /// What of the part.
-    pub text: SectionText,
-    /// First octet and how many.
-    pub partial: Option<(u32, u32)>,
-    /// Whether the fetch marks the message as seen.
-    pub seen: SetsSeen,
-}
-
-/// What an answer to a section request is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SectionLabel {
-    /// `BODY[section]`.
-    Body,
-    /// `RFC822`.
-    Rfc822,
-    /// `RFC822.HEADER`.
-    Rfc822Header,
-    /// `RFC822.TEXT`.
-    Rfc822Text,
-}
-
-/// Whether a fetch sets `\Seen`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SetsSeen {
-    /// As `BODY[]` does.
-    Yes,
-    /// As `BODY.PEEK[]` does.
-    No,
-}
-
-/// `section-msgtext` and `section-text` (RFC 3501 9).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SectionText {
-    /// The whole part.
-    Whole,
-    /// Its header with the empty line.
-    Header,
-    /// These fields of its header, with the empty line.
-    HeaderFields(Vec<String>),
-    /// All fields but these, with the empty line.
-    HeaderFieldsNot(Vec<String>),
-    /// What follows the header.
-    Text,
-    /// The MIME header of the part.
-    Mime,
 }

@@ -1,4 +1,4 @@
-//! The IMAP4rev1 server (RFC 3501) over one account's replica.
+//! The IMAP server (RFC 3501, and RFC 9051 by ENABLE) over one account's replica.
 //!
 //! ```text
 //! octets -> decoder -> session -> Action::Run(Op) -> ops -> Outcome -> session -> encoder -> octets
@@ -11,11 +11,13 @@
 pub mod accounts;
 pub mod capability;
 pub mod command;
+pub mod compress;
 pub mod conn;
 pub mod date;
 pub mod decoder;
 pub mod encoder;
 pub mod object_id;
+pub mod notify;
 pub mod ops;
 pub mod recent;
 pub mod response;
@@ -33,7 +35,11 @@ mod clients;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod compressed;
+#[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod resync;
 
 pub use accounts::{Accounts, Grant, LoginRefused, Peer, Salt};
 pub use conn::{Clock, Origin, Server, serve, serve_from};

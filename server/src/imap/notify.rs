@@ -21,12 +21,21 @@ pub enum NotifyCommand {
     /// `SET`
     Set {
         /// Whether a STATUS of each mailbox is wanted first.
-        status: bool,
+        first: StatusFirst,
         /// What is wanted.
         events: NotifySet,
     },
     /// `SET` with an event that is not supported; it is refused with the names of those that are.
     Unsupported,
+}
+
+/// `status-indicator`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusFirst {
+    /// `STATUS`
+    Yes,
+    /// The client knows.
+    No,
 }
 
 /// What is to be told.
@@ -154,10 +163,24 @@ mod tests {
             (&subtree, "Lists", false, true),
             (&subtree, "Lists/a/b", false, true),
             (&subtree, "Listsa", false, false),
-            (&Filter::Mailboxes(vec![argument("misc")]), "misc", false, true),
-            (&Filter::Mailboxes(vec![argument("misc")]), "misc/x", false, false),
+            (
+                &Filter::Mailboxes(vec![argument("misc")]),
+                "misc",
+                false,
+                true,
+            ),
+            (
+                &Filter::Mailboxes(vec![argument("misc")]),
+                "misc/x",
+                false,
+                false,
+            ),
         ] {
-            assert_eq!(filter.matches(&name(mailbox), subscribed), expected, "{mailbox}");
+            assert_eq!(
+                filter.matches(&name(mailbox), subscribed),
+                expected,
+                "{mailbox}"
+            );
         }
     }
 }

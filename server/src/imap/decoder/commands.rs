@@ -6,7 +6,7 @@ use letterlock_core::model::{FlagChange, Role};
 
 use super::Syntax;
 use super::cursor::Cursor;
-use super::{condstore, fetch, search};
+use super::{condstore, fetch, notify, search};
 use crate::imap::command::{
     Access, Command, Echo, FetchItem, ListCommand, ListReport, ListSelection, Numbering, Secret,
     SelectParameters, SpecialUse, StatusItem, StoreCommand,
@@ -53,6 +53,14 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             }
         }
         "NAMESPACE" => Command::Namespace,
+        "NOTIFY" => Command::Notify(notify::notify(cursor)?),
+        "COMPRESS" => {
+            cursor.space()?;
+            if cursor.word()? != "DEFLATE" {
+                return Err(Syntax::Bad("only DEFLATE is known"));
+            }
+            Command::Compress
+        }
         "MYRIGHTS" => Command::MyRights(mailbox(cursor)?),
         "GETQUOTA" => {
             cursor.space()?;
@@ -361,11 +369,11 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
         "UIDVALIDITY" => Ok(StatusItem::UidValidity),
         "UNSEEN" => Ok(StatusItem::Unseen),
         "APPENDLIMIT" => Ok(StatusItem::AppendLimit),
-        "DELETED" => Ok(StatusItem::Deleted),
         "DELETED-STORAGE" => Ok(StatusItem::DeletedStorage),
         "HIGHESTMODSEQ" => Ok(StatusItem::HighestModSeq),
         "MAILBOXID" => Ok(StatusItem::MailboxId),
         "SIZE" => Ok(StatusItem::Size),
+        "DELETED" => Ok(StatusItem::Deleted),
         _ => Err(Syntax::Bad("status item is not known")),
     })?;
     if items.is_empty() {

@@ -40,6 +40,16 @@ pub(super) fn items(cursor: &mut Cursor<'_>, by: Numbering) -> Parsed<Vec<FetchI
     Ok(items)
 }
 
+/// `"(" fetch-att *(SP fetch-att) ")"` of NOTIFY (RFC 5465 8).
+pub(super) fn attributes(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
+    let items = cursor.list(|cursor| attribute(cursor, Macro::Refused))?;
+    let items: Vec<FetchItem> = items.into_iter().flatten().collect();
+    if items.is_empty() || items.len() > MAX_ITEMS {
+        return Err(Syntax::Bad("1 to 256 items are needed"));
+    }
+    Ok(items)
+}
+
 /// Whether a macro may stand here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Macro {

@@ -14,6 +14,7 @@ mod commands;
 mod condstore;
 mod cursor;
 pub(super) mod fetch;
+mod notify;
 mod search;
 mod upload;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use super::command::{AppendCommand, Command, Octets, Secret, Tag, UploadPart, Waits};
+use super::utf7::Names;
 use cursor::Cursor;
 use upload::{Chunk, Upload};
 
@@ -118,6 +120,7 @@ pub struct Decoder {
     upload: Option<Upload>,
     /// Parts of it that were read together.
     parts: VecDeque<Frame>,
+    names: Names,
 }
 
 impl Decoder {
@@ -125,6 +128,19 @@ impl Decoder {
     /// then the buffer never holds more than a line and a read.
     pub fn feed(&mut self, octets: &[u8]) {
         self.buffer.extend(octets);
+    }
+
+    /// How mailbox names are written in the commands from here on.
+    pub fn set_names(&mut self, names: Names) {
+        self.names = names;
+    }
+
+    /// How many octets are held.
+    pub fn held(&self) -> usize {
+        let literals = self.literals.iter().map(Vec::len);
+        literals
+            .fold(self.buffer.len(), usize::saturating_add)
+            .saturating_add(self.line.len())
     }
 
     /// The next frame, or `None` if more octets are needed.
@@ -317,7 +333,12 @@ impl Decoder {
             Some(_) => &*self.line,
             None => self.line.strip_suffix(b"\r\n").unwrap_or(&self.line),
         };
-        let chunk = upload::chunk(self.upload.as_ref(), text, self.literals.clone());
+        let chunk = upload::chunk(
+            self.upload.as_ref(),
+            text,
+            self.literals.clone(),
+            self.names,
+        );
         match (chunk, marker) {
             (Ok(Chunk::Argument), Some((size, waits))) => self.begin_literal(size, waits),
             (Ok(Chunk::Parts(parts, upload)), Some((octets, waits))) => {
@@ -396,7 +417,7 @@ impl Decoder {
         let literals = std::mem::take(&mut self.literals);
         self.octets = 0;
         let text = line.strip_suffix(b"\r\n").unwrap_or(&line);
-        let mut cursor = Cursor::new(text, literals);
+        let mut cursor = Cursor::new(text, literals).with_names(self.names);
         let tag = match cursor.tag() {
             Ok(tag) => tag,
             Err(cause) => return Frame::Refused(Refusal { tag: None, cause }),

@@ -3,10 +3,10 @@
 use super::Syntax;
 use super::cursor::Cursor;
 use super::fetch;
-use crate::imap::command::{FetchItem, MailboxArgument, Numbering};
+use crate::imap::command::{FetchItem, MailboxArgument};
 use crate::imap::notify::{
     EventGroup, Events, Filter, MAX_GROUPS, MAX_NAMES, NotifyCommand, NotifySet, SelectedEvents,
-    When,
+    StatusFirst, When,
 };
 
 type Parsed<T> = Result<T, Syntax>;
@@ -20,12 +20,12 @@ pub(super) fn notify(cursor: &mut Cursor<'_>) -> Parsed<NotifyCommand> {
         _ => return Err(Syntax::Bad("NOTIFY is followed by SET or NONE")),
     }
     cursor.space()?;
-    let mut status = false;
+    let mut first = StatusFirst::No;
     if cursor.peek() != Some(b'(') {
         if cursor.word()? != "STATUS" {
             return Err(Syntax::Bad("STATUS or event groups are needed"));
         }
-        status = true;
+        first = StatusFirst::Yes;
         cursor.space()?;
     }
     let mut groups = Vec::new();
@@ -46,7 +46,7 @@ pub(super) fn notify(cursor: &mut Cursor<'_>) -> Parsed<NotifyCommand> {
     if !supported {
         return Ok(NotifyCommand::Unsupported);
     }
-    Ok(NotifyCommand::Set { status, events })
+    Ok(NotifyCommand::Set { first, events })
 }
 
 /// `filter-mailboxes`
@@ -119,8 +119,9 @@ fn events(cursor: &mut Cursor<'_>) -> Parsed<EventList> {
         let event = cursor.word()?;
         if event == "MESSAGENEW" {
             list.new = true;
-            if cursor.eat_attributes() {
-                list.fetch = fetch::list(cursor, Numbering::Sequence)?;
+            if cursor.at_list() {
+                cursor.space()?;
+                list.fetch = fetch::attributes(cursor)?;
             }
         } else {
             match event.as_str() {
@@ -138,7 +139,9 @@ fn events(cursor: &mut Cursor<'_>) -> Parsed<EventList> {
         cursor.space()?;
     }
     if list.new != list.expunge || (list.events.flags && !list.new) {
-        return Err(Syntax::Bad("MessageNew, MessageExpunge come together, FlagChange with both"));
+        return Err(Syntax::Bad(
+            "MessageNew, MessageExpunge come together, FlagChange with both",
+        ));
     }
     list.events.messages = list.new;
     Ok(list)
@@ -150,7 +153,9 @@ fn set(groups: Vec<Group>) -> Parsed<NotifySet> {
     for Group { which, list } in groups {
         match which {
             Which::Selected(_) if list.events.names || list.events.subscriptions => {
-                return Err(Syntax::Bad("of the selected mailbox only messages are told"));
+                return Err(Syntax::Bad(
+                    "of the selected mailbox only messages are told",
+                ));
             }
             Which::Selected(_) if selected.is_some() => {
                 return Err(Syntax::Bad("the selected mailbox is named once"));
@@ -163,7 +168,9 @@ fn set(groups: Vec<Group>) -> Parsed<NotifySet> {
                 });
             }
             Which::Others(_) if !list.fetch.is_empty() => {
-                return Err(Syntax::Bad("only of the selected mailbox messages are fetched"));
+                return Err(Syntax::Bad(
+                    "only of the selected mailbox messages are fetched",
+                ));
             }
             Which::Others(filter) => others.push(EventGroup {
                 filter,

@@ -14,7 +14,7 @@ use crate::imap::command::{ListCommand, ListReport, ListSelection};
 use crate::imap::response::{Attribute, ListItem};
 
 /// Names with their mailboxes; `None` is a parent without one.
-type Tree = BTreeMap<MailboxName, Option<MailboxStatus>>;
+pub(super) type Tree = BTreeMap<MailboxName, Option<MailboxStatus>>;
 type Listed = Vec<ListedMailbox>;
 
 /// LIST.
@@ -27,6 +27,7 @@ pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) ->
             attributes: vec![Attribute::NoSelect],
             name: String::new(),
             child_info: Vec::new(),
+            old_name: None,
         };
         return vec![ListedMailbox::of(root)];
     }
@@ -57,6 +58,7 @@ pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) ->
             attributes: attributes(&tree, name, mailbox.as_ref(), &command.report),
             name: name.to_string(),
             child_info,
+            old_name: None,
         };
         let mut entry = ListedMailbox::of(item);
         // One that is listed for its children alone has neither counts nor rights (RFC 5819 2,
@@ -95,13 +97,14 @@ pub(super) fn lsub<S: Store>(context: &Context<'_, S>, reference: &str, pattern:
             attributes,
             name: name.to_string(),
             child_info: Vec::new(),
+            old_name: None,
         };
         listed.push(ListedMailbox::of(item));
     }
     listed
 }
 
-fn tree<S: Store>(context: &Context<'_, S>) -> Tree {
+pub(super) fn tree<S: Store>(context: &Context<'_, S>) -> Tree {
     let mut tree = Tree::new();
     for mailbox in context.account.mailboxes() {
         let mut parent = mailbox.name.parent();
@@ -178,6 +181,18 @@ fn attributes(
         );
     }
     attributes
+}
+
+/// All that can be told of a name.
+pub(super) fn all_attributes(tree: &Tree, name: &MailboxName) -> Vec<Attribute> {
+    let report = ListReport {
+        subscribed: true,
+        children: true,
+        special_use: true,
+        ..ListReport::default()
+    };
+    let mailbox = tree.get(name).and_then(Option::as_ref);
+    attributes(tree, name, mailbox, &report)
 }
 
 /// A pattern with its reference in front.

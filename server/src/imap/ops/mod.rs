@@ -12,6 +12,7 @@ mod list;
 mod mailboxes;
 mod refresh;
 mod search;
+mod search_fuzzy;
 pub mod search_many;
 mod search_narrow;
 mod search_text;
@@ -22,6 +23,7 @@ mod store;
 mod thread;
 pub mod upload;
 pub mod vanished;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,15 +35,20 @@ use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
 use letterlock_core::store::{Store, StoreError};
 
 use super::command::{
-    Access, Echo, FetchItem, ListCommand, Resync, SearchKey, SortCriterion, StatusItem,
-    ThreadAlgorithm,
+    Access, Echo, FetchItem, ListCommand, SearchKey, SortCriterion, StatusItem, ThreadAlgorithm,
 };
+use super::notify::{NotifySet, StatusFirst};
 use super::recent::Recents;
-use super::response::{FetchValue, ListItem, StatusData};
+use super::response::{FetchValue, ListItem, Response, StatusData};
 use super::set::UidSet;
 use super::view::{Changed, Slot, Snapshot};
 
+pub use search::Hit;
+pub use search_many::FoundIn;
+pub use select::{Resynced, SelectOp};
+pub use thread::Threaded;
 pub use upload::{Begin, Upload, UploadStep};
+pub use watch::Watch;
 
 /// Work for the store.
 #[derive(Debug)]
@@ -74,6 +81,24 @@ pub enum Op {
     Create(MailboxName, Option<Role>),
     /// Whether there is such a mailbox: MYRIGHTS.
     Exists(MailboxName),
+    /// NOTIFY SET: what is to be told from here on.
+    BeginWatch {
+        /// What the client wants.
+        events: Arc<NotifySet>,
+        /// Whether it wants to know first how things are.
+        first: StatusFirst,
+        /// Of this mailbox it is told otherwise.
+        selected: Option<MailboxId>,
+        /// Whether mod-sequences are told.
+        mod_seqs: bool,
+    },
+    /// What has happened since the last look.
+    Watch {
+        /// What is watched.
+        watch: Box<Watch>,
+        /// Of this mailbox the client is told otherwise.
+        selected: Option<MailboxId>,
+    },
     /// DELETE.
     Delete(MailboxName),
     /// RENAME.
@@ -132,17 +157,6 @@ pub enum Op {
     Move(CopyOp),
     /// EXPUNGE and CLOSE; with UIDs, UID EXPUNGE.
     Expunge(MailboxId, Option<BTreeSet<Uid>>),
-}
-
-/// SELECT, EXAMINE.
-#[derive(Debug)]
-pub struct SelectOp {
-    /// Which.
-    pub name: MailboxName,
-    /// EXAMINE takes no `\Recent` away from others.
-    pub access: Access,
-    /// What the client knows of it already.
-    pub resync: Option<Resync>,
 }
 
 /// Whether a mailbox is subscribed to.
@@ -219,6 +233,9 @@ pub enum Outcome {
     Refreshed(Refreshed),
     /// Of [`Op::List`] and [`Op::Lsub`].
     Listed(Vec<ListedMailbox>),
+    /// Of [`Op::BeginWatch`] and [`Op::Watch`]: what goes on being watched, unless there was too
+    /// much to tell, and what is told.
+    Watched(Option<Box<Watch>>, Vec<Response>),
     /// Of [`Op::Status`].
     Status(StatusData),
     /// Of [`UploadStep::End`].
@@ -270,6 +287,8 @@ impl ListedMailbox {
 pub struct SelectedMailbox {
     /// Its id: it stays when the mailbox is renamed.
     pub id: MailboxId,
+    /// Its name.
+    pub name: MailboxName,
     /// UIDVALIDITY.
     pub uid_validity: UidValidity,
     /// UIDNEXT.
@@ -282,44 +301,6 @@ pub struct SelectedMailbox {
     pub snapshot: Snapshot,
     /// What has changed since the client last looked, if that could be compared.
     pub resynced: Option<Resynced>,
-}
-
-/// What has changed since a client last looked (RFC 7162 3.2.5).
-#[derive(Debug)]
-pub struct Resynced {
-    /// UIDs that are not there any more.
-    pub vanished: vanished::Spans,
-    /// Messages with other flags, ascending.
-    pub changed: Vec<Changed>,
-}
-
-/// What was found in one of several mailboxes.
-#[derive(Debug)]
-pub struct FoundIn {
-    /// Its name.
-    pub name: MailboxName,
-    /// What its UIDs belong to.
-    pub uid_validity: UidValidity,
-    /// Ascending.
-    pub hits: Vec<Hit>,
-}
-
-/// A line of a tree of threads; parents come before their children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Threaded {
-    /// The message; `None` where one is missing.
-    pub slot: Option<Slot>,
-    /// 0 for the beginning of a thread.
-    pub depth: usize,
-}
-
-/// A message that a search has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hit {
-    /// Which.
-    pub slot: Slot,
-    /// Its mod-sequence now.
-    pub mod_seq: ModSeq,
 }
 
 /// How the selected mailbox is now.
@@ -469,6 +450,13 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
         }
         Op::Status(name, items) => status::run(context, &name, &items),
         Op::Create(name, role) => mailboxes::create(context, &name, role).await,
+        Op::BeginWatch {
+            events,
+            first,
+            selected,
+            mod_seqs,
+        } => Ok(watch::begin(context, events, first, selected, mod_seqs)),
+        Op::Watch { watch, selected } => watch::look(context, *watch, selected).await,
         Op::Exists(name) => match context.account.mailbox(&name) {
             Some(_) => Ok(Outcome::Done),
             None => Err(OpError::NoSuchMailbox),

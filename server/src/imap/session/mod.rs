@@ -14,8 +14,10 @@
 //! Invariant: each command gets exactly one tagged response, its untagged ones before it.
 //! Rejected: async functions per command; a session that can be stepped can be tested by lines.
 
+mod enable;
 mod follow;
 mod login;
+mod notify;
 mod outcomes;
 mod search;
 mod select;
@@ -27,7 +29,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::capability::{self, Enabled, Extension};
+use super::capability::Enabled;
 use super::command::{Access, Command, MailboxArgument, Numbering, Secret, SpecialUse, Tag};
 use super::decoder::{Admits, Frame, Refusal, Syntax};
 use super::ops::{Op, OpError, Subscription, UploadStep};
@@ -37,6 +39,7 @@ use crate::scram::{self, ClientFirst};
 use crate::starttls::Security;
 use letterlock_core::id::MailboxName;
 use login::Challenge;
+use notify::{Notifying, Stage};
 use search::Searching;
 use selected::{Fetching, Selected};
 use upload::Uploading;
@@ -78,6 +81,8 @@ pub enum Action {
     },
     /// Write what is left, drop all that was read, and let the client shake hands.
     StartTls,
+    /// Write what is left, and compress from here on what is said and heard.
+    Compress,
     /// Write what is left and close the connection.
     Close,
 }
@@ -117,6 +122,10 @@ enum Running {
     /// UID FETCH with VANISHED: what has vanished is told first.
     Vanished(Tag, Fetching),
     Create(Tag),
+    /// NOTIFY SET looks how things are.
+    BeginNotify(Tag),
+    /// What nobody asked for is told; then this goes on.
+    Wake(Box<Running>, Stage),
     Search(Tag, Searching),
     SearchMany(Tag, Searching),
     Thread(Tag, Numbering, Release),
@@ -143,6 +152,9 @@ pub struct Session {
     running: Running,
     actions: VecDeque<Action>,
     login_failures: u32,
+    notifying: Notifying,
+    /// DEFLATE is active.
+    compressed: bool,
     bad_commands: u32,
 }
 
@@ -192,12 +204,10 @@ impl Session {
         self.close("Letterlock is shutting down");
     }
 
-    /// Something changed in the account. Only IDLE is told at once; a command in progress learns
-    /// of it at its end.
+    /// Something changed in the account. IDLE and NOTIFY are told at once; a command in progress
+    /// learns of it at its end.
     pub fn handle_update(&mut self) {
-        if matches!(self.running, Running::Idle(_)) {
-            self.refresh();
-        }
+        self.wake();
     }
 
     /// What the decoder found.
@@ -270,7 +280,7 @@ impl Session {
             Command::Idle => {
                 self.send(Response::Continue("idling".into()));
                 self.running = Running::Idle(tag);
-                self.refresh();
+                self.wake();
             }
             command => self.start_on_mailboxes(tag, command),
         }
@@ -340,13 +350,24 @@ impl Session {
         self.run(Op::Create(name, role), Running::Create(tag));
     }
 
-    /// RFC 4314 3.5, RFC 9208 4.1: there are no limits, and everybody may do all with his own.
+    /// RFC 4314 3.5, RFC 4978 3, RFC 9208 4.1: there are no limits, and everybody may do all with his own.
     fn start_on_rights(&mut self, tag: Tag, command: Command) {
         match command {
             Command::MyRights(mailbox) => {
                 if let Some(name) = self.existing(&tag, mailbox) {
                     self.run(Op::Exists(name.clone()), Running::MyRights(tag, name));
                 }
+            }
+            Command::Notify(command) => self.notify(tag, command),
+            // A second time would compress what is compressed (RFC 4978 3).
+            Command::Compress if self.compressed => {
+                let reply = Reply::no("DEFLATE is active").with(Code::CompressionActive);
+                self.finish(tag, reply, Release::All);
+            }
+            Command::Compress => {
+                self.compressed = true;
+                self.tagged(tag, Reply::ok("DEFLATE begins"));
+                self.actions.push_back(Action::Compress);
             }
             Command::GetQuota(root) if root.is_empty() => {
                 self.send(Response::Quota);
@@ -396,65 +417,6 @@ impl Session {
             }
         };
         self.bad(tag, reply);
-    }
-
-    fn capabilities(&self) -> String {
-        let logged_in = !matches!(self.state, State::NotAuthenticated);
-        capability::announced(logged_in, self.security)
-    }
-
-    /// RFC 5161 3.1. It is let pass in a selected mailbox too (RFC 9051 6.3.1).
-    fn enable(&mut self, tag: Tag, names: &[String]) {
-        let found = capability::enabled_by_names(names);
-        let names = found.iter().map(|(name, _)| *name).collect();
-        self.send(Response::Enabled(names));
-        for (_, extension) in found {
-            if extension == Extension::Qresync || extension == Extension::Condstore {
-                self.know_condstore();
-            }
-            self.enabled.turn_on(extension);
-        }
-        self.finish(tag, Reply::ok("ENABLE done"), Release::All);
-    }
-
-    /// The client has shown that it knows CONDSTORE: from here on it is told mod-sequences, and
-    /// first, how far it knows the selected mailbox (RFC 7162 3.1).
-    fn know_condstore(&mut self) {
-        if !self.enabled.turn_on(Extension::Condstore) {
-            return;
-        }
-        if let State::Selected(selected) = &self.state
-            && let Some(told) = selected.view.told_up_to()
-        {
-            let reply = Reply::ok("Mod-sequences are told");
-            let code = Code::HighestModSeq(told);
-            self.send(Response::Untagged(reply.with(code)));
-        }
-    }
-
-    /// The name of a mailbox that should exist, or `None` after a refusal.
-    fn existing(&mut self, tag: &Tag, mailbox: MailboxArgument) -> Option<MailboxName> {
-        match mailbox {
-            MailboxArgument::Name(name) => Some(name),
-            MailboxArgument::Impossible => {
-                let reply = super::encoder::status_for(&OpError::NoSuchMailbox);
-                self.finish(tag.clone(), reply, Release::HoldExpunges);
-                None
-            }
-        }
-    }
-
-    /// The name of a mailbox that could exist, or `None` after a refusal.
-    fn possible(&mut self, tag: &Tag, mailbox: MailboxArgument) -> Option<MailboxName> {
-        match mailbox {
-            MailboxArgument::Name(name) => Some(name),
-            MailboxArgument::Impossible => {
-                let error = OpError::Cannot("No mailbox can have this name");
-                let reply = super::encoder::status_for(&error);
-                self.finish(tag.clone(), reply, Release::HoldExpunges);
-                None
-            }
-        }
     }
 
     fn send(&mut self, response: Response) {
@@ -518,6 +480,8 @@ impl Level {
             | Command::List(_)
             | Command::Lsub { .. }
             | Command::Namespace
+            | Command::Compress
+            | Command::Notify(_)
             | Command::MyRights(_)
             | Command::GetQuota(_)
             | Command::GetQuotaRoot(_)

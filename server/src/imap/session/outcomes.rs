@@ -8,7 +8,7 @@ use crate::imap::capability::Extension;
 use crate::imap::command::{Numbering, Tag};
 use crate::imap::encoder::status_for;
 use crate::imap::ops::{Fetched, ListedMailbox, OpError, Outcome, Refreshed, Stored};
-use crate::imap::response::{Code, FetchData, ListItem, Reply, Response};
+use crate::imap::response::{Code, ListItem, Reply, Response};
 use crate::imap::view::Release;
 use letterlock_core::id::Uid;
 
@@ -57,6 +57,8 @@ impl Session {
                 self.send(Response::MyRights(name));
                 self.finish(tag, Reply::ok("MYRIGHTS done"), Release::All);
             }
+            (Running::BeginNotify(tag), outcome) => self.notify_begun(tag, outcome),
+            (Running::Wake(before, stage), outcome) => self.woken(before, stage, outcome),
             (Running::Upload(uploading), outcome) => self.uploaded(uploading, outcome),
             (Running::Fetch(tag, mut fetching), Outcome::Fetched(fetched)) => {
                 fetching
@@ -88,6 +90,7 @@ impl Session {
             }
             (Running::Store(tag, by), Outcome::Stored(stored)) => self.stored(tag, by, stored),
             (Running::Copy(tag), Outcome::Copied(validity, pairs)) => {
+                self.note_own(validity, pairs.iter().map(|(_, to)| *to));
                 let reply = copied(Reply::ok("COPY done"), validity, pairs);
                 self.finish(tag, reply, Release::All);
             }
@@ -128,6 +131,8 @@ impl Session {
             Running::Finish(tag, reply, _) | Running::FinishGone(tag, reply) => {
                 self.tagged(tag, reply);
             }
+            // News nobody asked for.
+            Running::Wake(before, _) => self.running = *before,
             Running::Idle(_)
             | Running::Nothing
             | Running::Sasl(..)
@@ -158,19 +163,24 @@ impl Session {
             | Running::Move(tag)
             | Running::Expunge(tag)
             | Running::Create(tag)
+            | Running::BeginNotify(tag)
             | Running::Simple(tag, _) => self.finish(tag, reply, Release::All),
         }
     }
 
     /// Tells what is new; `false` if the mailbox is gone and the connection with it
     /// (RFC 2180 3.3: there is no response that takes a mailbox away from a client).
-    fn take_news(&mut self, refreshed: Refreshed, release: Release) -> bool {
+    pub(super) fn take_news(&mut self, refreshed: Refreshed, release: Release) -> bool {
         let State::Selected(selected) = &mut self.state else {
             return true;
         };
+        let rev2 = self.enabled.has(Extension::Imap4rev2);
         let (notices, moved) = match refreshed {
             Refreshed::Same => (Vec::new(), Vec::new()),
-            Refreshed::Snapshot(snapshot, found) => {
+            Refreshed::Snapshot(mut snapshot, found) => {
+                if rev2 {
+                    snapshot.forget_recent();
+                }
                 let notices = selected.view.merge(&snapshot);
                 let changed: Vec<Uid> = snapshot.changed.iter().map(|one| one.uid).collect();
                 (notices, selected.moved(&changed, &found))
@@ -234,7 +244,7 @@ impl Session {
         self.finish(tag, Reply::ok(done), Release::All);
     }
 
-    fn fetched(&mut self, fetched: Fetched) {
+    pub(super) fn fetched(&mut self, fetched: Fetched) {
         for message in fetched.messages {
             if let Some(mod_seq) = message.told {
                 if let State::Selected(selected) = &mut self.state {
@@ -246,11 +256,7 @@ impl Session {
                     }
                 }
             }
-            let data = FetchData {
-                number: message.slot.number,
-                values: message.values,
-            };
-            self.send(Response::Fetch(data));
+            self.send_fetch(message.slot, message.values);
         }
     }
 

@@ -147,6 +147,7 @@ impl Session {
             self.running = Running::Upload(uploading);
             return;
         };
+        self.note_own(validity, uids.iter().copied());
         let code = Code::AppendUid(validity, uids);
         if uploading.replaced.is_some() {
             // Before the EXPUNGE, in a response of its own (RFC 8508 4.3).
