@@ -12,6 +12,7 @@
 
 pub mod account;
 pub mod auth;
+pub mod casemap;
 pub mod id;
 pub mod keys;
 pub mod mime;

@@ -122,6 +122,31 @@ impl<S: Store> Replica<S> {
             .map(|(key, row)| read_vanished(mailbox, &key, &row))
             .collect()
     }
+
+    /// The same, or `None` if some of it is not remembered any more, or there is no such mailbox.
+    pub async fn vanished_since(
+        &self,
+        mailbox: MailboxId,
+        state: ModSeq,
+    ) -> Result<Option<Vec<Vanished>>, ReplicaError> {
+        // Asked before and after: a change in between may forget rows that are being read.
+        if !self.remembers(mailbox, state) {
+            return Ok(None);
+        }
+        let vanished = self.vanished(mailbox, state).await?;
+        Ok(self.remembers(mailbox, state).then_some(vanished))
+    }
+
+    /// Whether everything that left a mailbox after `state` is remembered.
+    fn remembers(&self, mailbox: MailboxId, state: ModSeq) -> bool {
+        let view = self.view();
+        view.mailboxes.get(&mailbox).is_some_and(|mailbox| {
+            mailbox
+                .row
+                .vanished_floor
+                .is_none_or(|floor| floor <= state)
+        })
+    }
 }
 
 impl Changes {

@@ -1,10 +1,23 @@
-//! Flags and keywords: STORE (RFC 9051 6.4.6).
+//! Flags and keywords: STORE (RFC 9051 6.4.6), also on condition (RFC 7162 3.1.3).
 
 use super::document::Document;
 use super::{Placement, Replica, ReplicaError};
 use crate::id::{MailboxId, Timestamp, Uid};
 use crate::model::{FlagChange, FlagSet, MAX_FLAGS_PER_MESSAGE};
 use crate::store::Store;
+
+/// A change of flags.
+#[derive(Debug, Clone, Copy)]
+pub struct FlagEdit<'a> {
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// The messages.
+    pub uids: &'a [Uid],
+    /// Set, add or remove.
+    pub how: FlagChange,
+    /// The flags.
+    pub flags: &'a FlagSet,
+}
 
 impl<S: Store> Replica<S> {
     /// Changes flags; returns the messages that are different afterwards. UIDs that are not
@@ -17,12 +30,38 @@ impl<S: Store> Replica<S> {
         flags: &FlagSet,
         now: Timestamp,
     ) -> Result<Vec<Placement>, ReplicaError> {
+        let edit = FlagEdit {
+            mailbox,
+            uids,
+            how,
+            flags,
+        };
+        self.store_flags_if(edit, |_| true, now).await
+    }
+
+    /// The same for those messages alone that pass a test. Between the test and the change
+    /// nobody else writes.
+    pub async fn store_flags_if(
+        &self,
+        edit: FlagEdit<'_>,
+        mut passes: impl FnMut(&Placement) -> bool,
+        now: Timestamp,
+    ) -> Result<Vec<Placement>, ReplicaError> {
+        let FlagEdit {
+            mailbox,
+            uids,
+            how,
+            flags,
+        } = edit;
         let mut change = self.begin(now).await;
         let mut changed = Vec::new();
         for uid in uids {
             let Some(row) = change.placement(mailbox, *uid) else {
                 continue;
             };
+            if !passes(&Placement::from(&*row)) {
+                continue;
+            }
             let current = row.document.flag_set();
             let wanted = how.apply(&current, flags);
             if wanted == current {

@@ -66,6 +66,7 @@ pub use changes::{Changes, MAX_VANISHED, Vanished};
 pub use check::{CheckReport, Finding, MAX_FINDINGS};
 pub use collect::{ARRIVED_KEPT_MS, Collected, GARBAGE_KEPT_MS};
 pub use fetch::Message;
+pub use flags::FlagEdit;
 pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
 pub use outbox::{OutboxEntry, OutboxProblem};

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::base_subject::{BaseSubject, base_subject};
+use crate::casemap::casemap;
 
 /// What the algorithm reads of a message.
 #[derive(Debug, Clone, Copy)]
@@ -249,10 +250,14 @@ impl<'a> Arena<'a> {
 
     fn subject(&self, at: usize) -> BaseSubject {
         let (_, index) = self.sent(at);
-        self.messages
-            .get(index)
-            .map(|message| base_subject(message.subject))
-            .unwrap_or_default()
+        let message = self.messages.get(index);
+        let base = message.map(|message| base_subject(message.subject));
+        let base = base.unwrap_or_default();
+        BaseSubject {
+            // As RFC 5256 7 has subjects compared.
+            text: casemap(&base.text),
+            ..base
+        }
     }
 
     /// Step 5: threads under the root that have the same base subject become one.

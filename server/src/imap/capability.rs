@@ -1,8 +1,10 @@
-//! What is announced (RFC 3501 6.1.1, 7.2.1): one table.
+//! What is announced (RFC 3501 6.1.1, 7.2.1) and what ENABLE turns on (RFC 5161): one table.
 //!
 //! Invariant: an extension stands here when all of it works, and nowhere else in `imap` is a
 //! capability written. Rejected: constant strings for each moment of a session; they disagree
 //! after the third edit.
+
+use std::collections::BTreeSet;
 
 use crate::starttls::Security;
 
@@ -21,53 +23,144 @@ enum When {
     TlsOffered,
 }
 
-const TABLE: &[(When, &str)] = &[
-    (When::Always, "IMAP4rev1"),
-    (When::TlsOffered, "STARTTLS"),
-    (When::PasswordRefused, "LOGINDISABLED"),
-    (When::Always, "LITERAL+"),
-    (When::BeforeLogin, "SASL-IR"),
-    (When::PasswordAllowed, "AUTH=PLAIN"),
-    (When::BeforeLogin, "AUTH=SCRAM-SHA-256"),
-    (When::Always, "APPENDLIMIT=2147483648"),
-    (When::Always, "CATENATE"),
-    (When::Always, "CHILDREN"),
-    (When::Always, "CREATE-SPECIAL-USE"),
-    (When::Always, "ENABLE"),
-    (When::Always, "ID"),
-    (When::Always, "IDLE"),
-    (When::Always, "LIST-EXTENDED"),
-    (When::Always, "LIST-MYRIGHTS"),
-    (When::Always, "LIST-STATUS"),
-    (When::Always, "MOVE"),
-    (When::Always, "MULTIAPPEND"),
-    (When::Always, "NAMESPACE"),
-    (When::Always, "QUOTA"),
-    (When::Always, "QUOTA=RES-MESSAGE"),
-    (When::Always, "QUOTA=RES-STORAGE"),
-    (When::Always, "REPLACE"),
-    (When::Always, "SPECIAL-USE"),
-    (When::Always, "UIDPLUS"),
-    (When::Always, "UNSELECT"),
+/// What a client turns on for its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extension {
+    /// RFC 7162 3.1: mod-sequences in FETCH responses that nobody asked for.
+    Condstore,
+    /// RFC 7162 3.2: VANISHED in place of EXPUNGE.
+    Qresync,
+}
+
+/// A line of the table.
+struct Capability {
+    name: &'static str,
+    when: When,
+    /// What `ENABLE` with this name turns on.
+    enables: Option<Extension>,
+}
+
+const fn always(name: &'static str) -> Capability {
+    Capability {
+        name,
+        when: When::Always,
+        enables: None,
+    }
+}
+
+const fn at(when: When, name: &'static str) -> Capability {
+    Capability {
+        name,
+        when,
+        enables: None,
+    }
+}
+
+const fn enabled_by(name: &'static str, extension: Extension) -> Capability {
+    Capability {
+        name,
+        when: When::Always,
+        enables: Some(extension),
+    }
+}
+
+const TABLE: &[Capability] = &[
+    always("IMAP4rev1"),
+    at(When::TlsOffered, "STARTTLS"),
+    at(When::PasswordRefused, "LOGINDISABLED"),
+    always("LITERAL+"),
+    at(When::BeforeLogin, "SASL-IR"),
+    at(When::PasswordAllowed, "AUTH=PLAIN"),
+    at(When::BeforeLogin, "AUTH=SCRAM-SHA-256"),
+    always("APPENDLIMIT=2147483648"),
+    always("BINARY"),
+    always("CATENATE"),
+    always("CHILDREN"),
+    always("COMPRESS=DEFLATE"),
+    enabled_by("CONDSTORE", Extension::Condstore),
+    always("CONTEXT=SEARCH"),
+    always("CREATE-SPECIAL-USE"),
+    always("ENABLE"),
+    always("ESEARCH"),
+    always("ESORT"),
+    always("I18NLEVEL=1"),
+    always("ID"),
+    always("IDLE"),
+    always("LIST-EXTENDED"),
+    always("LIST-MYRIGHTS"),
+    always("LIST-STATUS"),
+    always("MOVE"),
+    always("MULTIAPPEND"),
+    always("MULTISEARCH"),
+    always("NAMESPACE"),
+    always("OBJECTID"),
+    always("PARTIAL"),
+    always("PREVIEW"),
+    enabled_by("QRESYNC", Extension::Qresync),
+    always("QUOTA"),
+    always("QUOTA=RES-MESSAGE"),
+    always("QUOTA=RES-STORAGE"),
+    always("REPLACE"),
+    always("SAVEDATE"),
+    always("SEARCHRES"),
+    always("SORT"),
+    always("SORT=DISPLAY"),
+    always("SPECIAL-USE"),
+    always("STATUS=SIZE"),
+    always("THREAD=ORDEREDSUBJECT"),
+    always("THREAD=REFERENCES"),
+    always("UIDPLUS"),
+    always("UNSELECT"),
+    always("WITHIN"),
 ];
 
 /// The capabilities of a connection, separated by spaces.
 pub fn announced(logged_in: bool, security: Security) -> String {
-    let tls_can_be_had = matches!(security, Security::Offered | Security::Required);
-    let required = security == Security::Required;
-    let told = |when| match when {
+    let tells = |capability: &&Capability| match capability.when {
         When::Always => true,
         When::BeforeLogin => !logged_in,
-        When::PasswordAllowed => !logged_in && !required,
-        When::PasswordRefused => !logged_in && required,
-        When::TlsOffered => !logged_in && tls_can_be_had,
+        When::PasswordAllowed => !logged_in && security != Security::Required,
+        When::PasswordRefused => !logged_in && security == Security::Required,
+        When::TlsOffered => {
+            !logged_in && matches!(security, Security::Offered | Security::Required)
+        }
     };
-    let names: Vec<&str> = TABLE
-        .iter()
-        .filter(|(when, _)| told(*when))
-        .map(|(_, name)| *name)
-        .collect();
+    let names: Vec<&str> = TABLE.iter().filter(tells).map(|c| c.name).collect();
     names.join(" ")
+}
+
+/// What has been turned on in a connection; it stays on (RFC 5161 3.1).
+#[derive(Debug, Default)]
+pub struct Enabled(BTreeSet<Extension>);
+
+impl Enabled {
+    /// Whether it is on.
+    pub fn has(&self, extension: Extension) -> bool {
+        self.0.contains(&extension)
+    }
+
+    /// Turns it on and what it includes; `false` if it was on.
+    pub fn turn_on(&mut self, extension: Extension) -> bool {
+        if extension == Extension::Qresync {
+            // "Identical results" with and without CONDSTORE (RFC 7162 3.2.3).
+            self.0.insert(Extension::Condstore);
+        }
+        self.0.insert(extension)
+    }
+}
+
+/// What ENABLE with these names, in upper case, turns on, and the names to answer with. Names
+/// that are not known or need no enabling are passed over (RFC 5161 3.1).
+pub fn enabled_by_names(names: &[String]) -> Vec<(&'static str, Extension)> {
+    let find = |name: &String| {
+        let mut table = TABLE.iter();
+        let capability = table.find(|c| c.name.eq_ignore_ascii_case(name))?;
+        Some((capability.name, capability.enables?))
+    };
+    let mut found: Vec<_> = names.iter().filter_map(find).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 #[cfg(test)]
@@ -77,22 +170,51 @@ mod tests {
     #[test]
     fn each_moment_has_its_capabilities() {
         let has = |logged_in, security, name: &str| {
-            let all = announced(logged_in, security);
-            all.split(' ').any(|other| other == name)
+            announced(logged_in, security)
+                .split(' ')
+                .any(|other| other == name)
         };
-        for (security, tls, plain) in [
-            (Security::Plain, false, true),
-            (Security::Offered, true, true),
-            (Security::Required, true, false),
-            (Security::Tls, false, true),
+        for security in [
+            Security::Plain,
+            Security::Offered,
+            Security::Required,
+            Security::Tls,
         ] {
-            assert_eq!(has(false, security, "STARTTLS"), tls);
-            assert_eq!(has(false, security, "AUTH=PLAIN"), plain);
-            assert_eq!(has(false, security, "LOGINDISABLED"), !plain);
-            assert!(has(false, security, "SASL-IR"));
-            for name in ["STARTTLS", "AUTH=PLAIN", "LOGINDISABLED", "SASL-IR"] {
-                assert!(!has(true, security, name), "{name}");
+            for logged_in in [false, true] {
+                assert!(announced(logged_in, security).starts_with("IMAP4rev1 "));
+                assert_eq!(has(logged_in, security, "SASL-IR"), !logged_in);
+                let required = security == Security::Required;
+                let plain = !logged_in && !required;
+                assert_eq!(has(logged_in, security, "AUTH=PLAIN"), plain);
+                let disabled = !logged_in && required;
+                assert_eq!(has(logged_in, security, "LOGINDISABLED"), disabled);
+                let offered = !logged_in && (required || security == Security::Offered);
+                assert_eq!(has(logged_in, security, "STARTTLS"), offered);
+                assert!(has(logged_in, security, "ENABLE"));
             }
         }
+    }
+
+    #[test]
+    fn a_name_stands_once_and_is_an_atom() {
+        let mut names = BTreeSet::new();
+        for capability in TABLE {
+            assert!(names.insert(capability.name), "{}", capability.name);
+            let atom = |octet: u8| octet.is_ascii_graphic() && !b"(){%*\"\\]".contains(&octet);
+            assert!(capability.name.bytes().all(atom), "{}", capability.name);
+        }
+    }
+
+    #[test]
+    fn enable_answers_what_can_be_enabled() {
+        let names: Vec<String> = ["QRESYNC", "X-GOOD-IDEA", "IDLE", "CONDSTORE", "QRESYNC"]
+            .map(str::to_owned)
+            .to_vec();
+        let found: Vec<&str> = enabled_by_names(&names).iter().map(|(n, _)| *n).collect();
+        assert_eq!(found, ["CONDSTORE", "QRESYNC"]);
+        let mut enabled = Enabled::default();
+        assert!(enabled.turn_on(Extension::Qresync));
+        assert!(enabled.has(Extension::Condstore));
+        assert!(!enabled.turn_on(Extension::Condstore));
     }
 }

@@ -101,6 +101,7 @@ pub enum Command {
     Select {
         mailbox: MailboxArgument,
         access: Access,
+        parameters: SelectParameters,
     },
     /// RFC 3501 6.3.3, RFC 6154 3.
     Create {
@@ -122,6 +123,8 @@ pub enum Command {
     List(ListCommand),
     /// RFC 3501 6.3.9.
     Lsub { reference: String, pattern: String },
+    /// RFC 4978, with the one algorithm that there is.
+    Compress,
     /// RFC 2342.
     Namespace,
     /// RFC 4314 3.5, for the sake of RFC 8440.
@@ -144,13 +147,22 @@ pub enum Command {
     /// RFC 3691.
     Unselect,
     /// RFC 3501 6.4.3; with a set it is UID EXPUNGE (RFC 4315 2.1).
-    Expunge(Option<UidSet>),
+    Expunge(Option<MessageSet>),
     /// RFC 3501 6.4.4.
     Search(SearchCommand),
+    /// RFC 7377 2: in which mailboxes, and what.
+    Esearch(Vec<Source>, SearchCommand),
+    /// RFC 5267 4.3.5: the tags of searches whose changes are told no longer.
+    CancelUpdate(Vec<String>),
+    /// RFC 5256 3.
+    Sort(SortCommand),
+    /// RFC 5256 3.
+    Thread(ThreadCommand),
     /// RFC 3501 6.4.5.
     Fetch {
         messages: MessageSet,
         items: Vec<FetchItem>,
+        modifiers: FetchModifiers,
     },
     /// RFC 3501 6.4.6.
     Store(StoreCommand),
@@ -175,6 +187,39 @@ pub enum SpecialUse {
     Role(Role),
     /// What no mailbox here can be for: `\All`, `\Flagged`, an unknown use, or several.
     Unsupported,
+}
+
+/// Parameters of SELECT and EXAMINE (RFC 4466 2.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SelectParameters {
+    /// RFC 7162 3.1.8.
+    pub condstore: bool,
+    /// RFC 7162 3.2.5.
+    pub resync: Option<Resync>,
+}
+
+/// What a client knows of a mailbox (RFC 7162 3.2.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resync {
+    /// The UIDVALIDITY that its UIDs belong to.
+    pub uid_validity: u32,
+    /// The mod-sequence up to which it knows all changes.
+    pub mod_seq: u64,
+    /// The UIDs that it knows; all, if it does not say.
+    pub known: Option<UidSet>,
+    /// Some positions and the UIDs that stand there, of equal number, ascending.
+    pub matches: Option<(SequenceSet, UidSet)>,
+}
+
+/// Modifiers of FETCH (RFC 4466 2.4).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FetchModifiers {
+    /// Only what has changed since this mod-sequence (RFC 7162 3.1.4.1).
+    pub changed_since: Option<u64>,
+    /// And what has vanished since (RFC 7162 3.2.6).
+    pub vanished: bool,
+    /// Only these of the messages named (RFC 9394 3.3).
+    pub partial: Option<PartialRange>,
 }
 
 /// The arguments of LIST (RFC 3501 6.3.8, RFC 5258 3).
@@ -229,6 +274,8 @@ pub struct ListReport {
 /// What STATUS can tell (RFC 3501 6.3.10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusItem {
+    /// The mod-sequence of the last change (RFC 7162 3.1.7).
+    HighestModSeq,
     /// Number of messages.
     Messages,
     /// Number of messages with `\Recent`.
@@ -245,6 +292,10 @@ pub enum StatusItem {
     Deleted,
     /// How many octets an EXPUNGE would free (RFC 9208 4.1.4).
     DeletedStorage,
+    /// What names it whatever it is called (RFC 8474 4.3).
+    MailboxId,
+    /// Sum of the messages' sizes (RFC 8438).
+    Size,
 }
 
 /// The beginning of APPEND (RFC 3501 6.3.11) and REPLACE (RFC 8508 3.2): its messages follow as
@@ -300,6 +351,8 @@ pub enum Waits {
 pub struct StoreCommand {
     /// Whose flags.
     pub messages: MessageSet,
+    /// Only those not changed since this mod-sequence (RFC 7162 3.1.3).
+    pub unchanged_since: Option<u64>,
     /// Set, add or remove.
     pub change: FlagChange,
     /// Whether the client wants to be told.
@@ -322,8 +375,138 @@ pub enum Echo {
 pub struct SearchCommand {
     /// What the answer counts in.
     pub by: Numbering,
+    /// What is answered; without it, all as `SEARCH` lists them.
+    pub returns: Option<SearchReturn>,
     /// All of these must hold.
     pub keys: Vec<SearchKey>,
+}
+
+/// Result options (RFC 4731 3.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options that the RFCs let come in any mixture"
+)]
+pub struct SearchReturn {
+    /// The lowest number.
+    pub min: bool,
+    /// The highest number.
+    pub max: bool,
+    /// All of them.
+    pub all: bool,
+    /// How many.
+    pub count: bool,
+    /// Keep them as `$` (RFC 5182).
+    pub save: bool,
+    /// Tell what comes to them and what goes (RFC 5267 4.3).
+    pub update: bool,
+    /// Some of them, by their place in the result (RFC 9394).
+    pub partial: Option<PartialRange>,
+}
+
+/// Which mailboxes are searched (RFC 7377 2.2, RFC 5465 6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The selected one.
+    Selected,
+    /// Those that mail comes into by itself.
+    Inboxes,
+    /// All of the user's.
+    Personal,
+    /// Those that the user subscribed to.
+    Subscribed,
+    /// These and all below them.
+    Subtree(Vec<MailboxArgument>),
+    /// These and those one level below them.
+    SubtreeOne(Vec<MailboxArgument>),
+    /// These.
+    Mailboxes(Vec<MailboxArgument>),
+}
+
+/// The arguments of SORT (RFC 5256 3, RFC 5267 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortCommand {
+    /// What is looked for and how the answer is given.
+    pub search: SearchCommand,
+    /// By what it is sorted, the most important first.
+    pub criteria: Vec<SortCriterion>,
+}
+
+/// By what messages are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortCriterion {
+    /// By this.
+    pub key: SortKey,
+    /// From the highest to the lowest.
+    pub reverse: bool,
+}
+
+/// What messages are sorted by (RFC 5256 3, RFC 5957 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    /// Internal date.
+    Arrival,
+    /// Local part of the first address in `Cc`.
+    Cc,
+    /// When it was sent.
+    Date,
+    /// Name or address of the first person in `From`.
+    DisplayFrom,
+    /// Name or address of the first person in `To`.
+    DisplayTo,
+    /// Local part of the first address in `From`.
+    From,
+    /// Octets.
+    Size,
+    /// Base subject.
+    Subject,
+    /// Local part of the first address in `To`.
+    To,
+}
+
+/// The arguments of THREAD (RFC 5256 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadCommand {
+    /// What the answer counts in.
+    pub by: Numbering,
+    /// How messages belong together.
+    pub algorithm: ThreadAlgorithm,
+    /// All of these must hold.
+    pub keys: Vec<SearchKey>,
+}
+
+/// How messages belong together (RFC 5256 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThreadAlgorithm {
+    /// Those with the same base subject.
+    OrderedSubject,
+    /// Those that name each other.
+    References,
+}
+
+/// Places in a result, from its beginning or from its end (RFC 9394 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartialRange {
+    /// As written; 1 is the first.
+    pub from: u32,
+    /// As written.
+    pub to: u32,
+    /// Whether 1 is the last, written with `-` before each number.
+    pub from_end: bool,
+}
+
+impl PartialRange {
+    /// Which of `count` results these are: a half-open range of indices.
+    pub fn of(self, count: usize) -> (usize, usize) {
+        let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).min(count);
+        let first = place(self.from.min(self.to).saturating_sub(1));
+        let end = place(self.from.max(self.to));
+        if self.from_end {
+            (count.saturating_sub(end), count.saturating_sub(first))
+        } else {
+            (first, end)
+        }
+    }
 }
 
 /// Sequence numbers, or UIDs for a command with the `UID` prefix.
@@ -376,6 +559,50 @@ pub enum SearchKey {
     Body(String),
     /// The text is in the header or the body.
     Text(String),
+    /// Changed at this mod-sequence or later (RFC 7162 3.1.5).
+    ModSeq(u64),
+    /// `$`: what the last SEARCH saved (RFC 5182).
+    Saved,
+    /// Internal date this many seconds ago or earlier (RFC 5032).
+    Older(u32),
+    /// Internal date this many seconds ago or later (RFC 5032).
+    Younger(u32),
+    /// The message has this id (RFC 8474 6).
+    EmailId(String),
+    /// Its thread has this id (RFC 8474 6).
+    ThreadId(String),
+    /// Came into the mailbox before the day (RFC 8514 4.3).
+    SavedBefore(Date),
+    /// Came into the mailbox on the day.
+    SavedOn(Date),
+    /// Came into the mailbox on the day or later.
+    SavedSince(Date),
+}
+
+impl SearchKey {
+    /// Whether this key or one within it passes a test.
+    pub fn any(&self, test: &impl Fn(&Self) -> bool) -> bool {
+        test(self)
+            || match self {
+                Self::And(keys) => keys.iter().any(|key| key.any(test)),
+                Self::Or(left, right) => left.any(test) || right.any(test),
+                Self::Not(key) => key.any(test),
+                _ => false,
+            }
+    }
+
+    /// The same with each innermost key replaced by what `replace` makes of it.
+    #[must_use]
+    pub fn map(self, replace: &impl Fn(Self) -> Self) -> Self {
+        match self {
+            Self::And(keys) => Self::And(keys.into_iter().map(|key| key.map(replace)).collect()),
+            Self::Or(left, right) => {
+                Self::Or(Box::new(left.map(replace)), Box::new(right.map(replace)))
+            }
+            Self::Not(key) => Self::Not(Box::new(key.map(replace))),
+            key => replace(key),
+        }
+    }
 }
 
 /// What FETCH can bring (RFC 3501 6.4.5), macros resolved.
@@ -389,6 +616,8 @@ pub enum FetchItem {
     InternalDate,
     /// The size in octets.
     Size,
+    /// The mod-sequence (RFC 7162 3.1.4.2).
+    ModSeq,
     /// The envelope.
     Envelope,
     /// `BODY`: the structure without extension data.
@@ -397,6 +626,38 @@ pub enum FetchItem {
     BodyStructure,
     /// Octets of the message.
     Section(SectionRequest),
+    /// What names the message, wherever it is (RFC 8474 5.3).
+    EmailId,
+    /// What names the messages that belong together (RFC 8474 5.3).
+    ThreadId,
+    /// When it came into the mailbox (RFC 8514 4.2).
+    SaveDate,
+    /// The beginning of its text (RFC 8970 3.1).
+    Preview(Patience),
+    /// A part without its transfer encoding (RFC 3516 4.2).
+    Binary(BinaryRequest),
+    /// How many octets that is; of the part with these numbers.
+    BinarySize(Vec<u32>),
+}
+
+/// How long the client waits for a preview (RFC 8970 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as it takes.
+    Any,
+    /// `LAZY`: it takes what is at hand.
+    Lazy,
+}
+
+/// `BINARY[...]<...>` (RFC 3516 4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BinaryRequest {
+    /// Part numbers; empty is the message.
+    pub part: Vec<u32>,
+    /// First octet and how many, of the decoded part.
+    pub partial: Option<(u32, u32)>,
+    /// Whether the fetch marks the message as seen.
+    pub seen: SetsSeen,
 }
 
 /// `BODY[...]<...>` and the older names of the same thing.

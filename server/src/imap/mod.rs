@@ -11,10 +11,12 @@
 pub mod accounts;
 pub mod capability;
 pub mod command;
+pub mod compress;
 pub mod conn;
 pub mod date;
 pub mod decoder;
 pub mod encoder;
+pub mod object_id;
 pub mod ops;
 pub mod recent;
 pub mod response;
@@ -31,6 +33,8 @@ mod starttls;
 mod clients;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod compressed;
 #[cfg(test)]
 mod agreement;
 

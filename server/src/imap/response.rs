@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use letterlock_core::account::MessageDocument as Message;
-use letterlock_core::id::{MailboxName, SequenceNumber, Timestamp, Uid, UidValidity};
+use letterlock_core::id::{
+    MailboxId, MailboxName, MessageHash, ModSeq, SequenceNumber, Timestamp, Uid, UidValidity,
+};
 use letterlock_core::mime::Span;
 use letterlock_core::model::{Flag, FlagSet, Role};
 
-use super::command::{SectionRequest, Tag};
+use super::command::{BinaryRequest, Numbering, PartialRange, SectionRequest, Tag};
 
 /// `OK`, `NO`, `BAD`, `BYE` (RFC 3501 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +39,28 @@ pub enum Code {
     Cannot,
     /// RFC 3501 7.1.
     Capability(String),
+    /// RFC 7162 3.2.11: what follows is of the newly selected mailbox.
+    Closed,
     /// RFC 5530.
     ExpungeIssued,
+    /// RFC 7162 3.1.2.1: everything up to here has been told.
+    HighestModSeq(ModSeq),
     /// RFC 5530.
     Limit,
+    /// RFC 8474 4.1, 4.2.
+    MailboxId(MailboxId),
+    /// RFC 7162 3.1.3: positions or UIDs of messages that had changed, ascending.
+    Modified(Vec<u32>),
     /// RFC 5530.
     NonExistent,
+    /// RFC 5267 4.3.1: changes to the result of this search are not told.
+    NoUpdate(Tag),
     /// RFC 3501 7.1; `\*` is always among them, if any are.
     PermanentFlags(BTreeSet<Flag>),
     /// RFC 3501 7.1: none can be changed.
     NoPermanentFlags,
+    /// RFC 4978 3.
+    CompressionActive,
     /// RFC 5530: only after TLS.
     PrivacyRequired,
     /// RFC 3501 7.1.
@@ -67,6 +81,8 @@ pub enum Code {
     Unavailable,
     /// RFC 6154 3.
     UseAttr,
+    /// RFC 3516 4.3.
+    UnknownCte,
     /// RFC 3501 7.1: the first message that is not seen.
     Unseen(SequenceNumber),
     /// RFC 4315 3, RFC 3502: the messages' UIDs, in order.
@@ -169,7 +185,59 @@ pub struct StatusData {
     /// Whose.
     pub name: MailboxName,
     /// Item name and value, in the order that was asked for.
-    pub values: Vec<(&'static str, u64)>,
+    pub values: Vec<(&'static str, StatusValue)>,
+}
+
+/// The value of an item of STATUS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusValue {
+    /// Most are numbers.
+    Number(u64),
+    /// RFC 8474 4.3.
+    MailboxId(MailboxId),
+}
+
+/// One ESEARCH response (RFC 4731 3, RFC 4466 2.6.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EsearchData {
+    /// Of the command that it answers.
+    pub tag: Tag,
+    /// Where, if another mailbox than the selected one may be meant (RFC 7377 2.1).
+    pub mailbox: Option<(MailboxName, UidValidity)>,
+    /// What the numbers are.
+    pub by: Numbering,
+    /// What was asked for and is there.
+    pub items: Vec<EsearchItem>,
+}
+
+/// One item of ESEARCH. Sets are ranges in the order of the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EsearchItem {
+    /// The first of the result.
+    Min(u32),
+    /// The last of the result.
+    Max(u32),
+    /// All of it.
+    All(Vec<(u32, u32)>),
+    /// Some of it; without ranges it is `NIL`.
+    Partial(PartialRange, Vec<(u32, u32)>),
+    /// How many.
+    Count(u32),
+    /// The highest mod-sequence of what is answered.
+    ModSeq(ModSeq),
+    /// What has come to the result since (RFC 5267 4.3.3).
+    AddTo(Vec<(u32, u32)>),
+    /// What has gone from it since (RFC 5267 4.3.4).
+    RemoveFrom(Vec<(u32, u32)>),
+}
+
+/// A message in a thread, or a place where one is missing: parents before their children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadRow {
+    /// Its number; `None` for a message that is not among those found.
+    pub number: Option<u32>,
+    /// 0 for the beginning of a thread; a child is one deeper than its parent.
+    pub depth: usize,
 }
 
 /// One untagged FETCH response.
@@ -188,6 +256,8 @@ pub enum FetchValue {
     Uid(Uid),
     /// `FLAGS`.
     Flags(FlagSet, Recency),
+    /// `MODSEQ`.
+    ModSeq(ModSeq),
     /// `INTERNALDATE`.
     InternalDate(Timestamp),
     /// `RFC822.SIZE`.
@@ -198,6 +268,18 @@ pub enum FetchValue {
     Body(Arc<Message>),
     /// `BODYSTRUCTURE`.
     BodyStructure(Arc<Message>),
+    /// `EMAILID`.
+    EmailId(MessageHash),
+    /// `THREADID`.
+    ThreadId(String),
+    /// `SAVEDATE`.
+    SaveDate(Timestamp),
+    /// `PREVIEW`; `None` is NIL: it is not at hand.
+    Preview(Option<String>),
+    /// `BINARY[]`; `None` is NIL: the message has no such part.
+    Binary(BinaryRequest, Option<SectionOctets>),
+    /// `BINARY.SIZE[]`, of the part with these numbers.
+    BinarySize(Vec<u32>, u64),
     /// `BODY[]`; `None` is NIL: the message has no such part.
     Section(SectionRequest, Option<SectionOctets>),
     /// `BODY[]` of which the octets are read while they are written.
@@ -221,6 +303,15 @@ impl Recency {
     pub fn of(recent: bool) -> Self {
         if recent { Self::Recent } else { Self::Old }
     }
+}
+
+/// When a message vanished (RFC 7162 3.2.10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// Before this session could count it: `(EARLIER)`.
+    Yes,
+    /// From under the session: the numbers above move down.
+    No,
 }
 
 /// A whole response.
@@ -260,8 +351,16 @@ pub enum Response {
     Recent(u32),
     /// `* n EXPUNGE`
     Expunge(SequenceNumber),
-    /// `* SEARCH ..`
-    Search(Vec<u32>),
+    /// `* SEARCH ..`, with the highest mod-sequence among them if that was a criterion.
+    Search(Vec<u32>, Option<ModSeq>),
+    /// `* SORT ..`, with the highest mod-sequence among them if that was a criterion.
+    Sort(Vec<u32>, Option<ModSeq>),
+    /// `* THREAD ..`
+    Thread(Vec<ThreadRow>),
+    /// `* ESEARCH ..`
+    Esearch(EsearchData),
     /// `* n FETCH ..`
     Fetch(FetchData),
+    /// `* VANISHED ..`: ascending ranges of UIDs.
+    Vanished(Earlier, Vec<(u32, u32)>),
 }

@@ -70,8 +70,9 @@ pub struct Snapshot {
 /// What the client is to be told, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// `* n EXPUNGE`; the numbers above move down at once.
-    Expunge(SequenceNumber),
+    /// These left the mailbox, the highest number first: `* n EXPUNGE` for each, after which the
+    /// numbers above are one lower, or `* VANISHED` for all.
+    Expunged(Vec<Slot>),
     /// `* n EXISTS` and `* n RECENT`.
     Exists {
         /// Messages in the view.
@@ -103,6 +104,8 @@ pub struct View {
     entries: Vec<Entry>,
     /// Gone from the mailbox, not yet told.
     vanished: BTreeSet<Uid>,
+    /// Below the mod-sequence of each of these.
+    before_vanished: Option<ModSeq>,
     /// Highest mod-sequence that was merged.
     mod_seq: Option<ModSeq>,
     /// What EXISTS said last.
@@ -131,6 +134,21 @@ impl View {
         self.mod_seq
     }
 
+    /// Up to here everything has been told; what is held back has happened after it
+    /// (RFC 7162 3.2).
+    pub fn told_up_to(&self) -> Option<ModSeq> {
+        if self.holds_back() {
+            self.before_vanished
+        } else {
+            self.mod_seq
+        }
+    }
+
+    /// Whether an EXPUNGE is held back.
+    pub fn holds_back(&self) -> bool {
+        !self.vanished.is_empty()
+    }
+
     /// Every message with its numbers.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         (1_u32..)
@@ -142,6 +160,16 @@ impl View {
     pub fn at(&self, number: u32) -> Option<Slot> {
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
         slot(number, *self.entries.get(index)?)
+    }
+
+    /// Whether the session counts this message.
+    pub fn has(&self, uid: Uid) -> bool {
+        self.index(uid).is_some()
+    }
+
+    /// Whether a message that the session counts is gone from the mailbox.
+    pub fn is_gone(&self, uid: Uid) -> bool {
+        self.vanished.contains(&uid)
     }
 
     /// The message with a UID.
@@ -163,6 +191,8 @@ impl View {
         let mut spans = match set {
             MessageSet::Sequence(set) => self.spans_of_numbers(&set.0)?,
             MessageSet::Uid(set) => self.spans_of_uids(&set.0),
+            // What was saved is the session's to know.
+            MessageSet::Saved(_) => Vec::new(),
         };
         spans.sort_unstable();
         let mut slots = Vec::new();
@@ -216,6 +246,9 @@ impl View {
     /// Takes in the state of the mailbox; gives the flags that the client does not know yet.
     /// Nothing is renumbered before [`View::release`].
     pub fn merge(&mut self, snapshot: &Snapshot) -> Vec<Notice> {
+        if !self.holds_back() {
+            self.before_vanished = self.mod_seq;
+        }
         let mut present = snapshot.present.iter().peekable();
         for entry in &self.entries {
             while present.next_if(|message| message.uid < entry.uid).is_some() {}
@@ -264,14 +297,15 @@ impl View {
     /// What may be told at the end of a command.
     pub fn release(&mut self, release: Release) -> Vec<Notice> {
         let mut notices = Vec::new();
-        if release == Release::All && !self.vanished.is_empty() {
-            notices = self.expunge();
+        let mut gone = 0;
+        if release == Release::All && self.holds_back() {
+            let slots = self.expunge();
+            gone = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+            notices.push(Notice::Expunged(slots));
         }
         let now = (self.len(), self.recent());
         // An EXPUNGE tells the new number of messages by itself (RFC 3501 7.4.1).
-        let expected = self.told.map(|(messages, _)| {
-            messages.saturating_sub(u32::try_from(notices.len()).unwrap_or(u32::MAX))
-        });
+        let expected = self.told.map(|(messages, _)| messages.saturating_sub(gone));
         if expected != Some(now.0) || self.told.is_some_and(|told| told.1 < now.1) {
             notices.push(Notice::Exists {
                 messages: now.0,
@@ -283,13 +317,13 @@ impl View {
     }
 
     /// Removes what has vanished; highest number first, so that each is right when it is read.
-    fn expunge(&mut self) -> Vec<Notice> {
+    fn expunge(&mut self) -> Vec<Slot> {
         let vanished = std::mem::take(&mut self.vanished);
         let gone = self.slots().filter(|slot| vanished.contains(&slot.uid));
-        let mut notices: Vec<_> = gone.map(|slot| Notice::Expunge(slot.number)).collect();
-        notices.reverse();
+        let mut gone: Vec<Slot> = gone.collect();
+        gone.reverse();
         self.entries.retain(|entry| !vanished.contains(&entry.uid));
-        notices
+        gone
     }
 }
 
@@ -359,11 +393,9 @@ mod tests {
         );
         // The numbers still mean what the client was told.
         assert_eq!(view.at(3).map(|slot| slot.uid.get()), Some(3));
-        let number = |number| SequenceNumber::new(number).unwrap();
-        assert_eq!(
-            view.release(Release::All),
-            [Notice::Expunge(number(3)), Notice::Expunge(number(1))]
-        );
+        assert!(view.holds_back());
+        assert_eq!(numbers_gone(&view.release(Release::All)), [3, 1]);
+        assert!(!view.holds_back());
         assert_eq!(view.at(1).map(|slot| slot.uid.get()), Some(2));
         assert_eq!(view.release(Release::All), []);
     }
@@ -372,16 +404,36 @@ mod tests {
     fn an_expunge_and_an_arrival_together_tell_both() {
         let mut view = view_of(&[1, 2]);
         view.merge(&snapshot(&[2, 3], 3));
-        assert_eq!(
-            view.release(Release::All),
-            [
-                Notice::Expunge(SequenceNumber::ONE),
-                Notice::Exists {
-                    messages: 2,
-                    recent: 1
-                }
-            ]
-        );
+        let notices = view.release(Release::All);
+        assert_eq!(numbers_gone(&notices[..1]), [1]);
+        let exists = Notice::Exists {
+            messages: 2,
+            recent: 1,
+        };
+        assert_eq!(notices[1..], [exists]);
+    }
+
+    #[test]
+    fn what_is_held_back_holds_back_what_is_known() {
+        let mut view = view_of(&[1, 2]);
+        let at = |mod_seq| ModSeq::new(mod_seq);
+        let mut state = snapshot(&[1], 10);
+        state.highest = at(20).unwrap();
+        view.merge(&state);
+        assert_eq!((view.mod_seq(), view.told_up_to()), (at(20), at(1)));
+        view.release(Release::HoldExpunges);
+        state.highest = at(30).unwrap();
+        view.merge(&state);
+        assert_eq!((view.mod_seq(), view.told_up_to()), (at(30), at(1)));
+        view.release(Release::All);
+        assert_eq!(view.told_up_to(), at(30));
+    }
+
+    fn numbers_gone(notices: &[Notice]) -> Vec<u32> {
+        let [Notice::Expunged(slots)] = notices else {
+            panic!("{notices:?}");
+        };
+        slots.iter().map(|slot| slot.number.get()).collect()
     }
 
     #[test]

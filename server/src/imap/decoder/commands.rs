@@ -6,10 +6,10 @@ use letterlock_core::model::{FlagChange, Role};
 
 use super::Syntax;
 use super::cursor::Cursor;
-use super::{fetch, search};
+use super::{condstore, fetch, search};
 use crate::imap::command::{
-    Access, Command, Echo, ListCommand, ListReport, ListSelection, Numbering, Secret, SpecialUse,
-    StatusItem, StoreCommand,
+    Access, Command, Echo, FetchItem, ListCommand, ListReport, ListSelection, Numbering, Secret,
+    SelectParameters, SpecialUse, StatusItem, StoreCommand,
 };
 use crate::imap::set::{MessageSet, SequenceSet, UidSet};
 
@@ -53,6 +53,13 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             }
         }
         "NAMESPACE" => Command::Namespace,
+        "COMPRESS" => {
+            cursor.space()?;
+            if cursor.word()? != "DEFLATE" {
+                return Err(Syntax::Bad("only DEFLATE is known"));
+            }
+            Command::Compress
+        }
         "MYRIGHTS" => Command::MyRights(mailbox(cursor)?),
         "GETQUOTA" => {
             cursor.space()?;
@@ -65,6 +72,8 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "CLOSE" => Command::Close,
         "UNSELECT" => Command::Unselect,
         "EXPUNGE" => Command::Expunge(None),
+        "ESEARCH" => search::esearch(cursor)?,
+        "CANCELUPDATE" => search::cancel_update(cursor)?,
         "UID" => uid(cursor)?,
         name => by_number(cursor, name, Numbering::Sequence)?,
     };
@@ -77,8 +86,8 @@ fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     cursor.space()?;
     let name = cursor.word()?;
     if name == "EXPUNGE" {
-        cursor.space()?;
-        return Ok(Command::Expunge(Some(UidSet(cursor.ranges()?))));
+        let uids = messages(cursor, Numbering::Uid)?;
+        return Ok(Command::Expunge(Some(uids)));
     }
     by_number(cursor, &name, Numbering::Uid)
 }
@@ -88,19 +97,30 @@ fn by_number(cursor: &mut Cursor<'_>, name: &str, by: Numbering) -> Parsed<Comma
     if name == "SEARCH" {
         return search::search(cursor, by).map(Command::Search);
     }
+    if name == "SORT" {
+        return search::sort(cursor, by).map(Command::Sort);
+    }
+    if name == "THREAD" {
+        return search::thread(cursor, by).map(Command::Thread);
+    }
     if !matches!(name, "FETCH" | "STORE" | "COPY" | "MOVE") {
         return Err(Syntax::Bad("command is not known"));
     }
-    cursor.space()?;
-    let ranges = cursor.ranges()?;
-    let messages = match by {
-        Numbering::Sequence => MessageSet::Sequence(SequenceSet(ranges)),
-        Numbering::Uid => MessageSet::Uid(UidSet(ranges)),
-    };
+    let messages = messages(cursor, by)?;
     match name {
         "FETCH" => {
-            let items = fetch::items(cursor, by)?;
-            Ok(Command::Fetch { messages, items })
+            let mut items = fetch::items(cursor, by)?;
+            let modifiers = condstore::fetch_modifiers(cursor, by)?;
+            if modifiers.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
+                // It is told unasked (RFC 7162 3.1.4.1).
+                let behind_uid = usize::from(items.first() == Some(&FetchItem::Uid));
+                items.insert(behind_uid, FetchItem::ModSeq);
+            }
+            Ok(Command::Fetch {
+                messages,
+                items,
+                modifiers,
+            })
         }
         "STORE" => store(cursor, messages),
         "COPY" => Ok(Command::Copy {
@@ -112,6 +132,19 @@ fn by_number(cursor: &mut Cursor<'_>, name: &str, by: Numbering) -> Parsed<Comma
             to: mailbox(cursor)?,
         }),
     }
+}
+
+/// `SP sequence-set`, which may be `$` (RFC 5182 3)
+fn messages(cursor: &mut Cursor<'_>, by: Numbering) -> Parsed<MessageSet> {
+    cursor.space()?;
+    if cursor.eat(b'$') {
+        return Ok(MessageSet::Saved(by));
+    }
+    let ranges = cursor.ranges()?;
+    Ok(match by {
+        Numbering::Sequence => MessageSet::Sequence(SequenceSet(ranges)),
+        Numbering::Uid => MessageSet::Uid(UidSet(ranges)),
+    })
 }
 
 fn mailbox(cursor: &mut Cursor<'_>) -> Parsed<crate::imap::command::MailboxArgument> {
@@ -203,11 +236,18 @@ fn login(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Login { user, password })
 }
 
-/// `select = "SELECT" SP mailbox`
+/// `select = "SELECT" SP mailbox [select-params]`
 fn select(cursor: &mut Cursor<'_>, access: Access) -> Parsed<Command> {
+    let mailbox = mailbox(cursor)?;
+    let parameters = if cursor.eat(b' ') && cursor.peek() == Some(b'(') {
+        condstore::select_parameters(cursor)?
+    } else {
+        SelectParameters::default()
+    };
     Ok(Command::Select {
-        mailbox: mailbox(cursor)?,
+        mailbox,
         access,
+        parameters,
     })
 }
 
@@ -330,6 +370,9 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
         "APPENDLIMIT" => Ok(StatusItem::AppendLimit),
         "DELETED" => Ok(StatusItem::Deleted),
         "DELETED-STORAGE" => Ok(StatusItem::DeletedStorage),
+        "HIGHESTMODSEQ" => Ok(StatusItem::HighestModSeq),
+        "MAILBOXID" => Ok(StatusItem::MailboxId),
+        "SIZE" => Ok(StatusItem::Size),
         _ => Err(Syntax::Bad("status item is not known")),
     })?;
     if items.is_empty() {
@@ -338,9 +381,14 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
     Ok(items)
 }
 
-/// `store = "STORE" SP sequence-set SP store-att-flags`
+/// `store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags`
 fn store(cursor: &mut Cursor<'_>, messages: MessageSet) -> Parsed<Command> {
     cursor.space()?;
+    let mut unchanged_since = None;
+    if cursor.peek() == Some(b'(') {
+        unchanged_since = Some(condstore::store_modifiers(cursor)?);
+        cursor.space()?;
+    }
     let change = match cursor.peek() {
         Some(b'+') => FlagChange::Add,
         Some(b'-') => FlagChange::Remove,
@@ -362,6 +410,7 @@ fn store(cursor: &mut Cursor<'_>, messages: MessageSet) -> Parsed<Command> {
     };
     Ok(Command::Store(StoreCommand {
         messages,
+        unchanged_since,
         change,
         echo,
         flags,

@@ -8,13 +8,16 @@ use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
 use letterlock_core::model::{Flag, FlagSet, MAX_FLAGS_PER_MESSAGE};
 
 use super::Syntax;
-use crate::imap::command::{MailboxArgument, Tag};
+use crate::imap::command::{MailboxArgument, PartialRange, Tag};
 use crate::imap::date::{self, Date};
 use crate::imap::set::{Bound, MAX_RANGES, Range};
 use crate::imap::utf7;
 
 /// Longest tag accepted, in octets.
 const MAX_TAG: usize = 256;
+
+/// Highest mod-sequence (RFC 7162 7).
+const MAX_MOD_SEQ: u64 = i64::MAX as u64;
 
 type Parsed<T> = Result<T, Syntax>;
 
@@ -67,6 +70,12 @@ impl<'a> Cursor<'a> {
             }
             _ => false,
         }
+    }
+
+    /// Takes the octet if it is next and the other one follows.
+    pub(super) fn eat_before(&mut self, octet: u8, next: u8) -> bool {
+        let follows = self.rest.get(1) == Some(&next);
+        follows && self.eat(octet)
     }
 
     pub(super) fn expect(&mut self, octet: u8, otherwise: &'static str) -> Parsed<()> {
@@ -141,6 +150,16 @@ impl<'a> Cursor<'a> {
         digits
             .parse()
             .map_err(|_| Syntax::Bad("number is too large"))
+    }
+
+    /// `mod-sequence-valzer = "0" / mod-sequence-value`: 63 bits (RFC 7162 7). Zero is let pass
+    /// where the grammar wants more: it means "from the beginning" to the programs that send it.
+    pub(super) fn mod_seq(&mut self) -> Parsed<u64> {
+        let number = self.number64()?;
+        if number > MAX_MOD_SEQ {
+            return Err(Syntax::Bad("a mod-sequence has 63 bits"));
+        }
+        Ok(number)
     }
 
     /// `nz-number = digit-nz *DIGIT`
@@ -291,6 +310,20 @@ impl<'a> Cursor<'a> {
         } else {
             self.nz_number().map(Bound::Number)
         }
+    }
+
+    /// `partial-range = nz-number ":" nz-number / MINUS nz-number ":" MINUS nz-number`
+    /// (RFC 9394 4)
+    pub(super) fn partial_range(&mut self) -> Parsed<PartialRange> {
+        const FORM: &str = "a range such as 1:100 or -1:-100 is needed";
+        let from_end = self.eat(b'-');
+        let from = self.nz_number()?;
+        self.expect(b':', FORM)?;
+        if from_end {
+            self.expect(b'-', FORM)?;
+        }
+        let to = self.nz_number()?;
+        Ok(PartialRange { from, to, from_end })
     }
 
     /// `flag = "\Answered" / ... / flag-keyword`; `None` for `\Recent`, which nobody can set and

@@ -1,9 +1,11 @@
-//! The grammar of FETCH (RFC 3501 6.4.5, 9 `fetch`, `section`).
+//! The grammar of FETCH (RFC 3501 6.4.5, 9 `fetch`, `section`; RFC 3516; RFC 7162; RFC 8474;
+//! RFC 8514; RFC 8970).
 
 use super::Syntax;
 use super::cursor::Cursor;
 use crate::imap::command::{
-    FetchItem, Numbering, SectionLabel, SectionRequest, SectionText, SetsSeen,
+    BinaryRequest, FetchItem, Numbering, Patience, SectionLabel, SectionRequest, SectionText,
+    SetsSeen,
 };
 
 type Parsed<T> = Result<T, Syntax>;
@@ -68,6 +70,7 @@ fn attribute(cursor: &mut Cursor<'_>, macros: Macro) -> Parsed<Vec<FetchItem>> {
         "UID" => FetchItem::Uid,
         "FLAGS" => FetchItem::Flags,
         "INTERNALDATE" => FetchItem::InternalDate,
+        "MODSEQ" => FetchItem::ModSeq,
         "RFC822.SIZE" => FetchItem::Size,
         "ENVELOPE" => FetchItem::Envelope,
         "BODYSTRUCTURE" => FetchItem::BodyStructure,
@@ -81,9 +84,55 @@ fn attribute(cursor: &mut Cursor<'_>, macros: Macro) -> Parsed<Vec<FetchItem>> {
         "BODY" if cursor.peek() != Some(b'[') => FetchItem::Body,
         "BODY" => section(cursor, SetsSeen::Yes)?,
         "BODY.PEEK" => section(cursor, SetsSeen::No)?,
+        "EMAILID" => FetchItem::EmailId,
+        "THREADID" => FetchItem::ThreadId,
+        "SAVEDATE" => FetchItem::SaveDate,
+        "PREVIEW" => FetchItem::Preview(preview(cursor)?),
+        "BINARY" => FetchItem::Binary(binary(cursor, SetsSeen::Yes)?),
+        "BINARY.PEEK" => FetchItem::Binary(binary(cursor, SetsSeen::No)?),
+        "BINARY.SIZE" => FetchItem::BinarySize(section_binary(cursor)?),
         _ => return Err(Syntax::Bad("fetch item is not known")),
     };
     Ok(vec![item])
+}
+
+/// `[SP "(" preview-mod *(SP preview-mod) ")"]` (RFC 8970 6)
+fn preview(cursor: &mut Cursor<'_>) -> Parsed<Patience> {
+    // In a list another item may follow the space; none begins with a parenthesis.
+    if !cursor.eat_before(b' ', b'(') {
+        return Ok(Patience::Any);
+    }
+    let modifiers = cursor.list(Cursor::word)?;
+    if modifiers.is_empty() || modifiers.iter().any(|modifier| modifier != "LAZY") {
+        return Err(Syntax::Bad("preview modifier is not known"));
+    }
+    Ok(Patience::Lazy)
+}
+
+/// `section-binary [partial]` (RFC 3516 7)
+fn binary(cursor: &mut Cursor<'_>, seen: SetsSeen) -> Parsed<BinaryRequest> {
+    Ok(BinaryRequest {
+        part: section_binary(cursor)?,
+        partial: partial(cursor)?,
+        seen,
+    })
+}
+
+/// `section-binary = "[" [section-part] "]"`
+fn section_binary(cursor: &mut Cursor<'_>) -> Parsed<Vec<u32>> {
+    cursor.expect(b'[', "a section is needed")?;
+    let mut part = Vec::new();
+    while cursor.peek() != Some(b']') {
+        if !part.is_empty() {
+            cursor.expect(b'.', "a part is numbers with dots between them")?;
+        }
+        part.push(cursor.nz_number()?);
+        if part.len() > MAX_PART_DEPTH {
+            return Err(Syntax::Bad("part is too deep"));
+        }
+    }
+    cursor.expect(b']', "the section does not end")?;
+    Ok(part)
 }
 
 fn old(label: SectionLabel, text: SectionText, seen: SetsSeen) -> FetchItem {

@@ -11,6 +11,7 @@
 //! Rejected: parsing as octets come in; a grammar that can stop anywhere is twice the code.
 
 mod commands;
+mod condstore;
 mod cursor;
 pub(super) mod fetch;
 mod search;
@@ -80,7 +81,10 @@ pub enum Syntax {
     Bad(&'static str),
     /// SEARCH in a charset that is not known (RFC 3501 6.4.4).
     #[error("charset is not known")]
-    BadCharset,
+    BadCharset {
+        /// Whether the result was to be saved: then `$` is empty now (RFC 5182 2.1).
+        saving: bool,
+    },
 }
 
 /// Where the cutter stands.

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::imap::command::{
-    Access, Echo, FetchItem, MailboxArgument, Numbering, SearchKey, SectionText, SetsSeen,
+    Access, Echo, FetchItem, MailboxArgument, Numbering, SearchKey, SectionText, SelectParameters,
+    SetsSeen,
 };
 use crate::imap::set::{MessageSet, write_set};
 use letterlock_core::id::MailboxName;
@@ -167,8 +168,9 @@ fn bare_line_feeds_end_no_command() {
 #[test]
 fn commands_of_the_rfc() {
     // RFC 3501 6.4.5.
-    let Command::Fetch { messages, items } =
-        command("A654 FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])")
+    let Command::Fetch {
+        messages, items, ..
+    } = command("A654 FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])")
     else {
         panic!();
     };
@@ -221,13 +223,15 @@ fn commands_of_the_rfc() {
     let select = Command::Select {
         mailbox: name,
         access: Access::ReadWrite,
+        parameters: SelectParameters::default(),
     };
     assert_eq!(command("a SELECT \"Entw&APw-rfe/&AMQ-\""), select);
     assert_eq!(
         command("a SELECT &&"),
         Command::Select {
             mailbox: MailboxArgument::Impossible,
-            access: Access::ReadWrite
+            access: Access::ReadWrite,
+            parameters: SelectParameters::default()
         }
     );
 }
@@ -256,7 +260,7 @@ fn search_texts_are_read_in_their_charset() {
     assert!(matches!(
         frame,
         Some(Frame::Refused(Refusal {
-            cause: Syntax::BadCharset,
+            cause: Syntax::BadCharset { saving: false },
             ..
         }))
     ));

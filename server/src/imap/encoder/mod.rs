@@ -8,23 +8,25 @@
 
 mod body_structure;
 mod envelope;
+mod esearch;
+mod fetch;
 mod strings;
+mod thread;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use letterlock_core::id::ModSeq;
 use letterlock_core::model::Flag;
 
-use super::command::{SectionLabel, SectionRequest, SectionText};
-use super::date::write_date_time;
+use super::object_id::mailbox_id;
 use super::ops::OpError;
 use super::response::{
-    Attribute, Code, Condition, FetchData, FetchValue, ListItem, Recency, Reply, Response,
-    StatusData,
+    Attribute, Code, Condition, Earlier, ListItem, Reply, Response, StatusData, StatusValue,
 };
-use super::set::write_set;
+use super::set::{write_set, write_spans};
 use super::utf7;
-use strings::{write_astring, write_literal, write_string};
+use strings::{write_astring, write_quoted, write_string};
 
 /// The system flags, in the order of RFC 3501 2.3.2; `\Recent` is not settable.
 const SYSTEM_FLAGS: &str = "\\Answered \\Flagged \\Deleted \\Seen \\Draft";
@@ -85,13 +87,21 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) -> Vec<usize> {
         Response::Exists(count) => put(out, format_args!("* {count} EXISTS")),
         Response::Recent(count) => put(out, format_args!("* {count} RECENT")),
         Response::Expunge(number) => put(out, format_args!("* {number} EXPUNGE")),
-        Response::Search(numbers) => {
-            put(out, "* SEARCH");
-            for number in numbers {
-                put(out, format_args!(" {number}"));
-            }
+        Response::Search(numbers, mod_seq) => write_numbers(out, "SEARCH", numbers, *mod_seq),
+        Response::Sort(numbers, mod_seq) => write_numbers(out, "SORT", numbers, *mod_seq),
+        Response::Thread(rows) => thread::write(out, rows),
+        Response::Esearch(data) => esearch::write(out, data),
+        Response::Fetch(data) => fetch::write(out, data, &mut streams),
+        Response::Vanished(earlier, uids) => {
+            let earlier = match earlier {
+                Earlier::Yes => "(EARLIER) ",
+                Earlier::No => "",
+            };
+            put(
+                out,
+                format_args!("* VANISHED {earlier}{}", write_spans(uids)),
+            );
         }
-        Response::Fetch(data) => write_fetch(out, data, &mut streams),
     }
     out.extend_from_slice(b"\r\n");
     streams
@@ -120,6 +130,9 @@ pub fn status_for(error: &OpError) -> Reply {
         OpError::Busy => Reply::no("The mailbox is busy, try again").with(Code::Unavailable),
         OpError::NotHere => {
             Reply::no("A part of the message is not on this device yet").with(Code::Unavailable)
+        }
+        OpError::UnknownEncoding => {
+            Reply::no("The part has a transfer encoding that is not known").with(Code::UnknownCte)
         }
         OpError::Full => Reply::no("The disk is full").with(Code::Unavailable),
         OpError::Replica(_) => {
@@ -168,15 +181,27 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::BadCharset => put(out, "BADCHARSET (US-ASCII UTF-8)"),
         Code::Cannot => put(out, "CANNOT"),
         Code::Capability(names) => put(out, format_args!("CAPABILITY {names}")),
+        Code::Closed => put(out, "CLOSED"),
         Code::ExpungeIssued => put(out, "EXPUNGEISSUED"),
+        Code::HighestModSeq(mod_seq) => put(out, format_args!("HIGHESTMODSEQ {mod_seq}")),
         Code::Limit => put(out, "LIMIT"),
+        Code::MailboxId(id) => put(out, format_args!("MAILBOXID ({})", mailbox_id(*id))),
+        Code::Modified(numbers) => {
+            let numbers = write_set(numbers.iter().copied());
+            put(out, format_args!("MODIFIED {numbers}"));
+        }
         Code::NonExistent => put(out, "NONEXISTENT"),
+        Code::NoUpdate(tag) => {
+            put(out, "NOUPDATE ");
+            write_quoted(out, tag.as_str().as_bytes());
+        }
         Code::PermanentFlags(keywords) => {
             put(out, format_args!("PERMANENTFLAGS ({SYSTEM_FLAGS}"));
             write_keywords(out, keywords);
             put(out, " \\*)");
         }
         Code::NoPermanentFlags => put(out, "PERMANENTFLAGS ()"),
+        Code::CompressionActive => put(out, "COMPRESSIONACTIVE"),
         Code::PrivacyRequired => put(out, "PRIVACYREQUIRED"),
         Code::ReadOnly => put(out, "READ-ONLY"),
         Code::ReadWrite => put(out, "READ-WRITE"),
@@ -187,6 +212,7 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::UidValidity(validity) => put(out, format_args!("UIDVALIDITY {validity}")),
         Code::Unavailable => put(out, "UNAVAILABLE"),
         Code::UseAttr => put(out, "USEATTR"),
+        Code::UnknownCte => put(out, "UNKNOWN-CTE"),
         Code::Unseen(number) => put(out, format_args!("UNSEEN {number}")),
         Code::AppendUid(validity, uids) => {
             let uids = write_set(uids.iter().map(|uid| uid.get()));
@@ -211,6 +237,17 @@ fn write_keywords(out: &mut Vec<u8>, keywords: &BTreeSet<Flag>) {
         .iter()
         .filter(|flag| matches!(flag, Flag::Keyword(_)));
     keywords.for_each(|keyword| put(out, format_args!(" {}", keyword.as_str())));
+}
+
+/// `("SEARCH" / "SORT") *(SP nz-number) [SP "(" "MODSEQ" SP mod-sequence-value ")"]` (RFC 7162 7)
+fn write_numbers(out: &mut Vec<u8>, kind: &str, numbers: &[u32], mod_seq: Option<ModSeq>) {
+    put(out, format_args!("* {kind}"));
+    for number in numbers {
+        put(out, format_args!(" {number}"));
+    }
+    if let Some(mod_seq) = mod_seq {
+        put(out, format_args!(" (MODSEQ {mod_seq})"));
+    }
 }
 
 /// `mailbox-list = "(" [mbx-list-flags] ")" SP DQUOTE QUOTED-CHAR DQUOTE SP mailbox
@@ -253,97 +290,13 @@ fn write_status(out: &mut Vec<u8>, status: &StatusData) {
     write_astring(out, utf7::encode(status.name.as_str()).as_bytes());
     for (index, (name, value)) in status.values.iter().enumerate() {
         let open = if index == 0 { " (" } else { " " };
-        put(out, format_args!("{open}{name} {value}"));
+        put(out, format_args!("{open}{name} "));
+        match value {
+            StatusValue::Number(number) => put(out, number),
+            StatusValue::MailboxId(id) => put(out, format_args!("({})", mailbox_id(*id))),
+        }
     }
     put(out, ")");
-}
-
-/// `message-data = nz-number SP "FETCH" SP msg-att`
-fn write_fetch(out: &mut Vec<u8>, data: &FetchData, streams: &mut Vec<usize>) {
-    put(out, format_args!("* {} FETCH (", data.number));
-    for (index, value) in data.values.iter().enumerate() {
-        if index > 0 {
-            out.push(b' ');
-        }
-        match value {
-            FetchValue::Uid(uid) => put(out, format_args!("UID {uid}")),
-            FetchValue::Flags(flags, recency) => {
-                let mut names: Vec<&str> = flags.iter().map(Flag::as_str).collect();
-                if *recency == Recency::Recent {
-                    names.push("\\Recent");
-                }
-                put(out, format_args!("FLAGS ({})", names.join(" ")));
-            }
-            FetchValue::InternalDate(instant) => {
-                put(
-                    out,
-                    format_args!("INTERNALDATE \"{}\"", write_date_time(*instant)),
-                );
-            }
-            FetchValue::Size(size) => put(out, format_args!("RFC822.SIZE {size}")),
-            FetchValue::Envelope(message) => {
-                put(out, "ENVELOPE ");
-                envelope::write(out, &message.structure.envelope);
-            }
-            FetchValue::Body(message) => {
-                put(out, "BODY ");
-                body_structure::write(out, &message.structure.root, body_structure::Form::Basic);
-            }
-            FetchValue::BodyStructure(message) => {
-                put(out, "BODYSTRUCTURE ");
-                body_structure::write(out, &message.structure.root, body_structure::Form::Extended);
-            }
-            FetchValue::Section(request, octets) => {
-                write_section_name(out, request);
-                out.push(b' ');
-                match octets {
-                    None => put(out, "NIL"),
-                    Some(octets) if octets.0.is_empty() => put(out, "\"\""),
-                    // Bodies are always literals: they have line ends, and programs expect it.
-                    Some(octets) => write_literal(out, &octets.0),
-                }
-            }
-            FetchValue::Stream(request, _, span) => {
-                write_section_name(out, request);
-                let octets = span.end.saturating_sub(span.start);
-                put(out, format_args!(" {{{octets}}}\r\n"));
-                streams.push(out.len());
-            }
-        }
-    }
-    out.push(b')');
-}
-
-/// `"BODY" section ["<" number ">"]`; the origin alone is repeated (RFC 3501 7.4.2).
-fn write_section_name(out: &mut Vec<u8>, request: &SectionRequest) {
-    match request.label {
-        SectionLabel::Rfc822 => return put(out, "RFC822"),
-        SectionLabel::Rfc822Header => return put(out, "RFC822.HEADER"),
-        SectionLabel::Rfc822Text => return put(out, "RFC822.TEXT"),
-        SectionLabel::Body => put(out, "BODY["),
-    }
-    let mut words: Vec<String> = request.part.iter().map(u32::to_string).collect();
-    let (word, fields) = match &request.text {
-        SectionText::Whole => (None, None),
-        SectionText::Header => (Some("HEADER"), None),
-        SectionText::HeaderFields(fields) => (Some("HEADER.FIELDS"), Some(fields)),
-        SectionText::HeaderFieldsNot(fields) => (Some("HEADER.FIELDS.NOT"), Some(fields)),
-        SectionText::Text => (Some("TEXT"), None),
-        SectionText::Mime => (Some("MIME"), None),
-    };
-    words.extend(word.map(str::to_owned));
-    put(out, words.join("."));
-    if let Some(fields) = fields {
-        for (index, field) in fields.iter().enumerate() {
-            put(out, if index == 0 { " (" } else { " " });
-            write_astring(out, field.as_bytes());
-        }
-        put(out, ")");
-    }
-    put(out, "]");
-    if let Some((origin, _)) = request.partial {
-        put(out, format_args!("<{origin}>"));
-    }
 }
 
 /// `nstring = string / nil`

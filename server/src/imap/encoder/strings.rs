@@ -11,6 +11,11 @@ pub(super) fn write_string(out: &mut Vec<u8>, octets: &[u8]) {
     if octets.len() > MAX_QUOTED || !octets.iter().all(plain) {
         return write_literal(out, octets);
     }
+    write_quoted(out, octets);
+}
+
+/// `quoted = DQUOTE *QUOTED-CHAR DQUOTE`; the octets must be such that can stand there.
+pub(super) fn write_quoted(out: &mut Vec<u8>, octets: &[u8]) {
     out.push(b'"');
     for octet in octets {
         if matches!(octet, b'"' | b'\\') {

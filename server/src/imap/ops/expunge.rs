@@ -22,8 +22,9 @@ pub(super) async fn run<S: Store>(
         .map(|placement| placement.uid)
         .filter(|uid| only.as_ref().is_none_or(|only| only.contains(uid)))
         .collect();
-    if !uids.is_empty() {
-        context.account.expunge(mailbox, &uids, context.now).await?;
+    if uids.is_empty() {
+        return Ok(Outcome::Expunged(false));
     }
-    Ok(Outcome::Done)
+    let gone = context.account.expunge(mailbox, &uids, context.now).await?;
+    Ok(Outcome::Expunged(!gone.is_empty()))
 }

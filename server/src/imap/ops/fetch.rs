@@ -1,29 +1,24 @@
 //! FETCH (RFC 3501 6.4.5): some messages at a time, and of each only what was asked for.
 //!
 //! Invariant: a step ends once its answers are larger than [`FETCH_STEP_OCTETS`], so that what
-//! is held is that and one more answer, however many messages the command names. A section above
-//! [`STREAM_OCTETS`] is not held at all: it is read while it is written.
+//! is held is that and one more answer, however many messages the command names. A large
+//! section is not held at all: it is read while it is written.
 
 use std::sync::Arc;
 
 use letterlock_core::account::{MessageDocument as Message, Placement};
 use letterlock_core::id::{MailboxId, Uid};
-use letterlock_core::mime::SectionKind;
-use letterlock_core::mime::Span;
-use letterlock_core::mime::header::{FieldSelection, select_fields};
 use letterlock_core::model::{Flag, FlagChange, FlagSet};
 use letterlock_core::store::Store;
 
-use super::{Context, FetchOp, Fetched, FetchedMessage, OpError};
-use crate::imap::command::{Access, FetchItem, Octets, SectionRequest, SectionText, SetsSeen};
+use super::fetch_parts::content;
+use super::{Context, FetchOp, Fetched, FetchedMessage, OpError, Tells};
+use crate::imap::command::{Access, BinaryRequest, FetchItem, SectionRequest, SetsSeen};
 use crate::imap::response::{FetchValue, Recency};
 use crate::imap::view::Slot;
 
 /// Octets of answers after which a step ends.
 const FETCH_STEP_OCTETS: u64 = 256 * 1024;
-
-/// Sections that are longer are read while they are written.
-const STREAM_OCTETS: u64 = 256 * 1024;
 
 /// Fetches some messages.
 pub(super) async fn run<S: Store>(
@@ -50,6 +45,12 @@ pub(super) async fn run<S: Store>(
             fetched.gone = true;
             continue;
         };
+        if op
+            .changed_since
+            .is_some_and(|since| placement.mod_seq.get() <= since)
+        {
+            continue;
+        }
         let mut message = match fetch_one(context, *slot, &placement, &op.items).await {
             Ok(message) => message,
             Err(error) => {
@@ -58,10 +59,8 @@ pub(super) async fn run<S: Store>(
                 continue;
             }
         };
-        // The client is told that its fetch has changed the flags (RFC 3501 6.4.5).
-        if sets_seen && message.told.is_none() && placement.mod_seq > slot.mod_seq {
-            message.values.push(flags_value(&placement, slot));
-            message.told = Some(placement.mod_seq);
+        if sets_seen && placement.mod_seq > slot.mod_seq {
+            tell_change(&mut message, &placement, op.tells);
         }
         octets = message
             .values
@@ -75,10 +74,39 @@ pub(super) async fn run<S: Store>(
     Ok(fetched)
 }
 
+/// The client is told that its fetch has changed the flags (RFC 3501 6.4.5), and when
+/// (RFC 7162 3.2.4).
+fn tell_change(message: &mut FetchedMessage, placement: &Placement, tells: Tells) {
+    if message.told.is_none() {
+        let flags = flags_value(placement, &message.slot);
+        message.values.push(flags);
+        message.told = Some(placement.mod_seq);
+    }
+    let values = &mut message.values;
+    if tells == Tells::Flags {
+        return;
+    }
+    if !values
+        .iter()
+        .any(|value| matches!(value, FetchValue::Uid(_)))
+    {
+        values.insert(0, FetchValue::Uid(placement.uid));
+    }
+    if !values
+        .iter()
+        .any(|value| matches!(value, FetchValue::ModSeq(_)))
+    {
+        values.push(FetchValue::ModSeq(placement.mod_seq));
+    }
+}
+
 fn sets_seen(item: &FetchItem) -> bool {
     matches!(
         item,
         FetchItem::Section(SectionRequest {
+            seen: SetsSeen::Yes,
+            ..
+        }) | FetchItem::Binary(BinaryRequest {
             seen: SetsSeen::Yes,
             ..
         })
@@ -127,7 +155,9 @@ async fn mark_seen<S: Store>(
 /// About how much a value holds in memory and on the wire.
 fn weight(value: &FetchValue) -> u64 {
     match value {
-        FetchValue::Section(_, Some(octets)) => octets.0.len() as u64,
+        FetchValue::Section(_, Some(octets)) | FetchValue::Binary(_, Some(octets)) => {
+            octets.0.len() as u64
+        }
         FetchValue::Envelope(message)
         | FetchValue::Body(message)
         | FetchValue::BodyStructure(message) => message.skeleton.len() as u64,
@@ -154,11 +184,18 @@ async fn fetch_one<S: Store>(
                 fetched.told = Some(placement.mod_seq);
                 flags_value(placement, &slot)
             }
+            FetchItem::ModSeq => FetchValue::ModSeq(placement.mod_seq),
+            FetchItem::EmailId => FetchValue::EmailId(placement.message),
+            FetchItem::SaveDate => FetchValue::SaveDate(placement.save_date),
             FetchItem::InternalDate => FetchValue::InternalDate(placement.internal_date),
             FetchItem::Size => FetchValue::Size(placement.size),
             FetchItem::Envelope
             | FetchItem::Body
             | FetchItem::BodyStructure
+            | FetchItem::ThreadId
+            | FetchItem::Preview(_)
+            | FetchItem::Binary(_)
+            | FetchItem::BinarySize(_)
             | FetchItem::Section(_) => {
                 let message = if let Some(message) = &message {
                     Arc::clone(message)
@@ -176,115 +213,4 @@ async fn fetch_one<S: Store>(
 
 fn flags_value(placement: &Placement, slot: &Slot) -> FetchValue {
     FetchValue::Flags(placement.flags.clone(), Recency::of(slot.recent))
-}
-
-async fn content<S: Store>(
-    context: &Context<'_, S>,
-    message: Arc<Message>,
-    item: &FetchItem,
-) -> Result<FetchValue, OpError> {
-    Ok(match item {
-        FetchItem::Envelope => FetchValue::Envelope(message),
-        FetchItem::Body => FetchValue::Body(message),
-        FetchItem::Section(request) => section(context, message, request).await?,
-        _ => FetchValue::BodyStructure(message),
-    })
-}
-
-/// A section, or what is asked for of it.
-async fn section<S: Store>(
-    context: &Context<'_, S>,
-    message: Arc<Message>,
-    request: &SectionRequest,
-) -> Result<FetchValue, OpError> {
-    let request = request.clone();
-    let octets = match find(context, &message, &request).await? {
-        None => None,
-        Some(Found::Octets(octets)) => {
-            let whole = Span {
-                start: 0,
-                end: octets.len() as u64,
-            };
-            Some(cut(whole, request.partial).of(&octets).to_vec())
-        }
-        Some(Found::Span(span)) => {
-            let span = cut(span, request.partial);
-            if span.end.saturating_sub(span.start) > STREAM_OCTETS {
-                // Once the literal's length is told, nothing can be taken back.
-                if !context.account.is_here(&message, span).await? {
-                    return Err(OpError::NotHere);
-                }
-                return Ok(FetchValue::Stream(request, message, span));
-            }
-            Some(context.account.read(&message, span).await?)
-        }
-    };
-    Ok(FetchValue::Section(request, octets.map(Octets)))
-}
-
-/// Where the octets of a section are.
-pub(super) enum Found {
-    /// In the message.
-    Span(Span),
-    /// Here: they were put together.
-    Octets(Vec<u8>),
-}
-
-/// Finds a section, whatever its partial; `None` if the message has no such part.
-pub(super) async fn find<S: Store>(
-    context: &Context<'_, S>,
-    message: &Message,
-    request: &SectionRequest,
-) -> Result<Option<Found>, OpError> {
-    let kind = match request.text {
-        SectionText::Whole => SectionKind::Content,
-        SectionText::Text => SectionKind::Text,
-        SectionText::Mime => SectionKind::Mime,
-        SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_) => {
-            SectionKind::Header
-        }
-    };
-    let Some(span) = message.structure.section(&request.part, kind) else {
-        return Ok(None);
-    };
-    let (selection, names) = match &request.text {
-        SectionText::HeaderFields(names) => (FieldSelection::Fields, names),
-        SectionText::HeaderFieldsNot(names) => (FieldSelection::FieldsNot, names),
-        SectionText::Whole | SectionText::Text | SectionText::Mime | SectionText::Header => {
-            return Ok(Some(Found::Span(span)));
-        }
-    };
-    let header = context.account.read(message, span).await?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let octets = select_fields(&header, selection, &names);
-    Ok(Some(Found::Octets(octets)))
-}
-
-/// What a partial fetch leaves of a section; beyond its end that is nothing (RFC 3501 6.4.5).
-pub(super) fn cut(span: Span, partial: Option<(u32, u32)>) -> Span {
-    let Some((first, count)) = partial else {
-        return span;
-    };
-    let start = span.start.saturating_add(u64::from(first)).min(span.end);
-    let end = start.saturating_add(u64::from(count)).min(span.end);
-    Span { start, end }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn partials_stay_inside_their_section() {
-        let span = Span { start: 10, end: 20 };
-        for (partial, start, end) in [
-            (None, 10, 20),
-            (Some((0, 5)), 10, 15),
-            (Some((5, 100)), 15, 20),
-            (Some((100, 5)), 20, 20),
-            (Some((u32::MAX, u32::MAX)), 20, 20),
-        ] {
-            assert_eq!(cut(span, partial), Span { start, end });
-        }
-    }
 }

@@ -7,16 +7,21 @@
 mod copy;
 mod expunge;
 mod fetch;
+mod fetch_parts;
 mod list;
 mod mailboxes;
 mod refresh;
 mod search;
+pub mod search_many;
 mod search_narrow;
 mod search_text;
 mod select;
+mod sort;
 mod status;
 mod store;
+mod thread;
 pub mod upload;
+pub mod vanished;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,9 +32,13 @@ use letterlock_core::id::{MailboxId, MailboxName, ModSeq, Timestamp, Uid, UidVal
 use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
 use letterlock_core::store::{Store, StoreError};
 
-use super::command::{Access, Echo, FetchItem, ListCommand, SearchKey, StatusItem};
+use super::command::{
+    Access, Echo, FetchItem, ListCommand, Resync, SearchKey, SortCriterion, StatusItem,
+    ThreadAlgorithm,
+};
 use super::recent::Recents;
 use super::response::{FetchValue, ListItem, StatusData};
+use super::set::UidSet;
 use super::view::{Changed, Slot, Snapshot};
 
 pub use upload::{Begin, Upload, UploadStep};
@@ -38,7 +47,7 @@ pub use upload::{Begin, Upload, UploadStep};
 #[derive(Debug)]
 pub enum Op {
     /// SELECT, EXAMINE.
-    Select(MailboxName, Access),
+    Select(Box<SelectOp>),
     /// What is new in the selected mailbox.
     Refresh {
         /// Which.
@@ -47,6 +56,8 @@ pub enum Op {
         since: Option<ModSeq>,
         /// A read-only session takes no `\Recent` away from others.
         access: Access,
+        /// Searches whose results are followed: which of the changed messages do they find?
+        followed: Vec<Arc<SearchKey>>,
     },
     /// LIST.
     List(ListCommand),
@@ -71,6 +82,15 @@ pub enum Op {
     Subscribe(MailboxName, Subscription),
     /// FETCH of some messages.
     Fetch(FetchOp),
+    /// Which of these UIDs have vanished since a mod-sequence.
+    Vanished {
+        /// From where.
+        mailbox: MailboxId,
+        /// Since when.
+        since: u64,
+        /// Which are asked for.
+        among: UidSet,
+    },
     /// SEARCH.
     Search {
         /// Where.
@@ -80,6 +100,30 @@ pub enum Op {
         /// All of these must hold.
         keys: Vec<SearchKey>,
     },
+    /// ESEARCH.
+    SearchMany(Box<search_many::SearchManyOp>),
+    /// SORT.
+    Sort {
+        /// Where.
+        mailbox: MailboxId,
+        /// Among which messages.
+        slots: Vec<Slot>,
+        /// What is looked for.
+        keys: Vec<SearchKey>,
+        /// By what it is sorted.
+        criteria: Vec<SortCriterion>,
+    },
+    /// THREAD.
+    Thread {
+        /// Where.
+        mailbox: MailboxId,
+        /// Among which messages.
+        slots: Vec<Slot>,
+        /// What is looked for.
+        keys: Vec<SearchKey>,
+        /// How messages belong together.
+        algorithm: ThreadAlgorithm,
+    },
     /// STORE.
     Store(StoreOp),
     /// COPY.
@@ -88,6 +132,17 @@ pub enum Op {
     Move(CopyOp),
     /// EXPUNGE and CLOSE; with UIDs, UID EXPUNGE.
     Expunge(MailboxId, Option<BTreeSet<Uid>>),
+}
+
+/// SELECT, EXAMINE.
+#[derive(Debug)]
+pub struct SelectOp {
+    /// Which.
+    pub name: MailboxName,
+    /// EXAMINE takes no `\Recent` away from others.
+    pub access: Access,
+    /// What the client knows of it already.
+    pub resync: Option<Resync>,
 }
 
 /// Whether a mailbox is subscribed to.
@@ -108,8 +163,21 @@ pub struct FetchOp {
     pub slots: Vec<Slot>,
     /// What.
     pub items: Arc<[FetchItem]>,
+    /// Those alone that have changed after this mod-sequence.
+    pub changed_since: Option<u64>,
+    /// What is told when the fetch itself changes something.
+    pub tells: Tells,
     /// A read-only session sets no `\Seen`.
     pub access: Access,
+}
+
+/// What is told of a change that nobody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tells {
+    /// The flags.
+    Flags,
+    /// Mod-sequence and UID too: the client knows CONDSTORE (RFC 7162 3.2.4).
+    ModSeq,
 }
 
 /// STORE.
@@ -119,6 +187,8 @@ pub struct StoreOp {
     pub mailbox: MailboxId,
     /// Which.
     pub slots: Vec<Slot>,
+    /// Those alone that have not changed after this mod-sequence.
+    pub unchanged_since: Option<u64>,
     /// Set, add or remove.
     pub change: FlagChange,
     /// Whether to tell the new flags.
@@ -155,10 +225,20 @@ pub enum Outcome {
     Appended(UidValidity, Vec<Uid>),
     /// Of [`Op::Fetch`].
     Fetched(Fetched),
-    /// Of [`Op::Search`]: ascending.
-    Found(Vec<Slot>),
+    /// Of [`Op::Vanished`].
+    Vanished(vanished::Spans),
+    /// Of [`Op::Create`].
+    Created(MailboxId),
+    /// Of [`Op::Search`]: ascending; of [`Op::Sort`]: as sorted.
+    Found(Vec<Hit>),
+    /// Of [`Op::SearchMany`]: mailboxes in which something was found, by name.
+    FoundMany(Vec<FoundIn>),
+    /// Of [`Op::Thread`].
+    Threaded(Vec<Threaded>),
     /// Of [`Op::Store`].
     Stored(Stored),
+    /// Of [`Op::Expunge`]: whether anything was removed.
+    Expunged(bool),
     /// Of [`Op::Copy`] and [`Op::Move`]: source and copy.
     Copied(UidValidity, Vec<(Uid, Uid)>),
 }
@@ -200,6 +280,46 @@ pub struct SelectedMailbox {
     pub keywords: BTreeSet<Flag>,
     /// Its messages.
     pub snapshot: Snapshot,
+    /// What has changed since the client last looked, if that could be compared.
+    pub resynced: Option<Resynced>,
+}
+
+/// What has changed since a client last looked (RFC 7162 3.2.5).
+#[derive(Debug)]
+pub struct Resynced {
+    /// UIDs that are not there any more.
+    pub vanished: vanished::Spans,
+    /// Messages with other flags, ascending.
+    pub changed: Vec<Changed>,
+}
+
+/// What was found in one of several mailboxes.
+#[derive(Debug)]
+pub struct FoundIn {
+    /// Its name.
+    pub name: MailboxName,
+    /// What its UIDs belong to.
+    pub uid_validity: UidValidity,
+    /// Ascending.
+    pub hits: Vec<Hit>,
+}
+
+/// A line of a tree of threads; parents come before their children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threaded {
+    /// The message; `None` where one is missing.
+    pub slot: Option<Slot>,
+    /// 0 for the beginning of a thread.
+    pub depth: usize,
+}
+
+/// A message that a search has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// Which.
+    pub slot: Slot,
+    /// Its mod-sequence now.
+    pub mod_seq: ModSeq,
 }
 
 /// How the selected mailbox is now.
@@ -207,8 +327,8 @@ pub struct SelectedMailbox {
 pub enum Refreshed {
     /// As it was.
     Same,
-    /// Like this.
-    Snapshot(Snapshot),
+    /// Like this; and for each followed search, the changed messages that it finds now.
+    Snapshot(Snapshot, Vec<BTreeSet<Uid>>),
     /// It was deleted.
     Gone,
 }
@@ -244,6 +364,8 @@ pub struct Stored {
     pub told: Vec<Changed>,
     /// Changes that the client asked not to be told of.
     pub silent: Vec<(Uid, ModSeq)>,
+    /// Messages that had changed and were left alone, ascending.
+    pub modified: Vec<Uid>,
     /// Whether some were expunged by somebody else.
     pub gone: bool,
 }
@@ -290,6 +412,9 @@ pub enum OpError {
     /// A part is not on this device yet.
     #[error("part is not here")]
     NotHere,
+    /// A part's transfer encoding is not known.
+    #[error("transfer encoding is not known")]
+    UnknownEncoding,
     /// No room on the disk.
     #[error("disk is full")]
     Full,
@@ -328,14 +453,16 @@ pub struct Context<'a, S: Store> {
 /// Does one operation.
 pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, OpError> {
     match op {
-        Op::Select(name, access) => select::run(context, &name, access),
+        Op::Select(op) => select::run(context, *op).await,
         Op::Refresh {
             mailbox,
             since,
             access,
-        } => Ok(Outcome::Refreshed(refresh::run(
-            context, mailbox, since, access,
-        ))),
+            followed,
+        } => {
+            let refreshed = refresh::run(context, mailbox, since, access, &followed);
+            refreshed.await.map(Outcome::Refreshed)
+        }
         Op::List(command) => Ok(Outcome::Listed(list::list(context, &command))),
         Op::Lsub { reference, pattern } => {
             Ok(Outcome::Listed(list::lsub(context, &reference, &pattern)))
@@ -352,6 +479,13 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
             mailboxes::subscribe(context, &name, subscription).await
         }
         Op::Fetch(op) => fetch::run(context, op).await.map(Outcome::Fetched),
+        Op::Vanished {
+            mailbox,
+            since,
+            among,
+        } => vanished::run(context, mailbox, since, &among)
+            .await
+            .map(Outcome::Vanished),
         Op::Search {
             mailbox,
             slots,
@@ -359,6 +493,27 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
         } => search::run(context, mailbox, slots, keys)
             .await
             .map(Outcome::Found),
+        Op::SearchMany(op) => search_many::run(context, *op).await.map(Outcome::FoundMany),
+        Op::Sort {
+            mailbox,
+            slots,
+            keys,
+            criteria,
+        } => {
+            let hits = search::run(context, mailbox, slots, keys).await?;
+            let sorted = sort::run(context, mailbox, hits, &criteria).await?;
+            Ok(Outcome::Found(sorted))
+        }
+        Op::Thread {
+            mailbox,
+            slots,
+            keys,
+            algorithm,
+        } => {
+            let hits = search::run(context, mailbox, slots, keys).await?;
+            let threaded = thread::run(context, mailbox, &hits, algorithm).await?;
+            Ok(Outcome::Threaded(threaded))
+        }
         Op::Store(op) => store::run(context, op).await.map(Outcome::Stored),
         Op::Copy(op) => copy::copy(context, op).await,
         Op::Move(op) => copy::move_messages(context, op).await,

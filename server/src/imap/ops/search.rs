@@ -1,20 +1,25 @@
 //! SEARCH (RFC 3501 6.4.4): exact substrings, in text as people read it.
 //!
 //! A message is judged by what is at hand first: numbers, flags, dates; only if that does not
-//! decide is its header read, and only then its body. Texts are compared without regard to case.
+//! decide is its header read, and only then its body. Texts are compared by i;unicode-casemap
+//! (RFC 5255 4.3).
 //! The account's index is asked first which messages cannot have a text: those are not read for
 //! it ([`super::search_narrow`]). Rejected: believing the index; it knows words, not octets.
 
+use std::collections::BTreeSet;
+
 use letterlock_core::account::{MessageDocument as Message, Placement};
-use letterlock_core::id::MailboxId;
+use letterlock_core::casemap::casemap;
+use letterlock_core::id::{MailboxId, Timestamp, Uid};
 use letterlock_core::search::CandidatePlace as Place;
 use letterlock_core::store::Store;
 
 use super::search_narrow::Narrowing;
 use super::search_text::{Header, body_texts, read_header};
-use super::{Context, OpError};
+use super::{Context, Hit, OpError};
 use crate::imap::command::SearchKey;
 use crate::imap::date::Date;
+use crate::imap::object_id::{email_id, thread_id};
 use crate::imap::set::Range;
 use crate::imap::view::Slot;
 
@@ -24,6 +29,9 @@ struct Candidate {
     /// What `*` stands for.
     last: Slot,
     placement: Placement,
+    now: Timestamp,
+    /// Its THREADID, with the header.
+    thread: Option<String>,
     header: Option<Header>,
     body: Option<Vec<String>>,
 }
@@ -34,18 +42,35 @@ pub(super) async fn run<S: Store>(
     mailbox: MailboxId,
     slots: Vec<Slot>,
     keys: Vec<SearchKey>,
-) -> Result<Vec<Slot>, OpError> {
-    let key = folded(SearchKey::And(keys));
+) -> Result<Vec<Hit>, OpError> {
+    let key = SearchKey::And(keys);
     let Some(last) = slots.last().copied() else {
         return Ok(Vec::new());
     };
     let narrowing = Narrowing::of(context.account, &key, slots.len()).await;
+    let key = mapped(key);
     find(context, mailbox, slots, last, &Question { key, narrowing }).await
+}
+
+/// Which of these messages a search finds: of the few that have changed, without the index.
+pub(super) async fn matching<S: Store>(
+    context: &Context<'_, S>,
+    mailbox: MailboxId,
+    slots: Vec<Slot>,
+    last: Slot,
+    key: &SearchKey,
+) -> Result<BTreeSet<Uid>, OpError> {
+    let question = Question {
+        key: mapped(key.clone()),
+        narrowing: Narrowing::default(),
+    };
+    let found = find(context, mailbox, slots, last, &question).await?;
+    Ok(found.iter().map(|hit| hit.slot.uid).collect())
 }
 
 /// What is asked, and what the index says to it.
 pub(super) struct Question {
-    /// Its texts in lower case.
+    /// Its texts as they are compared.
     pub(super) key: SearchKey,
     pub(super) narrowing: Narrowing,
 }
@@ -56,7 +81,7 @@ async fn find<S: Store>(
     slots: Vec<Slot>,
     last: Slot,
     question: &Question,
-) -> Result<Vec<Slot>, OpError> {
+) -> Result<Vec<Hit>, OpError> {
     let mut found = Vec::new();
     for slot in slots {
         let Some(placement) = context.account.placement(mailbox, slot.uid) else {
@@ -66,11 +91,16 @@ async fn find<S: Store>(
             slot,
             last,
             placement,
+            now: context.now,
+            thread: None,
             header: None,
             body: None,
         };
         if holds(context, question, &mut candidate).await? {
-            found.push(slot);
+            found.push(Hit {
+                slot,
+                mod_seq: candidate.placement.mod_seq,
+            });
         }
     }
     Ok(found)
@@ -91,6 +121,12 @@ async fn holds<S: Store>(
         return Ok(false);
     };
     let message: &Message = &message;
+    let summary = &message.structure.summary;
+    let keys = context.account.keys();
+    candidate.thread = Some(thread_id(keys, &message.hash, summary));
+    if let Some(decided) = judge(candidate) {
+        return Ok(decided);
+    }
     candidate.header = Some(read_header(context.account, message).await?);
     if let Some(decided) = judge(candidate) {
         return Ok(decided);
@@ -133,6 +169,20 @@ fn judge(key: &SearchKey, candidate: &Candidate, narrowing: &Narrowing) -> Optio
         SearchKey::SentBefore(date) => on_day(|sent, date| sent < date, *date),
         SearchKey::SentOn(date) => on_day(|sent, date| sent == date, *date),
         SearchKey::SentSince(date) => on_day(|sent, date| sent >= date, *date),
+        SearchKey::ModSeq(mod_seq) => Some(placement.mod_seq.get() >= *mod_seq),
+        // The session has put UIDs in its place.
+        SearchKey::Saved => Some(false),
+        SearchKey::Older(seconds) => {
+            Some(placement.internal_date.as_secs() <= ago(candidate.now, *seconds))
+        }
+        SearchKey::Younger(seconds) => {
+            Some(placement.internal_date.as_secs() >= ago(candidate.now, *seconds))
+        }
+        SearchKey::EmailId(id) => Some(email_id(&placement.message) == *id),
+        SearchKey::ThreadId(id) => Some(candidate.thread.as_ref()? == id),
+        SearchKey::SavedBefore(date) => Some(Date::of(placement.save_date) < *date),
+        SearchKey::SavedOn(date) => Some(Date::of(placement.save_date) == *date),
+        SearchKey::SavedSince(date) => Some(Date::of(placement.save_date) >= *date),
         SearchKey::Larger(size) => Some(placement.size > *size),
         SearchKey::Smaller(size) => Some(placement.size < *size),
         SearchKey::Header { name, text } => {
@@ -151,6 +201,11 @@ fn judge(key: &SearchKey, candidate: &Candidate, narrowing: &Narrowing) -> Optio
             body_contains(candidate, text, narrowing)
         }
     }
+}
+
+/// The second so long before (RFC 5032 2).
+fn ago(now: Timestamp, seconds: u32) -> i64 {
+    now.as_secs().saturating_sub(i64::from(seconds))
 }
 
 fn body_contains(candidate: &Candidate, text: &str, narrowing: &Narrowing) -> Option<bool> {
@@ -186,22 +241,17 @@ fn contains(ranges: &[Range], number: u32, last: u32) -> bool {
     })
 }
 
-/// The same key with its texts in lower case.
-fn folded(key: SearchKey) -> SearchKey {
-    match key {
-        SearchKey::And(keys) => SearchKey::And(keys.into_iter().map(folded).collect()),
-        SearchKey::Or(left, right) => {
-            SearchKey::Or(Box::new(folded(*left)), Box::new(folded(*right)))
-        }
-        SearchKey::Not(key) => SearchKey::Not(Box::new(folded(*key))),
+/// The same key with its texts as they are compared (RFC 5255 4.3).
+fn mapped(key: SearchKey) -> SearchKey {
+    key.map(&|key| match key {
         SearchKey::Header { name, text } => SearchKey::Header {
             name,
-            text: text.to_lowercase(),
+            text: casemap(&text),
         },
-        SearchKey::Body(text) => SearchKey::Body(text.to_lowercase()),
-        SearchKey::Text(text) => SearchKey::Text(text.to_lowercase()),
+        SearchKey::Body(text) => SearchKey::Body(casemap(&text)),
+        SearchKey::Text(text) => SearchKey::Text(casemap(&text)),
         key => key,
-    }
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use letterlock_core::account::Account;
+use letterlock_core::casemap::casemap;
 use letterlock_core::id::MessageHash;
 use letterlock_core::search::{CandidatePlace as Place, Candidates};
 use letterlock_core::store::Store;
@@ -24,7 +25,7 @@ pub(super) struct Narrowing {
 }
 
 impl Narrowing {
-    /// Asks the index about the texts of a key, in lower case already.
+    /// Asks the index about the texts of a key as it was written.
     pub(super) async fn of<S: Store>(
         account: &Account<S>,
         key: &SearchKey,
@@ -39,9 +40,9 @@ impl Narrowing {
         texts.sort_unstable();
         texts.dedup();
         for (place, text) in texts {
-            match account.candidates(place, text).await {
+            match account.candidates(place, asked(text)).await {
                 Ok(Some(found)) => {
-                    narrowing.candidates.insert((place, text.to_owned()), found);
+                    narrowing.candidates.insert((place, casemap(text)), found);
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -53,13 +54,24 @@ impl Narrowing {
         narrowing
     }
 
-    /// Whether the message cannot have the text there.
+    /// Whether the message cannot have the text there; the text is mapped for comparison.
     pub(super) fn rules_out(&self, place: Place, text: &str, message: &MessageHash) -> bool {
         // A text is asked about for each message; there are few of them.
         let mut asked = self.candidates.iter();
         let found = asked.find(|((at, of), _)| *at == place && of == text);
         found.is_some_and(|(_, candidates)| !candidates.may_have(message))
     }
+}
+
+/// What the index is asked for a text. It keeps Japanese syllables whole that SEARCH compares by
+/// their parts, so that `か` is found in `が`: the last one of a text may be such a part.
+fn asked(text: &str) -> &str {
+    // The marks that make one of the other are no syllables.
+    let is_kana = |c: char| {
+        matches!(c,
+            '\u{3041}'..='\u{3096}' | '\u{309d}'..='\u{30ff}' | '\u{ff66}'..='\u{ff9d}')
+    };
+    text.strip_suffix(is_kana).unwrap_or(text)
 }
 
 /// The texts of a key and where they are looked for; nesting is bounded by the grammar's limits.
@@ -87,6 +99,15 @@ fn collect<'a>(key: &'a SearchKey, texts: &mut Vec<(Place, &'a str)>) {
         | SearchKey::SentOn(_)
         | SearchKey::SentSince(_)
         | SearchKey::Larger(_)
-        | SearchKey::Smaller(_) => {}
+        | SearchKey::Smaller(_)
+        | SearchKey::ModSeq(_)
+        | SearchKey::Saved
+        | SearchKey::EmailId(_)
+        | SearchKey::ThreadId(_)
+        | SearchKey::SavedBefore(_)
+        | SearchKey::SavedOn(_)
+        | SearchKey::SavedSince(_)
+        | SearchKey::Older(_)
+        | SearchKey::Younger(_) => {}
     }
 }

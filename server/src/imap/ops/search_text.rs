@@ -1,7 +1,9 @@
-//! What of a message SEARCH compares texts with: decoded, in lower case (RFC 3501 6.4.4).
+//! What of a message SEARCH compares texts with: decoded, and mapped for i;unicode-casemap
+//! (RFC 3501 6.4.4, RFC 5255 4.6).
 
 use letterlock_core::account::Replica;
 use letterlock_core::account::{MessageDocument as Message, ReplicaError};
+use letterlock_core::casemap::casemap;
 use letterlock_core::mime::header::{fields, find};
 use letterlock_core::mime::{
     Content, MAX_SEARCHABLE_OCTETS, Part, Span, decode_charset, decode_header, decode_transfer,
@@ -21,8 +23,8 @@ pub(super) struct Header {
 impl Header {
     fn of(octets: &[u8]) -> Self {
         let decoded = |field: letterlock_core::mime::header::Field<'_>| {
-            let name = String::from_utf8_lossy(field.name).to_lowercase();
-            (name, decode_header(field.value).to_lowercase())
+            let name = casemap(&String::from_utf8_lossy(field.name));
+            (name, casemap(&decode_header(field.value)))
         };
         let sent = find(octets, "Date").and_then(|field| sent_date(&decode_header(field.value)));
         Self {
@@ -119,7 +121,7 @@ fn collect<'a>(part: &'a Part, pieces: &mut Vec<SearchedPiece<'a>>) {
 fn part_text(part: &Part, octets: &[u8]) -> String {
     let decoded = decode_transfer(part.encoding.as_deref(), octets);
     let charset = part.parameter("charset").unwrap_or_default();
-    decode_charset(&charset, &decoded).0.to_lowercase()
+    casemap(&decode_charset(&charset, &decoded).0)
 }
 
 /// The day of a `Date:` field, "disregarding time and timezone" (RFC 3501 6.4.4): the day that
@@ -165,9 +167,9 @@ mod tests {
     #[test]
     fn fields_are_searched_decoded() {
         let header = Header::of(b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nX-Empty:\r\n\r\n");
-        assert!(header.field_contains("subject", "grüß"));
+        assert!(header.field_contains("subject", &casemap("grüß")));
         assert!(header.field_contains("x-empty", ""));
         assert!(!header.field_contains("x-other", ""));
-        assert!(header.contains("subject: gr"));
+        assert!(header.contains("SUBJECT: GR"));
     }
 }

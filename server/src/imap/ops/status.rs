@@ -1,4 +1,4 @@
-//! STATUS (RFC 3501 6.3.10).
+//! STATUS (RFC 3501 6.3.10; RFC 7162 3.1.7; RFC 8438; RFC 8474 4.3).
 
 use letterlock_core::account::{MAX_APPEND_OCTETS, MailboxStatus};
 use letterlock_core::id::MailboxName;
@@ -7,7 +7,7 @@ use letterlock_core::store::Store;
 
 use super::{Context, OpError, Outcome};
 use crate::imap::command::{Access, StatusItem};
-use crate::imap::response::StatusData;
+use crate::imap::response::{StatusData, StatusValue};
 
 /// Tells the counts of a mailbox.
 pub(super) fn run<S: Store>(
@@ -29,6 +29,28 @@ pub(super) fn data<S: Store>(
     items: &[StatusItem],
 ) -> StatusData {
     let value = |item: &StatusItem| match item {
+        StatusItem::MailboxId => ("MAILBOXID", StatusValue::MailboxId(status.id)),
+        item => {
+            let (name, number) = number(context, status, *item);
+            (name, StatusValue::Number(number))
+        }
+    };
+    StatusData {
+        name: status.name.clone(),
+        values: items.iter().map(value).collect(),
+    }
+}
+
+fn number<S: Store>(
+    context: &Context<'_, S>,
+    status: &MailboxStatus,
+    item: StatusItem,
+) -> (&'static str, u64) {
+    match item {
+        // It is no number.
+        StatusItem::MailboxId => ("MAILBOXID", 0),
+        StatusItem::Size => ("SIZE", status.size),
+        StatusItem::HighestModSeq => ("HIGHESTMODSEQ", status.highest_mod_seq.get()),
         StatusItem::Messages => ("MESSAGES", u64::from(status.messages)),
         StatusItem::Recent => ("RECENT", recent(context, status)),
         StatusItem::UidNext => ("UIDNEXT", u64::from(status.uid_next.get())),
@@ -37,10 +59,6 @@ pub(super) fn data<S: Store>(
         StatusItem::Deleted => ("DELETED", u64::from(status.deleted)),
         StatusItem::DeletedStorage => ("DELETED-STORAGE", deleted_octets(context, status)),
         StatusItem::AppendLimit => ("APPENDLIMIT", MAX_APPEND_OCTETS),
-    };
-    StatusData {
-        name: status.name.clone(),
-        values: items.iter().map(value).collect(),
     }
 }
 

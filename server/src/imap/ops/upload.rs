@@ -12,7 +12,7 @@ use letterlock_core::mime::Span;
 use letterlock_core::model::FlagSet;
 use letterlock_core::store::Store;
 
-use super::fetch::{Found, cut, find};
+use super::fetch_parts::{Found, cut, find};
 use super::{Context, OpError, Outcome};
 use crate::imap::command::Octets;
 use crate::imap::url::MessageUrl;

@@ -14,8 +14,11 @@
 //! Invariant: each command gets exactly one tagged response, its untagged ones before it.
 //! Rejected: async functions per command; a session that can be stepped can be tested by lines.
 
+mod follow;
 mod login;
 mod outcomes;
+mod search;
+mod select;
 mod selected;
 mod upload;
 #[cfg(test)]
@@ -24,8 +27,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::capability;
-use super::command::{Access, Command, MailboxArgument, Secret, SpecialUse, Tag};
+use super::capability::{self, Enabled, Extension};
+use super::command::{Access, Command, MailboxArgument, Numbering, Secret, SpecialUse, Tag};
 use super::decoder::{Admits, Frame, Refusal, Syntax};
 use super::ops::{Op, OpError, Subscription, UploadStep};
 use super::response::{Code, Reply, Response};
@@ -34,6 +37,7 @@ use crate::scram::{self, ClientFirst};
 use crate::starttls::Security;
 use letterlock_core::id::MailboxName;
 use login::Challenge;
+use search::Searching;
 use selected::{Fetching, Selected};
 use upload::Uploading;
 
@@ -74,6 +78,8 @@ pub enum Action {
     },
     /// Write what is left, drop all that was read, and let the client shake hands.
     StartTls,
+    /// Write what is left, and compress from here on what is said and heard.
+    Compress,
     /// Write what is left and close the connection.
     Close,
 }
@@ -110,14 +116,22 @@ enum Running {
     MyRights(Tag, MailboxName),
     Upload(Uploading),
     Fetch(Tag, Fetching),
-    Search(Tag, super::command::Numbering),
-    Store(Tag, super::command::Numbering),
+    /// UID FETCH with VANISHED: what has vanished is told first.
+    Vanished(Tag, Fetching),
+    Create(Tag),
+    Search(Tag, Searching),
+    SearchMany(Tag, Searching),
+    Thread(Tag, Numbering, Release),
+    Store(Tag, Numbering),
     Copy(Tag),
     Move(Tag),
     /// Whatever has only success to tell.
     Simple(Tag, &'static str),
+    Expunge(Tag),
     /// CLOSE: expunges without a word.
     Close(Tag),
+    /// The last refresh of a command that took messages out of the mailbox.
+    FinishGone(Tag, Reply),
     /// The last refresh before the tagged response.
     Finish(Tag, Reply, Release),
 }
@@ -127,9 +141,12 @@ enum Running {
 pub struct Session {
     state: State,
     security: Security,
+    enabled: Enabled,
     running: Running,
     actions: VecDeque<Action>,
     login_failures: u32,
+    /// DEFLATE is active.
+    compressed: bool,
     bad_commands: u32,
 }
 
@@ -244,11 +261,7 @@ impl Session {
                 self.send(Response::Id);
                 self.finish(tag, Reply::ok("ID done"), Release::All);
             }
-            Command::Enable(_) => {
-                // Nothing that is announced needs enabling (RFC 5161 3.1).
-                self.send(Response::Enabled(Vec::new()));
-                self.finish(tag, Reply::ok("ENABLE done"), Release::All);
-            }
+            Command::Enable(names) => self.enable(tag, &names),
             Command::Namespace => {
                 self.send(Response::Namespace);
                 self.finish(tag, Reply::ok("NAMESPACE done"), Release::All);
@@ -270,13 +283,11 @@ impl Session {
     /// Commands about mailboxes as wholes.
     fn start_on_mailboxes(&mut self, tag: Tag, command: Command) {
         match command {
-            Command::Select { mailbox, access } => {
-                // Whatever comes of it, the old mailbox is not selected (RFC 3501 6.3.1).
-                self.state = State::Authenticated;
-                if let Some(name) = self.existing(&tag, mailbox) {
-                    self.run(Op::Select(name, access), Running::Select(tag, access));
-                }
-            }
+            Command::Select {
+                mailbox,
+                access,
+                parameters,
+            } => self.select(tag, mailbox, access, parameters),
             Command::Create { mailbox, use_for } => self.create(tag, mailbox, use_for),
             Command::Delete(mailbox) => {
                 if let Some(name) = self.existing(&tag, mailbox) {
@@ -330,16 +341,27 @@ impl Session {
                 return self.finish(tag, reply, Release::All);
             }
         };
-        self.run(Op::Create(name, role), Running::Simple(tag, "CREATE done"));
+        self.run(Op::Create(name, role), Running::Create(tag));
     }
 
-    /// RFC 4314 3.5, RFC 9208 4.1: there are no limits, and everybody may do all with his own.
+    /// RFC 4314 3.5, RFC 4978 3, RFC 9208 4.1: there are no limits, and everybody may do all with
+    /// his own.
     fn start_on_rights(&mut self, tag: Tag, command: Command) {
         match command {
             Command::MyRights(mailbox) => {
                 if let Some(name) = self.existing(&tag, mailbox) {
                     self.run(Op::Exists(name.clone()), Running::MyRights(tag, name));
                 }
+            }
+            // A second time would compress what is compressed (RFC 4978 3).
+            Command::Compress if self.compressed => {
+                let reply = Reply::no("DEFLATE is active").with(Code::CompressionActive);
+                self.finish(tag, reply, Release::All);
+            }
+            Command::Compress => {
+                self.compressed = true;
+                self.tagged(tag, Reply::ok("DEFLATE begins"));
+                self.actions.push_back(Action::Compress);
             }
             Command::GetQuota(root) if root.is_empty() => {
                 self.send(Response::Quota);
@@ -357,6 +379,7 @@ impl Session {
                     self.finish(tag, Reply::ok("GETQUOTAROOT done"), Release::All);
                 }
             }
+            Command::Esearch(sources, command) => self.search_many(tag, sources, command),
             command => self.start_on_messages(tag, command),
         }
     }
@@ -380,7 +403,12 @@ impl Session {
         };
         let reply = match refusal.cause {
             Syntax::Bad(reason) => Reply::bad(reason),
-            Syntax::BadCharset => Reply::no("The charset is not known").with(Code::BadCharset),
+            Syntax::BadCharset { saving } => {
+                if saving {
+                    self.forget_saved();
+                }
+                Reply::no("The charset is not known").with(Code::BadCharset)
+            }
         };
         self.bad(tag, reply);
     }
@@ -388,6 +416,35 @@ impl Session {
     fn capabilities(&self) -> String {
         let logged_in = !matches!(self.state, State::NotAuthenticated);
         capability::announced(logged_in, self.security)
+    }
+
+    /// RFC 5161 3.1. It is let pass in a selected mailbox too (RFC 9051 6.3.1).
+    fn enable(&mut self, tag: Tag, names: &[String]) {
+        let found = capability::enabled_by_names(names);
+        let names = found.iter().map(|(name, _)| *name).collect();
+        self.send(Response::Enabled(names));
+        for (_, extension) in found {
+            if extension == Extension::Qresync || extension == Extension::Condstore {
+                self.know_condstore();
+            }
+            self.enabled.turn_on(extension);
+        }
+        self.finish(tag, Reply::ok("ENABLE done"), Release::All);
+    }
+
+    /// The client has shown that it knows CONDSTORE: from here on it is told mod-sequences, and
+    /// first, how far it knows the selected mailbox (RFC 7162 3.1).
+    fn know_condstore(&mut self) {
+        if !self.enabled.turn_on(Extension::Condstore) {
+            return;
+        }
+        if let State::Selected(selected) = &self.state
+            && let Some(told) = selected.view.told_up_to()
+        {
+            let reply = Reply::ok("Mod-sequences are told");
+            let code = Code::HighestModSeq(told);
+            self.send(Response::Untagged(reply.with(code)));
+        }
     }
 
     /// The name of a mailbox that should exist, or `None` after a refusal.
@@ -476,16 +533,21 @@ impl Level {
             | Command::List(_)
             | Command::Lsub { .. }
             | Command::Namespace
+            | Command::Compress
             | Command::MyRights(_)
             | Command::GetQuota(_)
             | Command::GetQuotaRoot(_)
             | Command::Status { .. }
+            | Command::Esearch(..)
             | Command::Idle => Self::User,
             Command::Check
             | Command::Close
             | Command::Unselect
             | Command::Expunge(_)
             | Command::Search(_)
+            | Command::CancelUpdate(_)
+            | Command::Sort(_)
+            | Command::Thread(_)
             | Command::Fetch { .. }
             | Command::Store(_)
             | Command::Copy { .. }

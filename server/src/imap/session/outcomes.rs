@@ -2,15 +2,14 @@
 
 use letterlock_core::id::UidValidity;
 
-use super::selected::{Selected, gone, release_after};
+use super::selected::{gone, release_after};
 use super::{Running, Session, State};
-use crate::imap::command::{Access, Numbering, Tag};
+use crate::imap::capability::Extension;
+use crate::imap::command::{Numbering, Tag};
 use crate::imap::encoder::status_for;
-use crate::imap::ops::{
-    Fetched, ListedMailbox, OpError, Outcome, Refreshed, SelectedMailbox, Stored,
-};
+use crate::imap::ops::{Fetched, ListedMailbox, OpError, Outcome, Refreshed, Stored};
 use crate::imap::response::{Code, FetchData, ListItem, Reply, Response};
-use crate::imap::view::{Release, View};
+use crate::imap::view::Release;
 use letterlock_core::id::Uid;
 
 impl Session {
@@ -27,6 +26,12 @@ impl Session {
         match (running, outcome) {
             (Running::Finish(tag, reply, release), Outcome::Refreshed(refreshed)) => {
                 if self.take_news(refreshed, release) {
+                    self.tagged(tag, reply);
+                }
+            }
+            (Running::FinishGone(tag, reply), Outcome::Refreshed(refreshed)) => {
+                if self.take_news(refreshed, Release::All) {
+                    let reply = self.with_mod_seq(reply);
                     self.tagged(tag, reply);
                 }
             }
@@ -63,13 +68,23 @@ impl Session {
                 self.fetched(fetched);
                 self.fetch_step(tag, fetching);
             }
-            (Running::Search(tag, by), Outcome::Found(slots)) => {
-                let number = |slot: &crate::imap::view::Slot| match by {
-                    Numbering::Sequence => slot.number.get(),
-                    Numbering::Uid => slot.uid.get(),
-                };
-                self.send(Response::Search(slots.iter().map(number).collect()));
-                self.finish(tag, Reply::ok("SEARCH done"), release_after(by));
+            (Running::Vanished(tag, fetching), Outcome::Vanished(spans)) => {
+                self.vanished(spans);
+                self.fetch_step(tag, fetching);
+            }
+            (Running::Search(tag, searching), Outcome::Found(hits)) => {
+                self.found(tag, &searching, &hits);
+            }
+            (Running::SearchMany(tag, searching), Outcome::FoundMany(found)) => {
+                self.found_many(tag, &searching, found);
+            }
+            (Running::Thread(tag, by, release), Outcome::Threaded(rows)) => {
+                self.threaded(by, &rows);
+                self.finish(tag, Reply::ok("THREAD done"), release);
+            }
+            (Running::Create(tag), Outcome::Created(id)) => {
+                let reply = Reply::ok("CREATE done").with(Code::MailboxId(id));
+                self.finish(tag, reply, Release::All);
             }
             (Running::Store(tag, by), Outcome::Stored(stored)) => self.stored(tag, by, stored),
             (Running::Copy(tag), Outcome::Copied(validity, pairs)) => {
@@ -77,17 +92,27 @@ impl Session {
                 self.finish(tag, reply, Release::All);
             }
             (Running::Move(tag), Outcome::Copied(validity, pairs)) => {
-                // The code comes before the EXPUNGEs, in a response of its own (RFC 6851 4.3).
-                if !pairs.is_empty() {
-                    let reply = copied(Reply::ok("Moved"), validity, pairs);
-                    self.send(Response::Untagged(reply));
+                let reply = Reply::ok("MOVE done");
+                if pairs.is_empty() {
+                    return self.finish(tag, reply, Release::All);
                 }
-                self.finish(tag, Reply::ok("MOVE done"), Release::All);
+                // The code comes before the EXPUNGEs, in a response of its own (RFC 6851 4.3).
+                let moved = copied(Reply::ok("Moved"), validity, pairs);
+                self.send(Response::Untagged(moved));
+                self.finish_gone(tag, reply);
+            }
+            (Running::Expunge(tag), Outcome::Expunged(any)) => {
+                let reply = Reply::ok("EXPUNGE done");
+                if any {
+                    self.finish_gone(tag, reply);
+                } else {
+                    self.finish(tag, reply, Release::All);
+                }
             }
             (Running::Simple(tag, text), Outcome::Done) => {
                 self.finish(tag, Reply::ok(text), Release::All);
             }
-            (Running::Close(tag), Outcome::Done) => {
+            (Running::Close(tag), Outcome::Expunged(_)) => {
                 self.state = State::Authenticated;
                 self.tagged(tag, Reply::ok("CLOSE done"));
             }
@@ -100,7 +125,9 @@ impl Session {
         let reply = status_for(error);
         match running {
             // News are no part of the command: it has succeeded or failed before.
-            Running::Finish(tag, reply, _) => self.tagged(tag, reply),
+            Running::Finish(tag, reply, _) | Running::FinishGone(tag, reply) => {
+                self.tagged(tag, reply);
+            }
             Running::Idle(_)
             | Running::Nothing
             | Running::Sasl(..)
@@ -109,13 +136,18 @@ impl Session {
             | Running::Login(_) => {
                 self.running = running;
             }
-            Running::Fetch(tag, fetching) => {
+            Running::Fetch(tag, fetching) | Running::Vanished(tag, fetching) => {
                 self.finish(tag, reply, release_after(fetching.by));
             }
-            Running::Search(tag, by) | Running::Store(tag, by) => {
-                self.finish(tag, reply, release_after(by));
+            Running::Search(tag, searching) | Running::SearchMany(tag, searching) => {
+                if searching.returns.is_some_and(|returns| returns.save) {
+                    self.forget_saved();
+                }
+                self.finish(tag, reply, searching.release);
             }
             Running::Upload(uploading) => self.upload_failed(uploading, reply),
+            Running::Thread(tag, _, release) => self.finish(tag, reply, release),
+            Running::Store(tag, by) => self.finish(tag, reply, release_after(by)),
             Running::Close(tag)
             | Running::Select(tag, _)
             | Running::List(tag)
@@ -124,6 +156,8 @@ impl Session {
             | Running::MyRights(tag, _)
             | Running::Copy(tag)
             | Running::Move(tag)
+            | Running::Expunge(tag)
+            | Running::Create(tag)
             | Running::Simple(tag, _) => self.finish(tag, reply, Release::All),
         }
     }
@@ -134,52 +168,51 @@ impl Session {
         let State::Selected(selected) = &mut self.state else {
             return true;
         };
-        let mut notices = match refreshed {
-            Refreshed::Same => Vec::new(),
-            Refreshed::Snapshot(snapshot) => selected.view.merge(&snapshot),
+        let (notices, moved) = match refreshed {
+            Refreshed::Same => (Vec::new(), Vec::new()),
+            Refreshed::Snapshot(snapshot, found) => {
+                let notices = selected.view.merge(&snapshot);
+                let changed: Vec<Uid> = snapshot.changed.iter().map(|one| one.uid).collect();
+                (notices, selected.moved(&changed, &found))
+            }
             Refreshed::Gone => {
                 self.close("The selected mailbox was deleted");
                 return false;
             }
         };
-        notices.extend(selected.view.release(release));
         self.tell(notices);
+        // Numbers of what has gone from a result count until it is expunged, those of what has
+        // come once it exists (RFC 5267 4.3.3, 4.3.4).
+        self.tell_gone(&moved);
+        if let State::Selected(selected) = &mut self.state {
+            let notices = selected.view.release(release);
+            self.tell(notices);
+        }
+        self.tell_come(&moved);
+        self.tell_how_far();
         true
     }
 
-    /// The responses to SELECT (RFC 3501 6.3.1).
-    fn selected(&mut self, tag: Tag, access: Access, mailbox: SelectedMailbox) {
-        let mut view = View::default();
-        view.merge(&mailbox.snapshot);
-        view.release(Release::All);
-        self.send(Response::Flags(mailbox.keywords.clone()));
-        self.send(Response::Exists(view.len()));
-        self.send(Response::Recent(view.recent()));
-        if let Some(slot) = mailbox.unseen.and_then(|uid| view.find(uid)) {
-            let reply = Reply::ok("First message that is not seen");
-            self.send(Response::Untagged(reply.with(Code::Unseen(slot.number))));
+    /// Ends a command that took messages out of the mailbox.
+    fn finish_gone(&mut self, tag: Tag, reply: Reply) {
+        match self.refresh_op() {
+            Some(op) => self.run(op, Running::FinishGone(tag, reply)),
+            None => self.tagged(tag, reply),
         }
-        let (flags, mode, text) = match access {
-            Access::ReadWrite => {
-                let flags = Code::PermanentFlags(mailbox.keywords.clone());
-                (flags, Code::ReadWrite, "SELECT done")
+    }
+
+    /// The mod-sequence of what was expunged, for clients that keep it (RFC 7162 3.2.7).
+    fn with_mod_seq(&self, reply: Reply) -> Reply {
+        match &self.state {
+            State::Selected(selected) if self.enabled.has(Extension::Qresync) => {
+                let told = selected.view.told_up_to();
+                match told {
+                    Some(told) => reply.with(Code::HighestModSeq(told)),
+                    None => reply,
+                }
             }
-            Access::ReadOnly => (Code::NoPermanentFlags, Code::ReadOnly, "EXAMINE done"),
-        };
-        self.send(Response::Untagged(Reply::ok("Flags that stay").with(flags)));
-        let next = Code::UidNext(mailbox.uid_next);
-        self.send(Response::Untagged(Reply::ok("Next UID").with(next)));
-        let validity = Code::UidValidity(mailbox.uid_validity);
-        self.send(Response::Untagged(
-            Reply::ok("UIDs are valid").with(validity),
-        ));
-        self.state = State::Selected(Box::new(Selected {
-            mailbox: mailbox.id,
-            access,
-            view,
-            keywords: mailbox.keywords,
-        }));
-        self.tagged(tag, Reply::ok(text).with(mode));
+            _ => reply,
+        }
     }
 
     fn listed(
@@ -225,19 +258,26 @@ impl Session {
         let State::Selected(selected) = &mut self.state else {
             return;
         };
-        for (uid, mod_seq) in stored.silent {
-            selected.view.tell(uid, mod_seq);
-        }
+        let view = &mut selected.view;
         let mut told = Vec::new();
         for changed in stored.told {
-            selected.view.tell(changed.uid, changed.mod_seq);
-            told.extend(
-                selected
-                    .view
-                    .find(changed.uid)
-                    .map(|slot| (slot, changed.flags)),
-            );
+            view.tell(changed.uid, changed.mod_seq);
+            let slot = view.find(changed.uid);
+            told.extend(slot.map(|slot| (slot, Some(changed.flags))));
         }
+        for (uid, mod_seq) in stored.silent {
+            view.tell(uid, mod_seq);
+            // Even of a silent change the mod-sequence is told (RFC 7162 3.1.3).
+            if self.enabled.has(Extension::Condstore) {
+                told.extend(view.find(uid).map(|slot| (slot, None)));
+            }
+        }
+        let number = |uid: Uid| match by {
+            Numbering::Uid => Some(uid.get()),
+            Numbering::Sequence => view.find(uid).map(|slot| slot.number.get()),
+        };
+        let modified: Vec<u32> = stored.modified.into_iter().filter_map(number).collect();
+        told.sort_unstable_by_key(|(slot, _)| slot.number);
         for (slot, flags) in told {
             self.tell_flags(slot, flags, by);
         }
@@ -245,6 +285,11 @@ impl Session {
             gone(by)
         } else {
             Reply::ok("STORE done")
+        };
+        let reply = if modified.is_empty() {
+            reply
+        } else {
+            reply.with(Code::Modified(modified))
         };
         self.finish(tag, reply, release_after(by));
     }

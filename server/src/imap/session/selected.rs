@@ -6,14 +6,16 @@ use std::sync::Arc;
 use letterlock_core::id::{MailboxId, Uid};
 use letterlock_core::model::{Flag, FlagSet};
 
+use super::follow::Followed;
 use super::{Running, Session, State};
+use crate::imap::capability::Extension;
 use crate::imap::command::{
-    Access, Command, FetchItem, MailboxArgument, Numbering, SearchCommand, StoreCommand, Tag,
+    Access, Command, FetchItem, FetchModifiers, MailboxArgument, Numbering, StoreCommand, Tag,
 };
-use crate::imap::ops::{CopyOp, FetchOp, Op, StoreOp};
-use crate::imap::response::{FetchData, FetchValue, Recency, Reply, Response};
-use crate::imap::set::MessageSet;
-use crate::imap::view::{Notice, Release, Slot, View};
+use crate::imap::ops::{CopyOp, FetchOp, Op, StoreOp, Tells};
+use crate::imap::response::{Code, Earlier, FetchData, FetchValue, Recency, Reply, Response};
+use crate::imap::set::{MessageSet, spans_of};
+use crate::imap::view::{Notice, OutOfRange, Release, Slot, View};
 
 /// Messages that one step of FETCH asks the store for; after each step the client can be waited
 /// for, so that a slow reader makes nothing pile up.
@@ -27,6 +29,26 @@ pub(super) struct Selected {
     pub(super) view: View,
     /// Keywords that a FLAGS response has named.
     pub(super) keywords: BTreeSet<Flag>,
+    /// What `$` stands for (RFC 5182); UIDs are never given out twice.
+    pub(super) saved: BTreeSet<Uid>,
+    /// Searches whose results are followed.
+    pub(super) followed: Vec<Followed>,
+    /// Whether the client was told a mod-sequence below what is told already, because an EXPUNGE
+    /// was held back.
+    pub(super) behind: bool,
+}
+
+impl Selected {
+    /// The messages that a command names.
+    fn resolve(&self, messages: &MessageSet) -> Result<Vec<Slot>, OutOfRange> {
+        match messages {
+            MessageSet::Saved(_) => {
+                let saved = self.saved.iter();
+                Ok(saved.filter_map(|uid| self.view.find(*uid)).collect())
+            }
+            MessageSet::Sequence(_) | MessageSet::Uid(_) => self.view.resolve(messages),
+        }
+    }
 }
 
 /// A FETCH under way.
@@ -34,6 +56,7 @@ pub(super) struct Selected {
 pub(super) struct Fetching {
     pub(super) queue: VecDeque<Slot>,
     pub(super) items: Arc<[FetchItem]>,
+    pub(super) changed_since: Option<u64>,
     pub(super) by: Numbering,
     /// Some messages were expunged by somebody else.
     pub(super) gone: bool,
@@ -47,13 +70,6 @@ pub(super) fn release_after(by: Numbering) -> Release {
     match by {
         Numbering::Sequence => Release::HoldExpunges,
         Numbering::Uid => Release::All,
-    }
-}
-
-fn numbering_of(messages: &MessageSet) -> Numbering {
-    match messages {
-        MessageSet::Sequence(_) => Numbering::Sequence,
-        MessageSet::Uid(_) => Numbering::Uid,
     }
 }
 
@@ -75,7 +91,14 @@ impl Session {
             }
             Command::Close => self.run(Op::Expunge(mailbox, None), Running::Close(tag)),
             Command::Search(command) => self.search(tag, command),
-            Command::Fetch { messages, items } => self.fetch(tag, &messages, items),
+            Command::CancelUpdate(tags) => self.cancel_update(tag, &tags),
+            Command::Sort(command) => self.sort(tag, command),
+            Command::Thread(command) => self.thread(tag, command),
+            Command::Fetch {
+                messages,
+                items,
+                modifiers,
+            } => self.fetch(tag, &messages, items, &modifiers),
             Command::Copy { messages, to } => self.copy(tag, &messages, to),
             _ if access == Access::ReadOnly => {
                 let reply = Reply::no("The mailbox is open for reading alone");
@@ -84,11 +107,8 @@ impl Session {
             Command::Store(command) => self.store(tag, command),
             Command::Move { messages, to } => self.move_messages(tag, &messages, to),
             Command::Expunge(set) => {
-                let uids = set.and_then(|set| self.uids(&MessageSet::Uid(set)));
-                self.run(
-                    Op::Expunge(mailbox, uids),
-                    Running::Simple(tag, "EXPUNGE done"),
-                );
+                let uids = set.and_then(|set| self.uids(&set));
+                self.run(Op::Expunge(mailbox, uids), Running::Expunge(tag));
             }
             _ => self.bad(Some(tag), Reply::bad("command is not known")),
         }
@@ -98,7 +118,7 @@ impl Session {
         let State::Selected(selected) = &self.state else {
             return None;
         };
-        let slots = selected.view.resolve(messages).ok()?;
+        let slots = selected.resolve(messages).ok()?;
         Some(slots.iter().map(|slot| slot.uid).collect())
     }
 
@@ -111,7 +131,7 @@ impl Session {
         let State::Selected(selected) = &self.state else {
             return None;
         };
-        if let Ok(slots) = selected.view.resolve(messages) {
+        if let Ok(slots) = selected.resolve(messages) {
             return Some((selected.mailbox, selected.access, slots));
         }
         self.bad(
@@ -121,19 +141,63 @@ impl Session {
         None
     }
 
-    fn fetch(&mut self, tag: Tag, messages: &MessageSet, items: Vec<FetchItem>) {
-        let Some((_, _, slots)) = self.resolve(&tag, messages) else {
+    fn fetch(
+        &mut self,
+        tag: Tag,
+        messages: &MessageSet,
+        items: Vec<FetchItem>,
+        modifiers: &FetchModifiers,
+    ) {
+        if modifiers.vanished && !self.enabled.has(Extension::Qresync) {
+            return self.bad(Some(tag), Reply::bad("VANISHED needs ENABLE QRESYNC"));
+        }
+        let Some((mailbox, _, mut slots)) = self.resolve(&tag, messages) else {
             return;
         };
-        let by = numbering_of(messages);
+        if let Some(range) = modifiers.partial {
+            let (from, to) = range.of(slots.len());
+            slots = slots.get(from..to).unwrap_or_default().to_vec();
+        }
+        if items.contains(&FetchItem::ModSeq) {
+            self.know_condstore();
+        }
         let fetching = Fetching {
             queue: slots.into(),
             items: items.into(),
-            by,
+            changed_since: modifiers.changed_since,
+            by: messages.numbering(),
             gone: false,
             failed: None,
         };
-        self.fetch_step(tag, fetching);
+        match (messages, modifiers.changed_since) {
+            (MessageSet::Uid(among), Some(since)) if modifiers.vanished => {
+                let op = Op::Vanished {
+                    mailbox,
+                    since,
+                    among: among.clone(),
+                };
+                self.run(op, Running::Vanished(tag, fetching));
+            }
+            _ => self.fetch_step(tag, fetching),
+        }
+    }
+
+    /// Tells what has vanished before this session could count it; what it still counts is told
+    /// at the end of the command (RFC 7162 3.2.10).
+    pub(super) fn vanished(&mut self, spans: Vec<(u32, u32)>) {
+        let State::Selected(selected) = &self.state else {
+            return;
+        };
+        let counted = |uid: &u32| Uid::new(*uid).is_some_and(|uid| selected.view.has(uid));
+        let spans = if selected.view.holds_back() {
+            let uids = spans.into_iter().flat_map(|(from, to)| from..=to);
+            spans_of(uids.filter(|uid| !counted(uid)))
+        } else {
+            spans
+        };
+        if !spans.is_empty() {
+            self.send(Response::Vanished(Earlier::Yes, spans));
+        }
     }
 
     /// Asks for the next messages, or ends the command.
@@ -153,29 +217,32 @@ impl Session {
             mailbox: selected.mailbox,
             slots: fetching.queue.iter().take(FETCH_STEP).copied().collect(),
             items: Arc::clone(&fetching.items),
+            changed_since: fetching.changed_since,
+            tells: self.tells(),
             access: selected.access,
         };
         self.run(Op::Fetch(op), Running::Fetch(tag, fetching));
     }
 
-    fn search(&mut self, tag: Tag, command: SearchCommand) {
-        let State::Selected(selected) = &self.state else {
-            return;
-        };
-        let op = Op::Search {
-            mailbox: selected.mailbox,
-            slots: selected.view.slots().collect(),
-            keys: command.keys,
-        };
-        self.run(op, Running::Search(tag, command.by));
+    /// What is told of changes that nobody asked for.
+    fn tells(&self) -> Tells {
+        if self.enabled.has(Extension::Condstore) {
+            Tells::ModSeq
+        } else {
+            Tells::Flags
+        }
     }
 
     fn store(&mut self, tag: Tag, command: StoreCommand) {
-        let by = numbering_of(&command.messages);
+        let by = command.messages.numbering();
         let Some((mailbox, _, slots)) = self.resolve(&tag, &command.messages) else {
             return;
         };
+        if command.unchanged_since.is_some() {
+            self.know_condstore();
+        }
         let StoreCommand {
+            unchanged_since,
             change,
             echo,
             flags,
@@ -185,6 +252,7 @@ impl Session {
             Op::Store(StoreOp {
                 mailbox,
                 slots,
+                unchanged_since,
                 change,
                 echo,
                 flags,
@@ -226,7 +294,7 @@ impl Session {
         }
     }
 
-    fn refresh_op(&self) -> Option<Op> {
+    pub(super) fn refresh_op(&self) -> Option<Op> {
         let State::Selected(selected) = &self.state else {
             return None;
         };
@@ -234,34 +302,77 @@ impl Session {
             mailbox: selected.mailbox,
             since: selected.view.mod_seq(),
             access: selected.access,
+            followed: selected.followed_keys(),
         })
     }
 
     pub(super) fn tell(&mut self, notices: Vec<Notice>) {
         for notice in notices {
             match notice {
-                Notice::Expunge(number) => self.send(Response::Expunge(number)),
+                Notice::Expunged(slots) => self.tell_expunged(&slots),
                 Notice::Exists { messages, recent } => {
                     self.send(Response::Exists(messages));
                     self.send(Response::Recent(recent));
                 }
-                Notice::Flags(slot, flags) => self.tell_flags(slot, flags, Numbering::Uid),
+                Notice::Flags(slot, flags) => self.tell_flags(slot, Some(flags), Numbering::Uid),
             }
         }
     }
 
-    /// `* n FETCH (FLAGS ..)`, with the UID where it is wanted or harmless.
-    pub(super) fn tell_flags(&mut self, slot: Slot, flags: FlagSet, by: Numbering) {
-        self.tell_keywords(&flags);
+    fn tell_expunged(&mut self, slots: &[Slot]) {
+        if let State::Selected(selected) = &mut self.state {
+            for slot in slots {
+                selected.saved.remove(&slot.uid);
+            }
+        }
+        if self.enabled.has(Extension::Qresync) {
+            let uids = slots.iter().rev().map(|slot| slot.uid.get());
+            self.send(Response::Vanished(Earlier::No, spans_of(uids)));
+        } else {
+            for slot in slots {
+                self.send(Response::Expunge(slot.number));
+            }
+        }
+    }
+
+    /// `* n FETCH (FLAGS ..)`, with the UID where it is wanted or harmless, and the mod-sequence
+    /// for clients that know it (RFC 7162 3.2.4). Without flags only that is told.
+    pub(super) fn tell_flags(&mut self, slot: Slot, flags: Option<FlagSet>, by: Numbering) {
+        let tells = self.tells();
         let mut values = Vec::new();
-        if by == Numbering::Uid {
+        if by == Numbering::Uid || tells == Tells::ModSeq {
             values.push(FetchValue::Uid(slot.uid));
         }
-        values.push(FetchValue::Flags(flags, Recency::of(slot.recent)));
+        if let Some(flags) = flags {
+            self.tell_keywords(&flags);
+            values.push(FetchValue::Flags(flags, Recency::of(slot.recent)));
+        }
+        if tells == Tells::ModSeq {
+            values.push(FetchValue::ModSeq(slot.mod_seq));
+        }
         self.send(Response::Fetch(FetchData {
             number: slot.number,
             values,
         }));
+    }
+
+    /// Says up to where the client knows everything, while an EXPUNGE is held back and once it
+    /// is not any more (RFC 7162 3.2, 6).
+    pub(super) fn tell_how_far(&mut self) {
+        let State::Selected(selected) = &mut self.state else {
+            return;
+        };
+        let holds_back = selected.view.holds_back();
+        let was_behind = std::mem::replace(&mut selected.behind, holds_back);
+        let told = selected.view.told_up_to();
+        if !(holds_back || was_behind) || !self.enabled.has(Extension::Condstore) {
+            return;
+        }
+        if let Some(told) = told {
+            let reply = Reply::ok("Everything is told up to here");
+            let code = Code::HighestModSeq(told);
+            self.send(Response::Untagged(reply.with(code)));
+        }
     }
 
     /// A keyword that no FLAGS response has named is named before it is used (RFC 3501 7.2.6).
@@ -286,5 +397,5 @@ pub(super) fn gone(by: Numbering) -> Reply {
         Numbering::Sequence => Reply::no("Some of the messages are gone"),
         Numbering::Uid => Reply::ok("Some of the messages are gone"),
     };
-    reply.with(crate::imap::response::Code::ExpungeIssued)
+    reply.with(Code::ExpungeIssued)
 }

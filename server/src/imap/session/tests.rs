@@ -4,7 +4,7 @@ use letterlock_core::id::{MailboxId, ModSeq, Uid, UidValidity};
 
 use super::*;
 use crate::imap::accounts::LoginRefused;
-use crate::imap::command::FetchItem;
+use crate::imap::command::{FetchItem, FetchModifiers, SelectParameters};
 use crate::imap::encoder::encode;
 use crate::imap::ops::{Fetched, FetchedMessage, Outcome, Refreshed, SelectedMailbox};
 use crate::imap::response::FetchValue;
@@ -107,7 +107,13 @@ fn a_message_that_cannot_be_read_does_not_hide_the_others() {
         to: Bound::Last,
     };
     let messages = MessageSet::Sequence(SequenceSet(vec![all]));
-    session.handle_frame(Frame::Command(tag(), Command::Fetch { messages, items }));
+    let modifiers = FetchModifiers::default();
+    let fetch = Command::Fetch {
+        messages,
+        items,
+        modifiers,
+    };
+    session.handle_frame(Frame::Command(tag(), fetch));
     let Some(Action::Run(Op::Fetch(op))) = session.poll() else {
         panic!("no fetch")
     };
@@ -148,6 +154,7 @@ fn with_two_messages() -> Session {
     let select = Command::Select {
         mailbox,
         access: Access::ReadWrite,
+        parameters: SelectParameters::default(),
     };
     session.handle_frame(Frame::Command(tag(), select));
     let present = |uid| Present {
@@ -171,6 +178,7 @@ fn with_two_messages() -> Session {
         unseen: None,
         keywords: std::collections::BTreeSet::new(),
         snapshot,
+        resynced: None,
     }))));
     while session.poll().is_some() {}
     session

@@ -1,0 +1,145 @@
+//! FETCH responses (RFC 3501 7.4.2, 9 `message-data`, `msg-att`).
+
+use letterlock_core::model::Flag;
+
+use super::strings::{write_astring, write_literal};
+use super::{body_structure, envelope, put, write_nstring};
+use crate::imap::command::{SectionLabel, SectionRequest, SectionText};
+use crate::imap::date::write_date_time;
+use crate::imap::object_id::email_id;
+use crate::imap::response::{FetchData, FetchValue, Recency, SectionOctets};
+
+/// `message-data = nz-number SP "FETCH" SP msg-att`; notes the places of what is streamed.
+pub(super) fn write(out: &mut Vec<u8>, data: &FetchData, streams: &mut Vec<usize>) {
+    put(out, format_args!("* {} FETCH (", data.number));
+    for (index, value) in data.values.iter().enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        if let FetchValue::Stream(request, _, span) = value {
+            write_section_name(out, request);
+            let octets = span.end.saturating_sub(span.start);
+            put(out, format_args!(" {{{octets}}}\r\n"));
+            streams.push(out.len());
+        } else {
+            write_value(out, value);
+        }
+    }
+    out.push(b')');
+}
+
+fn write_value(out: &mut Vec<u8>, value: &FetchValue) {
+    match value {
+        FetchValue::Uid(uid) => put(out, format_args!("UID {uid}")),
+        FetchValue::Flags(flags, recency) => {
+            let mut names: Vec<&str> = flags.iter().map(Flag::as_str).collect();
+            if *recency == Recency::Recent {
+                names.push("\\Recent");
+            }
+            put(out, format_args!("FLAGS ({})", names.join(" ")));
+        }
+        FetchValue::ModSeq(mod_seq) => put(out, format_args!("MODSEQ ({mod_seq})")),
+        FetchValue::InternalDate(instant) => {
+            let written = write_date_time(*instant);
+            put(out, format_args!("INTERNALDATE \"{written}\""));
+        }
+        FetchValue::Size(size) => put(out, format_args!("RFC822.SIZE {size}")),
+        FetchValue::Envelope(message) => {
+            put(out, "ENVELOPE ");
+            envelope::write(out, &message.structure.envelope);
+        }
+        FetchValue::Body(message) => {
+            put(out, "BODY ");
+            body_structure::write(out, &message.structure.root, body_structure::Form::Basic);
+        }
+        FetchValue::BodyStructure(message) => {
+            put(out, "BODYSTRUCTURE ");
+            body_structure::write(out, &message.structure.root, body_structure::Form::Extended);
+        }
+        FetchValue::EmailId(message) => put(out, format_args!("EMAILID ({})", email_id(message))),
+        FetchValue::ThreadId(id) => put(out, format_args!("THREADID ({id})")),
+        FetchValue::SaveDate(instant) => {
+            let written = write_date_time(*instant);
+            put(out, format_args!("SAVEDATE \"{written}\""));
+        }
+        FetchValue::Preview(preview) => {
+            put(out, "PREVIEW ");
+            write_nstring(out, preview.as_deref().map(str::as_bytes));
+        }
+        FetchValue::Binary(request, octets) => {
+            put(out, format_args!("BINARY[{}]", part_numbers(&request.part)));
+            if let Some((origin, _)) = request.partial {
+                put(out, format_args!("<{origin}>"));
+            }
+            out.push(b' ');
+            write_binary(out, octets.as_ref());
+        }
+        FetchValue::BinarySize(part, size) => {
+            put(
+                out,
+                format_args!("BINARY.SIZE[{}] {size}", part_numbers(part)),
+            );
+        }
+        FetchValue::Section(request, octets) => {
+            write_section_name(out, request);
+            out.push(b' ');
+            write_section(out, octets.as_ref());
+        }
+        // Its octets are read while they are written.
+        FetchValue::Stream(..) => {}
+    }
+}
+
+fn part_numbers(part: &[u32]) -> String {
+    let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
+    numbers.join(".")
+}
+
+/// `nstring / literal8`: the latter tells that there are NULs (RFC 3516 4.3).
+fn write_binary(out: &mut Vec<u8>, octets: Option<&SectionOctets>) {
+    if octets.is_some_and(|octets| octets.0.contains(&0)) {
+        out.push(b'~');
+    }
+    write_section(out, octets);
+}
+
+fn write_section(out: &mut Vec<u8>, octets: Option<&SectionOctets>) {
+    match octets {
+        None => put(out, "NIL"),
+        Some(octets) if octets.0.is_empty() => put(out, "\"\""),
+        // Bodies are always literals: they have line ends, and programs expect it.
+        Some(octets) => write_literal(out, &octets.0),
+    }
+}
+
+/// `"BODY" section ["<" number ">"]`; the origin alone is repeated (RFC 3501 7.4.2).
+fn write_section_name(out: &mut Vec<u8>, request: &SectionRequest) {
+    match request.label {
+        SectionLabel::Rfc822 => return put(out, "RFC822"),
+        SectionLabel::Rfc822Header => return put(out, "RFC822.HEADER"),
+        SectionLabel::Rfc822Text => return put(out, "RFC822.TEXT"),
+        SectionLabel::Body => put(out, "BODY["),
+    }
+    let mut words: Vec<String> = request.part.iter().map(u32::to_string).collect();
+    let (word, fields) = match &request.text {
+        SectionText::Whole => (None, None),
+        SectionText::Header => (Some("HEADER"), None),
+        SectionText::HeaderFields(fields) => (Some("HEADER.FIELDS"), Some(fields)),
+        SectionText::HeaderFieldsNot(fields) => (Some("HEADER.FIELDS.NOT"), Some(fields)),
+        SectionText::Text => (Some("TEXT"), None),
+        SectionText::Mime => (Some("MIME"), None),
+    };
+    words.extend(word.map(str::to_owned));
+    put(out, words.join("."));
+    if let Some(fields) = fields {
+        for (index, field) in fields.iter().enumerate() {
+            put(out, if index == 0 { " (" } else { " " });
+            write_astring(out, field.as_bytes());
+        }
+        put(out, ")");
+    }
+    put(out, "]");
+    if let Some((origin, _)) = request.partial {
+        put(out, format_args!("<{origin}>"));
+    }
+}

@@ -1,0 +1,100 @@
+//! SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with CONDSTORE and QRESYNC (RFC 7162).
+
+use std::collections::BTreeSet;
+
+use super::selected::Selected;
+use super::{Running, Session, State};
+use crate::imap::capability::Extension;
+use crate::imap::command::{Access, MailboxArgument, Numbering, SelectParameters, Tag};
+use crate::imap::ops::{Op, Resynced, SelectOp, SelectedMailbox};
+use crate::imap::response::{Code, Earlier, Reply, Response};
+use crate::imap::view::{Release, View};
+
+impl Session {
+    pub(super) fn select(
+        &mut self,
+        tag: Tag,
+        mailbox: MailboxArgument,
+        access: Access,
+        parameters: SelectParameters,
+    ) {
+        if parameters.resync.is_some() && !self.enabled.has(Extension::Qresync) {
+            return self.bad(Some(tag), Reply::bad("QRESYNC needs ENABLE QRESYNC"));
+        }
+        // Whatever comes of it, the old mailbox is not selected (RFC 3501 6.3.1).
+        if let State::Selected(_) = std::mem::replace(&mut self.state, State::Authenticated) {
+            let reply = Reply::ok("The mailbox before is closed").with(Code::Closed);
+            self.send(Response::Untagged(reply));
+        }
+        if parameters.condstore {
+            self.know_condstore();
+        }
+        if let Some(name) = self.existing(&tag, mailbox) {
+            let op = SelectOp {
+                name,
+                access,
+                resync: parameters.resync,
+            };
+            self.run(Op::Select(Box::new(op)), Running::Select(tag, access));
+        }
+    }
+
+    /// The responses to SELECT (RFC 3501 6.3.1).
+    pub(super) fn selected(&mut self, tag: Tag, access: Access, mailbox: SelectedMailbox) {
+        let mut view = View::default();
+        view.merge(&mailbox.snapshot);
+        view.release(Release::All);
+        self.send(Response::Flags(mailbox.keywords.clone()));
+        self.send(Response::Exists(view.len()));
+        self.send(Response::Recent(view.recent()));
+        if let Some(slot) = mailbox.unseen.and_then(|uid| view.find(uid)) {
+            self.notice("First message that is not seen", Code::Unseen(slot.number));
+        }
+        let (flags, mode, text) = match access {
+            Access::ReadWrite => {
+                let flags = Code::PermanentFlags(mailbox.keywords.clone());
+                (flags, Code::ReadWrite, "SELECT done")
+            }
+            Access::ReadOnly => (Code::NoPermanentFlags, Code::ReadOnly, "EXAMINE done"),
+        };
+        self.notice("Flags that stay", flags);
+        self.notice("Next UID", Code::UidNext(mailbox.uid_next));
+        self.notice("UIDs are valid", Code::UidValidity(mailbox.uid_validity));
+        self.notice("Its id", Code::MailboxId(mailbox.id));
+        let highest = mailbox.snapshot.highest;
+        self.notice("Last change", Code::HighestModSeq(highest));
+        self.state = State::Selected(Box::new(Selected {
+            mailbox: mailbox.id,
+            access,
+            view,
+            keywords: mailbox.keywords,
+            saved: BTreeSet::new(),
+            followed: Vec::new(),
+            behind: false,
+        }));
+        if let Some(resynced) = mailbox.resynced {
+            self.resynced(resynced);
+        }
+        self.tagged(tag, Reply::ok(text).with(mode));
+    }
+
+    /// What has changed since the client looked last: first what is gone, so that the numbers of
+    /// the others are right (RFC 7162 3.2.5.1, 3.2.6).
+    fn resynced(&mut self, resynced: Resynced) {
+        if !resynced.vanished.is_empty() {
+            self.send(Response::Vanished(Earlier::Yes, resynced.vanished));
+        }
+        for changed in resynced.changed {
+            if let State::Selected(selected) = &self.state
+                && let Some(slot) = selected.view.find(changed.uid)
+            {
+                self.tell_flags(slot, Some(changed.flags), Numbering::Uid);
+            }
+        }
+    }
+
+    /// `* OK [code] text`
+    fn notice(&mut self, text: &'static str, code: Code) {
+        self.send(Response::Untagged(Reply::ok(text).with(code)));
+    }
+}
