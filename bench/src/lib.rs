@@ -4,5 +4,9 @@
 //! Rejected: a benchmark framework; one run over a hundred thousand messages is the measure, and
 //! a framework would want many.
 
+#[cfg(unix)]
+pub mod imap;
 pub mod letters;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod mail;
 pub mod search;

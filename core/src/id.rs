@@ -111,8 +111,17 @@ bytes_id!(
     MailboxId, 16
 );
 bytes_id!(
-    /// One message in one mailbox: random, or derived from the incoming id it came from.
+    /// One message in one mailbox: the page that it is in, then its entry there; random, or
+    /// derived from the incoming id it came from.
     PlacementId, 16
+);
+bytes_id!(
+    /// A page of placements: random, or derived from when what is in it was received.
+    PageId, 8
+);
+bytes_id!(
+    /// A placement within its page.
+    EntryId, 8
 );
 bytes_id!(
     /// One message as the MX sealed and queued it, before a device has taken it in; random.
@@ -131,6 +140,27 @@ bytes_id!(
     ContentHash, 32
 );
 
+impl PlacementId {
+    /// The id of an entry of a page.
+    pub const fn of(page: PageId, entry: EntryId) -> Self {
+        let [a, b, c, d, e, f, g, h] = page.0;
+        let [i, j, k, l, m, n, o, p] = entry.0;
+        Self([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+    }
+
+    /// The page that it is in, for life.
+    pub const fn page(&self) -> PageId {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        PageId([a, b, c, d, e, f, g, h])
+    }
+
+    /// Its entry there.
+    pub const fn entry(&self) -> EntryId {
+        let [.., a, b, c, d, e, f, g, h] = self.0;
+        EntryId([a, b, c, d, e, f, g, h])
+    }
+}
+
 macro_rules! number_id {
     ($(#[$doc:meta])* $name:ident, $inner:ty, $raw:ty) => {
         $(#[$doc])*
@@ -140,6 +170,9 @@ macro_rules! number_id {
         impl $name {
             /// The smallest value, 1.
             pub const ONE: Self = Self(<$inner>::MIN);
+
+            /// The largest value.
+            pub const LAST: Self = Self(<$inner>::MAX);
 
             /// `None` for zero.
             pub const fn new(value: $raw) -> Option<Self> {

@@ -13,8 +13,8 @@ use letterlock_core::mime::header::{self, FieldSelection};
 use letterlock_core::mime::text::{body_to_show, decode_attachment, decode_text, preview};
 use letterlock_core::mime::{
     Content, LeafSink, Part, Piece, SectionKind, Span, Split, Splitter, Structure, decode_binary,
-    decode_extended, decode_header, format_date, html_to_text, join, parse_date,
-    parse_parameterised, searchable, split, strip_status_fields,
+    decode_extended, decode_header, file_names, format_date, html_to_text, join, parse_date,
+    parse_parameterised, searchable_pieces, split, strip_status_fields,
 };
 use letterlock_core::search::Query;
 
@@ -222,8 +222,15 @@ fn check_texts(octets: &[u8], message: &Split<'_>) {
         let name = attachment.file_name.as_deref().unwrap_or("name");
         assert!(!name.is_empty() && !name.contains(['/', '\\', '\0', '\n']));
     }
-    let found = searchable(structure, |leaf| message.leaves.get(leaf).copied());
-    assert!(found.texts.len() <= structure.leaves.len());
+    for piece in searchable_pieces(structure) {
+        // Every octet may become a replacement character, and every line of a header may lack
+        // its end; nothing makes a text much longer than that.
+        let wire = piece.span().of(octets);
+        assert!(piece.decoded(wire).len() <= wire.len().saturating_mul(4).saturating_add(4));
+    }
+    for name in file_names(structure) {
+        assert!(!name.is_empty() && !name.contains(['/', '\\', '\0', '\n']));
+    }
 }
 
 /// Whatever stands in a header is decoded for people without line breaks, and fields are cut

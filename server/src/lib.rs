@@ -6,6 +6,7 @@
 //! Suggested reading order is the order of the modules below.
 
 pub mod clock;
+pub mod heap;
 pub mod shutdown;
 pub mod config;
 pub mod starttls;

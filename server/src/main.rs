@@ -11,6 +11,7 @@ use letterlock_server::bridge::app_password_command::{self, AppPasswordCommand};
 use letterlock_server::clock;
 use letterlock_server::config::Config;
 use letterlock_server::demo::{self, DataPlace, Demo};
+use letterlock_server::heap;
 use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
 use letterlock_server::transfer::command::{export, import};
 use letterlock_server::upkeep::{self, Upkeep};
@@ -90,6 +91,8 @@ struct DemoArguments {
 }
 
 fn main() -> ExitCode {
+    // Before there is a second thread.
+    heap::keep_small();
     let Arguments { command } = Arguments::parse();
     tracing_subscriber::registry()
         .with(tracing_subscriber::fmt::layer().with_writer(io::stderr))

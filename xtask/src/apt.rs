@@ -54,6 +54,15 @@ pub(crate) const TEST: &[Requirement] = &[
     program("python3", "python3"),
 ];
 
+/// What is measured beside us.
+pub(crate) const PEERS: &[Requirement] = &[
+    Requirement {
+        package: "dovecot-imapd",
+        probe: Probe::File("/usr/lib/dovecot/imap"),
+    },
+    program("openssl", "openssl"),
+];
+
 /// Debian's own compiler (probed by package: /usr/bin/rustc may be an older one) with its sources, from which the wasm32 standard library is built.
 pub(crate) const WASM: &[Requirement] = &[
     Requirement {

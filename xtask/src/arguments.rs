@@ -1,6 +1,6 @@
 //! The command line of xtask. What is not known is named together with the nearest valid word.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::bench::{self, Where};
 use crate::test::Part;
@@ -14,7 +14,10 @@ All automation of Letterlock.
                                  set up, build, run every test, or those whose name has FILTER
   cargo xtask lint               format, clippy, docs, wasm32 check, tidy, licences
   cargo xtask bench core [NAME] [--wasm]
-                                 measure: search; with --wasm in headless Chromium
+                                 measure: search, split, stored; search with --wasm in headless
+                                 Chromium too
+  cargo xtask bench imap [MESSAGES]
+                                 measure the IMAP server beside Dovecot, on 10,000 messages
   cargo xtask fuzz [TARGET] [SECONDS]
                                  run the fuzz targets, or one, each for 60 s or that long
   cargo xtask web [--release]    build the web UI into dist/ (default: the quick profile)
@@ -30,6 +33,9 @@ CARGO_TARGET_DIR                          instead of the target directories in t
 const TASKS: &[&str] = &[
     "run", "test", "lint", "bench", "fuzz", "web", "setup", "exec", "help",
 ];
+
+/// Messages that `bench imap` gives to each server if nothing is said.
+const BENCH_MESSAGES: u32 = 10_000;
 
 /// How long a fuzz target runs if nothing is said.
 const FUZZ_SECONDS: u32 = 60;
@@ -49,6 +55,9 @@ pub(crate) enum Task {
     Bench {
         name: Option<String>,
         place: Where,
+    },
+    BenchImap {
+        messages: u32,
     },
     Fuzz {
         target: Option<String>,
@@ -118,14 +127,22 @@ fn parse_test(words: &[String]) -> Result<Task> {
 }
 
 fn parse_bench(words: &[String]) -> Result<Task> {
+    let Some((room, words)) = words.split_first() else {
+        bail!("`bench` takes what is to be measured: bench core, bench imap");
+    };
+    match room.as_str() {
+        "core" => parse_bench_core(words),
+        "imap" => parse_bench_imap(words),
+        _ => bail!(
+            "`bench` measures no `{room}`; {}",
+            nearest(room, &["core", "imap"])
+        ),
+    }
+}
+
+fn parse_bench_core(words: &[String]) -> Result<Task> {
     let mut place = Where::Native;
     let mut name = None;
-    let Some((room, words)) = words.split_first() else {
-        bail!("`bench` takes what is to be measured: bench core");
-    };
-    if room != "core" {
-        bail!("`bench` measures no `{room}`; {}", nearest(room, &["core"]));
-    }
     for word in words {
         if word == "--wasm" {
             place = Where::Browser;
@@ -140,6 +157,17 @@ fn parse_bench(words: &[String]) -> Result<Task> {
         }
     }
     Ok(Task::Bench { name, place })
+}
+
+fn parse_bench_imap(words: &[String]) -> Result<Task> {
+    let messages = match words {
+        [] => BENCH_MESSAGES,
+        [word] => word
+            .parse()
+            .with_context(|| format!("`bench imap` takes a number of messages, not `{word}`"))?,
+        [_, word, ..] => bail!("`bench imap` takes one number, not also `{word}`"),
+    };
+    Ok(Task::BenchImap { messages })
 }
 
 fn parse_fuzz(words: &[String]) -> Result<Task> {
@@ -267,6 +295,7 @@ mod tests {
                 place: Where::Browser,
             },
         );
+        check("bench imap 500", Task::BenchImap { messages: 500 });
         check(
             "fuzz header_decoding 600",
             Task::Fuzz {
@@ -311,6 +340,7 @@ mod tests {
         check("lint now", &["`now`"]);
         check("bench", &["bench core"]);
         check("bench cor", &["`cor`", "`core`"]);
+        check("bench imap many", &["`many`"]);
         check("bench core serach", &["`serach`", "`search`"]);
         check("bench core --wsam", &["`--wsam`", "`--wasm`"]);
         check("test a b", &["`a`", "`b`"]);

@@ -1,4 +1,4 @@
-//! `cargo xtask bench core`: what is measured, each in a program of `bench/`.
+//! `cargo xtask bench core` and `bench imap`: what is measured, each in a program of `bench/`.
 //!
 //! A browser's figures come from the same code as a test of `web` in headless Chromium, built as
 //! what browsers get is.
@@ -8,19 +8,34 @@ use anyhow::{Result, bail};
 use crate::apt;
 use crate::arguments::nearest;
 use crate::paths::Paths;
-use crate::step::{cargo, step};
+use crate::step::{cargo, program, step};
 use crate::test::chromedriver;
 use crate::wasm_toolchain::WasmToolchain;
+use crate::web;
 
 /// How long the browser may take, in seconds.
 const BROWSER_SECONDS: &str = "1800";
 
 /// What is measured of `core`: a name, what it says, how long it takes.
-const CORE: &[(&str, &str, &str)] = &[(
-    "search",
-    "the search index: messages a second, octets, queries over 100,000 messages",
-    "about 3 minutes, the first time 10",
-)];
+const CORE: &[(&str, &str, &str)] = &[
+    (
+        "search",
+        "the search index: messages a second, octets, queries over 100,000 messages",
+        "about 3 minutes, the first time 10",
+    ),
+    (
+        "split",
+        "split and structure of messages, beside mail-parser",
+        "seconds, the first time 10 minutes",
+    ),
+    (
+        "stored",
+        "octets on the disk for each octet of mail",
+        "half a minute, the first time 10 minutes",
+    ),
+];
+/// Of these, what a browser measures too.
+const BROWSER: &[&str] = &["search"];
 
 /// Where it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +61,46 @@ pub(crate) fn bench(paths: &Paths, only: Option<&str>, place: Where) -> Result<(
     for (name, what, usually) in wanted {
         match place {
             Where::Native => native(paths, name, what, usually)?,
-            Where::Browser => browser(paths, name, what)?,
+            Where::Browser if BROWSER.contains(name) => browser(paths, name, what)?,
+            Where::Browser if only.is_some() => {
+                bail!(
+                    "`{name}` is not measured in a browser; {}",
+                    BROWSER.join(", ")
+                );
+            }
+            Where::Browser => {}
         }
     }
     Ok(())
+}
+
+/// Where the table of `bench imap` goes, in the target directory.
+const IMAP_TABLE: &str = "bench-imap.md";
+
+/// The IMAP server beside Dovecot.
+pub(crate) fn imap(paths: &Paths, messages: u32) -> Result<()> {
+    apt::ensure(apt::BUILD)?;
+    apt::ensure(apt::PEERS)?;
+    web::ensure_dist_exists(paths)?;
+    let mut build = cargo(paths);
+    build.args(["build", "--release", "--package", "letterlock-server"]);
+    build.args(["--package", "letterlock-bench", "--bins"]);
+    step(
+        "build the server and the benchmark",
+        "the first time 10 minutes",
+        &mut build,
+    )?;
+    let release = paths.target.join("release");
+    let mut command = program(paths, &release.join("imap"));
+    command
+        .arg(release.join("letterlock"))
+        .arg(paths.target.join(IMAP_TABLE))
+        .arg(messages.to_string());
+    step(
+        "the IMAP server beside Dovecot, plain and with mail_crypt",
+        "about 10 minutes",
+        &mut command,
+    )
 }
 
 fn native(paths: &Paths, name: &str, what: &str, usually: &str) -> Result<()> {

@@ -56,6 +56,7 @@ fn perform() -> Result<()> {
         Task::Test { part, filter } => test::test(&paths, part, filter.as_deref()),
         Task::Lint => lint::lint(&paths),
         Task::Bench { name, place } => bench::bench(&paths, name.as_deref(), place),
+        Task::BenchImap { messages } => bench::imap(&paths, messages),
         Task::Fuzz { target, seconds } => fuzz::fuzz(&paths, target.as_deref(), seconds),
         Task::Web { flavour } => web::bundle(&paths, flavour),
         Task::Setup => setup(&paths),

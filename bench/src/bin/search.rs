@@ -2,11 +2,11 @@
 //! that takes real messages in.
 #![expect(clippy::print_stdout, reason = "a benchmark says what it found")]
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use letterlock_bench::letters::{Letter, letter};
+use letterlock_bench::letters::letter;
+use letterlock_bench::mail;
 use letterlock_bench::search::{Host, run};
 use letterlock_core::account::Account;
 use letterlock_core::id::{AccountId, Address, MailboxName, Timestamp};
@@ -19,8 +19,6 @@ use letterlock_server::bridge::sqlite_store::SqliteStore;
 const LETTERS: u32 = 100_000;
 /// Of how many an account takes in the whole message.
 const WHOLE_SHARE: u32 = 20;
-/// Real mail, where it is there.
-const LISTS: &str = "../shared/corpora/lists";
 
 struct Machine(Instant);
 
@@ -57,33 +55,14 @@ async fn main() -> Result<()> {
     let whole = letters / WHOLE_SHARE;
     println!("an account of {whole} whole messages, over SQLCipher");
     let store = SqliteStore::open(&folder.path().join("account.db"), &[7; 32])?;
-    account(store, (0..whole).map(|number| raw(&letter(number)))).await?;
-    let lists = Path::new(LISTS);
-    if !lists.is_dir() {
-        println!("{LISTS} is not here: no figures for real mail");
+    account(store, (0..whole).map(|number| mail::raw(&letter(number)))).await?;
+    let Some(lists) = mail::lists()? else {
+        println!("{} is not here: no figures for real mail", mail::LISTS);
         return Ok(());
-    }
-    println!("an account of the mail in {LISTS}");
+    };
+    println!("an account of the mail in {}", mail::LISTS);
     let store = SqliteStore::open(&folder.path().join("lists.db"), &[7; 32])?;
-    account(store, messages_of(lists)?.into_iter()).await
-}
-
-/// The messages of all mbox files in a folder.
-fn messages_of(folder: &Path) -> Result<Vec<Vec<u8>>> {
-    let mut messages = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let mbox = std::fs::read(entry?.path())?;
-        let mut message = Vec::new();
-        for line in mbox.split_inclusive(|octet| *octet == b'\n') {
-            if line.starts_with(b"From ") && !message.is_empty() {
-                messages.push(std::mem::take(&mut message));
-            } else if !line.starts_with(b"From ") {
-                message.extend_from_slice(line);
-            }
-        }
-        messages.push(message);
-    }
-    Ok(messages)
+    account(store, lists.into_iter()).await
 }
 
 /// Appends messages to an account, then indexes them: read, opened, decoded, taken apart.
@@ -129,16 +108,4 @@ async fn account(store: SqliteStore, letters: impl Iterator<Item = Vec<u8>>) -> 
          dictionary with short lists, {lists} of long lists"
     );
     Ok(())
-}
-
-fn raw(letter: &Letter) -> Vec<u8> {
-    format!(
-        "Received: from mx.example (mx.example [192.0.2.1]) by mail.example with ESMTPS id {:x}\r\n\
-         \tfor <alice@letterlock.example>; Tue, 5 May 2026 12:05:00 +0000\r\n\
-         From: {}\r\nTo: {}\r\nSubject: {}\r\nMessage-ID: <{:x}@mail.example>\r\n\
-         Date: Tue, 5 May 2026 12:05:00 +0000\r\nMIME-Version: 1.0\r\n\
-         Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{}",
-        letter.number, letter.from, letter.to, letter.subject, letter.number, letter.body
-    )
-    .into_bytes()
 }

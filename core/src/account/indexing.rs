@@ -17,7 +17,9 @@ use super::Account;
 use crate::id::{MessageHash, Timestamp};
 use crate::mime::header::fields;
 use crate::mime::text::decode_text;
-use crate::mime::{Content, MAX_SEARCHABLE_OCTETS, Part, Span, decode_header, html_to_text};
+use crate::mime::{
+    SearchablePiece, Span, decode_header, file_names, html_to_text, searchable_pieces,
+};
 use crate::openpgp::{Encryption, SignatureStatus};
 use crate::replica::{Message, Replica, ReplicaError};
 use crate::search::{
@@ -148,8 +150,8 @@ impl<S: Store> Account<S> {
         batch: &mut Batch,
     ) -> Result<(), IndexError> {
         let mut came: Option<Timestamp> = None;
-        self.each_place_of(&hash, &mut |place| {
-            came = came.into_iter().chain([place.internal_date]).min();
+        self.each_place_of(&hash, &mut |_, place| {
+            came = came.into_iter().chain([place.internal_date()]).min();
         });
         let Some(came) = came else {
             forget_waiting(batch, &hash);
@@ -284,22 +286,21 @@ async fn index_message<S: Store>(
             builder.text(*place, &decode_header(field.value));
         }
     }
-    let mut pieces = Vec::new();
-    collect(root, &mut pieces);
+    for name in file_names(&message.structure) {
+        builder.text(Field::FileName, &name);
+    }
     let mut shown_as_html = Vec::new();
     let mut rest = Vec::new();
-    for Piece { part, text } in pieces {
-        if let (Text::None | Text::Body, Some(name)) = (&text, part.file_name()) {
-            builder.text(Field::FileName, &name);
-        }
-        match text {
-            Text::None => {}
-            Text::HeaderWithin => {
-                let octets = piece(replica, message, part.header, &mut whole).await?;
-                rest.push(header_within(&octets, builder));
+    for found in searchable_pieces(&message.structure) {
+        let octets = piece(replica, message, found.span(), &mut whole).await?;
+        match found {
+            SearchablePiece::HeaderWithin(_) => {
+                for field in fields(&octets).filter(|field| field.is("Subject")) {
+                    builder.text(Field::Body, &decode_header(field.value));
+                }
+                rest.push(found.decoded(&octets));
             }
-            Text::Body => {
-                let octets = piece(replica, message, part.body, &mut whole).await?;
+            SearchablePiece::Text(part) => {
                 let text = decode_text(part, &octets).0;
                 if part.is_attachment() {
                     rest.push(text);
@@ -342,54 +343,4 @@ async fn piece<S: Store>(
             Ok(Vec::new())
         }
     }
-}
-
-/// A part, and what of it is text.
-struct Piece<'a> {
-    part: &'a Part,
-    text: Text,
-}
-
-enum Text {
-    None,
-    Body,
-    HeaderWithin,
-}
-
-/// Recursion is bounded by the depth to which messages are opened.
-fn collect<'a>(part: &'a Part, pieces: &mut Vec<Piece<'a>>) {
-    let text = match &part.content {
-        Content::Leaf(_)
-            if part.media_type == "text" && part.body.len() <= MAX_SEARCHABLE_OCTETS =>
-        {
-            Text::Body
-        }
-        Content::Leaf(_) | Content::Multipart(_) | Content::Message { .. } => Text::None,
-    };
-    pieces.push(Piece { part, text });
-    if let Content::Message { part: inner, .. } = &part.content {
-        pieces.push(Piece {
-            part: inner,
-            text: Text::HeaderWithin,
-        });
-    }
-    for child in part.children() {
-        collect(child, pieces);
-    }
-}
-
-/// The header of a message within as IMAP SEARCH sees it; its subject is read as text.
-fn header_within(octets: &[u8], builder: &mut Builder) -> String {
-    let mut lines = String::new();
-    for field in fields(octets) {
-        let value = decode_header(field.value);
-        if field.is("Subject") {
-            builder.text(Field::Body, &value);
-        }
-        lines.push_str(&String::from_utf8_lossy(field.name));
-        lines.push_str(": ");
-        lines.push_str(&value);
-        lines.push('\n');
-    }
-    lines
 }

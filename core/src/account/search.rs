@@ -5,7 +5,7 @@ use super::indexing::IndexError;
 use crate::id::{MailboxId, MailboxName, MessageHash};
 use crate::model::{Flag, Role};
 use crate::replica::Replica;
-use crate::replica::document::PlacementDocument;
+use crate::replica::RosterEntry;
 use crate::search::{
     CandidatePlace, Candidates, Facts, Found, IndexSize, Page, Population, Query, SearchError,
 };
@@ -101,24 +101,23 @@ impl<S: Store> Population for Mail<'_, S> {
 
     fn each_place(&self, mailboxes: Option<&[MailboxId]>, visit: &mut dyn FnMut(&Facts)) {
         self.0
-            .each_place(mailboxes, &mut |place| visit(&facts(place)));
+            .each_place(mailboxes, &mut |id, place| visit(&facts(id, place)));
     }
 
     fn each_place_of(&self, message: &MessageHash, visit: &mut dyn FnMut(&Facts)) {
         self.0
-            .each_place_of(message, &mut |place| visit(&facts(place)));
+            .each_place_of(message, &mut |id, place| visit(&facts(id, place)));
     }
 }
 
-fn facts(place: &PlacementDocument) -> Facts {
-    let has = |flag: &Flag| place.flags.get(flag).is_some_and(|state| state.value);
+fn facts(mailbox: MailboxId, place: RosterEntry<'_>) -> Facts {
     Facts {
-        message: place.message,
-        mailbox: place.mailbox.value,
-        seen: has(&Flag::Seen),
-        flagged: has(&Flag::Flagged),
-        answered: has(&Flag::Answered),
-        draft: has(&Flag::Draft),
+        message: place.message(),
+        mailbox,
+        seen: place.has(&Flag::Seen),
+        flagged: place.has(&Flag::Flagged),
+        answered: place.has(&Flag::Answered),
+        draft: place.has(&Flag::Draft),
     }
 }
 

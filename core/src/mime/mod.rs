@@ -47,9 +47,7 @@ pub use envelope::EnvelopeData;
 pub use html::html_to_text;
 pub use join::{JoinError, join};
 pub use parameters::{Parameterised, decode_extended, parse_parameterised};
-pub use searchable::{
-    MAX_SEARCHABLE_OCTETS, Searchable, searchable, searchable_leaves, searchable_text,
-};
+pub use searchable::{MAX_SEARCHABLE_OCTETS, SearchablePiece, file_names, searchable_pieces};
 pub use section::{Piece, SectionKind};
 pub use split::{Split, split};
 pub use splitter::{LeafSink, Splitter, WithoutLeaves};

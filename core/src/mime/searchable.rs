@@ -1,82 +1,80 @@
-//! What of a message can be found by its words: the text of every part, the names of files, and
-//! who and what the messages in it are.
+//! What of a message can be found by its words: the text of every part, the headers of the
+//! messages in it, and the names of files.
 //!
-//! Invariant: [`searchable_leaves`] needs the structure alone, so that only leaves with text are
-//! read; texts that are not shown (attached ones, the other alternative) are among them, because
-//! IMAP's SEARCH looks at them too (RFC 9051 6.4.4). Rejected: the shown text alone; people
-//! remember a word of the attached minutes.
+//! The search index and IMAP's SEARCH (RFC 9051 6.4.4) walk the same pieces, so that the index
+//! never rules out what reading would find. Invariant: which pieces there are follows from the
+//! structure alone, so that nothing else of a message is read; texts that are not shown (attached
+//! ones, the other alternative) are among them. Rejected: the shown text alone; people remember a
+//! word of the attached minutes.
 
 use super::body_structure::{Content, Part, Structure};
-use super::envelope::EnvelopeData;
-use super::html::html_to_text;
-use super::text::{base_name, decode_text};
-use super::{EnvelopeAddress, decode_header};
+use super::header::fields;
+use super::text::{base_name, decode_lines};
+use super::{Span, decode_header};
 
 /// Longest text leaf that is searched, in octets as they stand; longer ones are data.
 pub const MAX_SEARCHABLE_OCTETS: u64 = 16 * 1024 * 1024;
 
-/// What can be found by its words.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Searchable {
-    /// Text of the parts, in order; that of HTML without its markup.
-    pub texts: Vec<String>,
-    /// File names of the parts.
-    pub file_names: Vec<String>,
-    /// Subjects and people of the messages inside the message.
-    pub inner_messages: Vec<String>,
+/// Something in a message that has words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchablePiece<'a> {
+    /// A leaf of text.
+    Text(&'a Part),
+    /// The header of a message inside the message; the part is that message's root.
+    HeaderWithin(&'a Part),
 }
 
-impl core::fmt::Debug for Searchable {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Searchable")
-            .field("texts", &self.texts.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// All searchable text of a message. `leaf` gives the octets of a leaf as they stand; it is asked
-/// for those of [`searchable_leaves`] and may know some of them not.
-pub fn searchable<'a>(
-    structure: &Structure,
-    mut leaf: impl FnMut(usize) -> Option<&'a [u8]>,
-) -> Searchable {
-    let texts = searchable_leaves(structure)
-        .into_iter()
-        .filter_map(|(part, index)| Some(searchable_text(part, leaf(index)?)))
-        .collect();
-    let mut searchable = Searchable {
-        texts,
-        ..Searchable::default()
-    };
-    for part in parts(structure) {
-        let name = part.file_name().map(|name| base_name(&name));
-        searchable
-            .file_names
-            .extend(name.filter(|name| !name.is_empty()));
-        if let Content::Message { envelope, .. } = &part.content {
-            searchable.inner_messages.push(envelope_text(envelope));
+impl SearchablePiece<'_> {
+    /// Where its octets stand in the message.
+    pub const fn span(&self) -> Span {
+        match self {
+            Self::Text(part) => part.body,
+            Self::HeaderWithin(part) => part.header,
         }
     }
-    searchable
+
+    /// Its text, decoded, lines as they stand: what a substring is looked for in. Markup of HTML
+    /// is part of it. `wire` are the octets of [`SearchablePiece::span`].
+    pub fn decoded(&self, wire: &[u8]) -> String {
+        match self {
+            Self::Text(part) => decode_lines(part, wire),
+            Self::HeaderWithin(_) => {
+                let line = |field: super::header::Field<'_>| {
+                    let name = String::from_utf8_lossy(field.name);
+                    format!("{name}: {}\n", decode_header(field.value))
+                };
+                fields(wire).map(line).collect()
+            }
+        }
+    }
 }
 
-/// The parts with text, in order, and which leaf each is.
-pub fn searchable_leaves(structure: &Structure) -> Vec<(&Part, usize)> {
+/// Everything in a message that has words, in the order in which it stands.
+pub fn searchable_pieces(structure: &Structure) -> Vec<SearchablePiece<'_>> {
+    let mut found = Vec::new();
+    for part in parts(structure) {
+        match &part.content {
+            Content::Leaf(_) if is_text(part) => found.push(SearchablePiece::Text(part)),
+            Content::Message { part: inner, .. } => {
+                found.push(SearchablePiece::HeaderWithin(inner));
+            }
+            Content::Leaf(_) | Content::Multipart(_) => {}
+        }
+    }
+    found
+}
+
+/// The names of the files in a message, without folders.
+pub fn file_names(structure: &Structure) -> impl Iterator<Item = String> + '_ {
     parts(structure)
         .into_iter()
-        .filter(|part| part.media_type == "text" && part.body.len() <= MAX_SEARCHABLE_OCTETS)
-        .filter_map(|part| Some((part, part.leaf()?)))
-        .collect()
+        .filter_map(Part::file_name)
+        .map(|name| base_name(&name))
+        .filter(|name| !name.is_empty())
 }
 
-/// The text of one leaf, that of HTML without its markup.
-pub fn searchable_text(part: &Part, wire: &[u8]) -> String {
-    let (text, _) = decode_text(part, wire);
-    if part.is("text", "html") {
-        html_to_text(&text)
-    } else {
-        text
-    }
+fn is_text(part: &Part) -> bool {
+    part.media_type == "text" && part.body.len() <= MAX_SEARCHABLE_OCTETS
 }
 
 /// All parts, in the order in which they stand.
@@ -88,22 +86,6 @@ fn parts(structure: &Structure) -> Vec<&Part> {
         to_do.extend(part.children().iter().rev());
     }
     found
-}
-
-fn envelope_text(envelope: &EnvelopeData) -> String {
-    let mut text = envelope
-        .subject
-        .as_deref()
-        .map(decode_header)
-        .unwrap_or_default();
-    let people = envelope.from.iter().chain(&envelope.to).chain(&envelope.cc);
-    for mailbox in people.filter_map(EnvelopeAddress::to_mailbox) {
-        text.push('\n');
-        text.push_str(&mailbox.name);
-        text.push(' ');
-        text.push_str(&mailbox.address);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -123,16 +105,33 @@ mod tests {
             --o\nContent-Type: message/rfc822\n\nSubject: =?utf-8?q?gr=C3=BCn?=\nFrom: A <a@b>\n\ninner\n\
             --o--\n";
         let message = split(raw);
-        let mut asked = Vec::new();
-        let found = searchable(&message.structure, |leaf| {
-            asked.push(leaf);
-            message.leaves.get(leaf).copied()
-        });
-        assert_eq!(found.texts, ["plain text", "marked up", "a;b", "inner"]);
-        assert_eq!(found.file_names, ["über.csv", "picture.png"]);
-        assert_eq!(found.inner_messages, ["grün\nA a@b"]);
-        assert_eq!(asked, [0, 1, 2, 4]);
-        assert_eq!(searchable(&message.structure, |_| None).texts.len(), 0);
-        assert!(!format!("{found:?}").contains("inner"));
+        let decoded = |piece: SearchablePiece<'_>| piece.decoded(piece.span().of(raw));
+        let texts: Vec<String> = searchable_pieces(&message.structure)
+            .into_iter()
+            .map(decoded)
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                "plain \ntext",
+                "<p>marked <b>up</b></p>",
+                "a;b",
+                "Subject: grün\nFrom: A <a@b>\n",
+                "inner"
+            ]
+        );
+        let names: Vec<String> = file_names(&message.structure).collect();
+        assert_eq!(names, ["über.csv", "picture.png"]);
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_text_is_data() {
+        let raw = b"Content-Type: text/plain\n\nx";
+        let mut structure = split(raw).structure;
+        let end = structure.root.body.start + MAX_SEARCHABLE_OCTETS;
+        structure.root.body.end = end;
+        assert_eq!(searchable_pieces(&structure).len(), 1);
+        structure.root.body.end = end + 1;
+        assert_eq!(searchable_pieces(&structure), []);
     }
 }

@@ -227,6 +227,10 @@ pub fn decode_text(part: &Part, wire: &[u8]) -> (String, Vec<Defect>) {
 }
 
 /// The same with lines as they stand.
+pub(super) fn decode_lines(part: &Part, wire: &[u8]) -> String {
+    decode(part, wire).0
+}
+
 fn decode(part: &Part, wire: &[u8]) -> (String, Vec<Defect>) {
     let (octets, encoding_defect) = decode_with_defect(part.encoding.as_deref(), wire);
     let charset = part.parameter("charset").unwrap_or_default();

@@ -54,6 +54,10 @@ impl Keyword {
     fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
+
+    fn folded_octets(&self) -> impl Iterator<Item = u8> {
+        self.0.bytes().map(|octet| octet.to_ascii_lowercase())
+    }
 }
 
 impl PartialEq for Keyword {
@@ -69,7 +73,7 @@ impl PartialOrd for Keyword {
 }
 impl Ord for Keyword {
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        self.folded().cmp(&other.folded())
+        self.folded_octets().cmp(other.folded_octets())
     }
 }
 impl core::hash::Hash for Keyword {

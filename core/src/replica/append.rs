@@ -1,13 +1,11 @@
 //! New messages: APPEND, COPY, MOVE (RFC 9051 6.3.12, 6.4.7, 6.4.8).
 
-use std::collections::BTreeMap;
-
 use super::change::Change;
 use super::document::{
-    CONTENT_OCTETS, Document, Leaf, Lww, MessageDocument, PlacementDocument, content_doc_id,
-    message_doc_id,
+    CONTENT_OCTETS, Document, Leaf, Lww, MessageDocument, content_doc_id, message_doc_id,
 };
 use super::documents::{Base, Standing};
+use super::page::{FlagStates, PlacementEntry};
 use super::{Replica, ReplicaError};
 use crate::id::{ContentHash, MailboxId, MessageHash, PlacementId, Timestamp, Uid, UidValidity};
 use crate::mime;
@@ -110,7 +108,7 @@ impl<S: Store> Replica<S> {
                 .store_message(new.raw, Protection::NONE, None)
                 .await?;
             let arrival = Arrival {
-                id: PlacementId::new(change.random()),
+                id: change.new_placement().await?,
                 mailbox,
                 flags: new.flags.clone(),
                 internal_date: new.internal_date,
@@ -143,18 +141,17 @@ impl<S: Store> Replica<S> {
         let uid_validity = change.live_mailbox(to)?.uid_validity;
         let mut pairs = Vec::new();
         for uid in sorted(uids) {
-            let Some(row) = change.placement(from, uid) else {
+            let Some(placed) = change.placement(from, uid) else {
                 continue;
             };
-            let stamp = change.stamp();
-            let document = PlacementDocument {
-                id: PlacementId::new(change.random()),
-                mailbox: Lww::new(to, stamp),
-                save_date: Lww::new(now, stamp),
-                ..row.document.clone()
+            let arrival = Arrival {
+                id: change.new_placement().await?,
+                mailbox: to,
+                flags: placed.shown.flags.to_set(),
+                internal_date: placed.shown.internal_date,
             };
-            change.write(&Document::Placement(document.clone())).await?;
-            pairs.push((uid, change.place(document)?));
+            let (message, size) = (placed.shown.message, placed.shown.size);
+            pairs.push((uid, change.arrive(arrival, message, size).await?));
         }
         change.commit().await?;
         Ok(Copied {
@@ -259,22 +256,15 @@ impl<S: Store> Change<'_, S> {
     ) -> Result<Uid, ReplicaError> {
         self.live_mailbox(arrival.mailbox)?;
         let stamp = self.stamp();
-        let set = arrival
-            .flags
-            .into_iter()
-            .map(|flag| (flag, Lww::new(true, stamp)));
-        let document = PlacementDocument {
-            id: arrival.id,
+        let entry = PlacementEntry {
             message,
             mailbox: Lww::new(arrival.mailbox, stamp),
-            flags: set.collect::<BTreeMap<_, _>>(),
-            internal_date: arrival.internal_date,
             save_date: Lww::new(self.now, stamp),
+            internal_date: arrival.internal_date,
             size,
-            deleted: false,
+            flags: FlagStates::new(arrival.flags, stamp),
         };
-        self.write(&Document::Placement(document.clone())).await?;
-        self.place(document)
+        self.make_placement(arrival.id, entry).await
     }
 
     /// Writes the position that an import has reached.
@@ -282,25 +272,6 @@ impl<S: Store> Change<'_, S> {
         if let Some(Checkpoint { name, position }) = checkpoint {
             self.batch.put(Table::Meta, checkpoint_key(&name), position);
         }
-    }
-
-    /// Moves one message: one small document.
-    pub(super) async fn move_placement(
-        &mut self,
-        from: MailboxId,
-        uid: Uid,
-        to: MailboxId,
-    ) -> Result<Option<Uid>, ReplicaError> {
-        let Some(row) = self.placement(from, uid) else {
-            return Ok(None);
-        };
-        let stamp = self.stamp();
-        let mut document = row.document.clone();
-        document.mailbox = Lww::new(to, stamp);
-        document.save_date = Lww::new(self.now, stamp);
-        self.write(&Document::Placement(document.clone())).await?;
-        self.unplace(from, uid)?;
-        self.place(document).map(Some)
     }
 }
 

@@ -3,19 +3,20 @@
 //! A [`Change`] holds the writer's lock, so the view stands still while it is being made. It
 //! keeps new versions of rows beside the view; the view takes them over after the commit.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 
 use futures::lock::MutexGuard;
 use rand::RngCore;
 use rand_chacha::ChaCha20Rng;
 
 use super::changes::MAX_VANISHED;
-use super::document::{MailboxDocument, PlacementDocument, Stamp};
+use super::document::{MailboxDocument, Stamp};
 use super::documents::Written;
-use super::view::{Counters, Delta, MailboxRow, PlacementRow, View, Whereabouts};
+use super::pages::OpenPage;
+use super::view::{Counters, Delta, MailboxRow, Placed, View};
 use super::{COUNTERS, Replica, ReplicaError, encode_row};
-use crate::id::{DocId, MailboxId, MessageHash, ModSeq, PlacementId, Timestamp, Uid, UidValidity};
+use crate::id::{DocId, MailboxId, MessageHash, ModSeq, PageId, Timestamp, Uid, UidValidity};
 use crate::store::{Batch, Store, Table};
 use crate::threads::Link;
 
@@ -36,6 +37,9 @@ pub(super) struct Change<'a, S> {
     pub(super) counts: BTreeMap<DocId, u32>,
     /// In how many more places a message is than before, or in how many fewer.
     pub(super) moved: BTreeMap<MessageHash, i64>,
+    /// Pages that this change has read, with its edits.
+    pub(super) pages: BTreeMap<PageId, OpenPage>,
+    stamp: Option<Stamp>,
 }
 
 impl<'a, S: Store> Change<'a, S> {
@@ -49,7 +53,6 @@ impl<'a, S: Store> Change<'a, S> {
             counters: old_counters.clone(),
             mailboxes: BTreeMap::new(),
             placements: BTreeMap::new(),
-            index: BTreeMap::new(),
         };
         Self {
             replica,
@@ -63,12 +66,15 @@ impl<'a, S: Store> Change<'a, S> {
             written: BTreeMap::new(),
             counts: BTreeMap::new(),
             moved: BTreeMap::new(),
+            pages: BTreeMap::new(),
+            stamp: None,
         }
     }
 
     /// Writes everything, durably, and tells subscribers. On [`ReplicaError::Busy`] the view is
     /// what the other writer left.
     pub(super) async fn commit(mut self) -> Result<(), ReplicaError> {
+        self.finish_pages()?;
         self.finish_mailboxes().await?;
         if self.batch.is_empty() && self.delta.counters == self.old_counters {
             return Ok(());
@@ -86,7 +92,8 @@ impl<'a, S: Store> Change<'a, S> {
         if let Err(error) = outcome {
             let error = ReplicaError::from(error);
             if matches!(error, ReplicaError::Busy) {
-                let mut fresh = View::load(&self.replica.store, self.now).await?;
+                let mut fresh =
+                    View::load(&self.replica.store, &self.replica.keys, self.now).await?;
                 let mut view = self
                     .replica
                     .view
@@ -132,14 +139,22 @@ impl<'a, S: Store> Change<'a, S> {
         Ok(next)
     }
 
-    /// A stamp later than all seen: hybrid logical time.
+    /// A stamp later than all seen: hybrid logical time. What this change writes has one stamp,
+    /// unless it has seen a later one meanwhile; it writes no field twice.
     pub(super) fn stamp(&mut self) -> Stamp {
         let clock = &mut self.delta.counters.clock;
+        if let Some(stamp) = self.stamp
+            && stamp.millis == *clock
+        {
+            return stamp;
+        }
         *clock = self.now.as_millis().max(clock.saturating_add(1));
-        Stamp {
+        let stamp = Stamp {
             millis: *clock,
             replica: self.replica.id,
-        }
+        };
+        self.stamp = Some(stamp);
+        stamp
     }
 
     /// Remembers a stamp of another device, so that ours come later.
@@ -163,6 +178,24 @@ impl<'a, S: Store> Change<'a, S> {
     /// The row of a mailbox that is not deleted.
     pub(super) fn live_mailbox(&self, id: MailboxId) -> Result<MailboxRow, ReplicaError> {
         let row = self.mailbox(id).filter(|row| !row.document.deleted);
+        row.ok_or(ReplicaError::NoSuchMailbox)
+    }
+
+    /// The row of a mailbox, to be changed.
+    pub(super) fn edit_mailbox(&mut self, id: MailboxId) -> Option<&mut MailboxRow> {
+        if !self.delta.mailboxes.contains_key(&id) {
+            let row = self.mailbox(id)?;
+            self.delta.mailboxes.insert(id, row);
+        }
+        self.delta.mailboxes.get_mut(&id)
+    }
+
+    /// The row of a mailbox that is not deleted, to be changed.
+    pub(super) fn edit_live_mailbox(
+        &mut self,
+        id: MailboxId,
+    ) -> Result<&mut MailboxRow, ReplicaError> {
+        let row = self.edit_mailbox(id).filter(|row| !row.document.deleted);
         row.ok_or(ReplicaError::NoSuchMailbox)
     }
 
@@ -234,116 +267,34 @@ impl<'a, S: Store> Change<'a, S> {
         })
     }
 
-    /// The row of a placement, with this change's edits.
-    pub(super) fn placement(&self, mailbox: MailboxId, uid: Uid) -> Option<Arc<PlacementRow>> {
+    /// A message of a mailbox, with this change's edits.
+    pub(super) fn placement(&self, mailbox: MailboxId, uid: Uid) -> Option<Placed> {
         if let Some(edited) = self.delta.placements.get(&(mailbox, uid)) {
             return edited.clone();
         }
-        self.replica
-            .view()
-            .mailboxes
-            .get(&mailbox)?
-            .placements
-            .get(&uid)
-            .cloned()
+        self.replica.view().find(mailbox, uid).map(Placed::from)
     }
 
-    /// Where a placement is, with this change's edits.
-    pub(super) fn whereabouts(&self, id: PlacementId) -> Option<Whereabouts> {
-        let edited = self.delta.index.get(&id).copied();
-        edited.or_else(|| self.replica.view().index.get(&id).copied())
+    /// The UIDs of a mailbox, with this change's edits.
+    pub(super) fn uids(&self, mailbox: MailboxId) -> Vec<Uid> {
+        let mut uids: BTreeSet<Uid> = self.replica.uids(mailbox).into_iter().collect();
+        let edited = (mailbox, Uid::ONE)..=(mailbox, Uid::LAST);
+        for ((_, uid), placed) in self.delta.placements.range(edited) {
+            if placed.is_some() {
+                uids.insert(*uid);
+            } else {
+                uids.remove(uid);
+            }
+        }
+        uids.into_iter().collect()
     }
 
-    /// Gives a placement the next UID of its mailbox and writes its row.
-    pub(super) fn place(&mut self, document: PlacementDocument) -> Result<Uid, ReplicaError> {
+    /// Raises a mailbox's HIGHESTMODSEQ to this change's mod-sequence.
+    pub(super) fn touch(&mut self, mailbox: MailboxId) -> Result<ModSeq, ReplicaError> {
         let mod_seq = self.mod_seq()?;
-        let mut mailbox = self.live_mailbox(document.mailbox.value)?;
-        let uid = mailbox.uid_next;
-        mailbox.uid_next = uid.next().ok_or(ReplicaError::Exhausted)?;
-        mailbox.highest_mod_seq = mod_seq;
-        self.put_mailbox(mailbox);
-        self.put_placement(PlacementRow {
-            document,
-            uid,
-            mod_seq,
-            placed: mod_seq,
-        });
-        Ok(uid)
-    }
-
-    /// Writes the row of a placement that stays where it is, with this change's mod-sequence.
-    pub(super) fn update(
-        &mut self,
-        uid: Uid,
-        document: PlacementDocument,
-    ) -> Result<(), ReplicaError> {
-        let mailbox = document.mailbox.value;
-        let mod_seq = self.touch(mailbox)?;
-        let before = self.placement(mailbox, uid);
-        self.put_placement(PlacementRow {
-            document,
-            uid,
-            mod_seq,
-            placed: before.map_or(mod_seq, |row| row.placed),
-        });
-        Ok(())
-    }
-
-    /// Removes the row of a placement that is moved or deleted.
-    pub(super) fn unplace(&mut self, mailbox: MailboxId, uid: Uid) -> Result<(), ReplicaError> {
-        let mod_seq = self.touch(mailbox)?;
-        if let Some(row) = self.placement(mailbox, uid) {
-            self.note_vanished(mailbox, mod_seq, &row);
-        }
-        self.batch
-            .delete(Table::Placements, placement_key(mailbox, uid));
-        self.note_place(mailbox, uid, None);
-        self.delta.placements.insert((mailbox, uid), None);
-        Ok(())
-    }
-
-    /// Notes where a placement is. A row is written of what is gone; where the others are, their
-    /// own rows tell.
-    pub(super) fn put_whereabouts(&mut self, id: PlacementId, at: Whereabouts) {
-        if at == Whereabouts::Deleted {
-            self.batch
-                .put(Table::PlacementIndex, *id.as_bytes(), encode_row(&at));
-        }
-        self.delta.index.insert(id, at);
-    }
-
-    fn put_placement(&mut self, row: PlacementRow) {
-        let (mailbox, uid) = (row.document.mailbox.value, row.uid);
-        let message = row.document.message;
-        if !self.replica.view().by_message.contains_key(&message) {
-            // Its first place: the search index shall take it in.
-            self.batch
-                .put(Table::Unindexed, *message.as_bytes(), Vec::new());
-        }
-        self.put_whereabouts(row.document.id, Whereabouts::Live(mailbox, uid));
-        self.batch.put(
-            Table::Placements,
-            placement_key(mailbox, uid),
-            encode_row(&row),
-        );
-        self.note_place(mailbox, uid, Some(row.document.message));
-        self.delta
-            .placements
-            .insert((mailbox, uid), Some(Arc::new(row)));
-    }
-
-    fn touch(&mut self, mailbox: MailboxId) -> Result<ModSeq, ReplicaError> {
-        let mod_seq = self.mod_seq()?;
-        if let Some(mut row) = self.mailbox(mailbox)
-            && row.highest_mod_seq != mod_seq
-        {
+        if let Some(row) = self.edit_mailbox(mailbox) {
             row.highest_mod_seq = mod_seq;
-            self.put_mailbox(row);
         }
         Ok(mod_seq)
     }
-}
-
-pub(super) fn placement_key(mailbox: MailboxId, uid: Uid) -> Vec<u8> {
-    [&mailbox.as_bytes()[..], &uid.get().to_be_bytes()].concat()
 }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::change::Change;
-use super::view::{MailboxRow, MailboxState, PlacementRow};
+use super::view::{MailboxRow, MailboxState, Placed};
 use super::{Placement, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{MailboxId, MessageHash, ModSeq, PlacementId, Uid};
 use crate::store::{KeyRange, Store, Table};
@@ -158,11 +158,11 @@ impl Changes {
         if mailbox.row.highest_mod_seq <= state {
             return;
         }
-        for row in mailbox.placements.values() {
-            if row.placed > state {
-                self.created.push((id, (&**row).into()));
-            } else if row.mod_seq > state {
-                self.updated.push((id, (&**row).into()));
+        for (_, entry) in mailbox.roster.changed_since(state) {
+            if entry.placed() > state {
+                self.created.push((id, entry.into()));
+            } else {
+                self.updated.push((id, entry.into()));
             }
         }
     }
@@ -170,16 +170,15 @@ impl Changes {
 
 impl<S: Store> Change<'_, S> {
     /// Remembers that a message leaves a mailbox.
-    pub(super) fn note_vanished(&mut self, mailbox: MailboxId, at: ModSeq, row: &PlacementRow) {
+    pub(super) fn note_vanished(&mut self, mailbox: MailboxId, at: ModSeq, placed: &Placed) {
         let value = encode_row(&VanishedRow {
-            placement: row.document.id,
-            message: row.document.message,
+            placement: placed.shown.id,
+            message: placed.shown.message,
         });
-        let key = vanished_key(mailbox, at, row.uid);
+        let key = vanished_key(mailbox, at, placed.numbers.uid);
         self.batch.put(Table::Vanished, key, value);
-        if let Some(mut row) = self.mailbox(mailbox) {
+        if let Some(row) = self.edit_mailbox(mailbox) {
             row.vanished = row.vanished.saturating_add(1);
-            self.put_mailbox(row);
         }
     }
 

@@ -3,22 +3,25 @@
 //!
 //! For tests, which end with it, and for users who ask. Invariant: it changes nothing, and a
 //! report names ids, never content. Memory is a few octets for each document, and one message's
-//! structure and one content at a time.
+//! structure and four contents at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, message_doc_id};
+use super::page::PageDocument;
+use super::pages::read_numbers;
 use super::references::Referred;
-use super::view::Whereabouts;
 use super::{Message, Replica, ReplicaError, decode_row};
-use crate::id::{DocId, MailboxId, MessageHash, Uid};
+use crate::id::{DocId, MailboxId, MessageHash, PlacementId, Uid};
 use crate::mime::Span;
 use crate::store::{Key, KeyRange, Store, Table};
 
 /// Most findings in one report.
 pub const MAX_FINDINGS: usize = 1000;
-/// How many rows are read at a time; each may be a content of a mebioctet.
+/// How many rows are read at a time.
 const PAGE_ROWS: usize = 16;
+/// How many contents are read at a time; each may have a mebioctet.
+const PAGE_CONTENTS: usize = 4;
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,13 +86,21 @@ pub enum Finding {
         /// The mailbox.
         mailbox: MailboxId,
     },
-    /// A placement that is gone for good stands in a mailbox.
-    #[error("UID {uid} of mailbox {mailbox} was expunged and stands there")]
+    /// A message stands in a mailbox, and its page does not say so.
+    #[error("UID {uid} of mailbox {mailbox} was expunged or moved and stands there")]
     Expunged {
         /// The mailbox.
         mailbox: MailboxId,
         /// The UID.
         uid: Uid,
+    },
+    /// A page says that a message is in a mailbox, and it is not there.
+    #[error("placement {placement} should stand in mailbox {mailbox} and does not")]
+    NotPlaced {
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// The placement.
+        placement: PlacementId,
     },
 }
 
@@ -131,6 +142,8 @@ struct Found {
     messages: BTreeSet<MessageHash>,
     contents: BTreeSet<DocId>,
     counted: BTreeMap<DocId, u32>,
+    /// Placements that are where their pages say.
+    placed: BTreeSet<PlacementId>,
 }
 
 impl<S: Store> Replica<S> {
@@ -166,9 +179,38 @@ impl<S: Store> Replica<S> {
                         }
                         found.messages.insert(message.hash);
                     }
+                    Ok(Document::Page(page)) => self.check_page(&page, report, found).await?,
                     Ok(_) => {}
                     Err(_) => report.add(Finding::Unreadable { document: id }),
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares a page with what its mailboxes show.
+    async fn check_page(
+        &self,
+        page: &PageDocument,
+        report: &mut CheckReport,
+        found: &mut Found,
+    ) -> Result<(), ReplicaError> {
+        let row = self.store.get(Table::Placements, page.id.as_bytes());
+        let row = row.await?;
+        let numbers = row.map_or(Ok(Vec::new()), |row| read_numbers(&row))?;
+        let mut numbers = numbers.into_iter();
+        let view = self.view();
+        for (id, entry) in page.live() {
+            let placement = PlacementId::of(page.id, id);
+            let mailbox = entry.mailbox.value;
+            let shown = numbers.next().and_then(|numbers| {
+                let shown = view.find(mailbox, numbers.uid)?;
+                (shown.id() == placement && shown.message() == entry.message).then_some(shown)
+            });
+            if shown.is_some_and(|shown| shown.flags().iter().eq(entry.flags.set())) {
+                found.placed.insert(placement);
+            } else {
+                report.add(Finding::NotPlaced { mailbox, placement });
             }
         }
         Ok(())
@@ -275,8 +317,9 @@ impl<S: Store> Replica<S> {
         for (key, _) in self.store.scan(Table::Garbage, KeyRange::all()).await? {
             garbage.insert(Referred::from_garbage_key(&key)?);
         }
-        let placed: BTreeSet<MessageHash> = self.view().by_message.keys().copied().collect();
-        let messages = found.messages.iter().filter(|hash| !placed.contains(hash));
+        let view = self.view();
+        let is_placed = |hash: &MessageHash| view.places_of(*hash).next().is_some();
+        let messages = found.messages.iter().filter(|hash| !is_placed(hash));
         let messages = messages.map(|hash| Referred::Message(*hash));
         let contents = found.contents.iter().map(|id| Referred::Content(*id));
         for referred in messages.chain(contents) {
@@ -295,17 +338,16 @@ impl<S: Store> Replica<S> {
             if state.row.highest_mod_seq > view.counters.mod_seq {
                 report.add(Finding::ModSeqTooHigh { mailbox });
             }
-            for (uid, row) in &state.placements {
-                let (uid, message) = (*uid, row.document.message);
+            for entry in state.roster.iter() {
+                let (uid, message) = (entry.uid(), entry.message());
                 report.placements = report.placements.saturating_add(1);
                 if uid >= state.row.uid_next {
                     report.add(Finding::UidNotBelowNext { mailbox, uid });
                 }
-                if row.mod_seq > state.row.highest_mod_seq {
+                if entry.mod_seq() > state.row.highest_mod_seq {
                     report.add(Finding::ModSeqTooHigh { mailbox });
                 }
-                let at = view.index.get(&row.document.id);
-                if at != Some(&Whereabouts::Live(mailbox, uid)) {
+                if !found.placed.contains(&entry.id()) {
                     report.add(Finding::Expunged { mailbox, uid });
                 }
                 if !found.messages.contains(&message) {
@@ -329,7 +371,11 @@ impl<S: Store> Replica<S> {
         table: Table,
         start: &mut Key,
     ) -> Result<Option<Vec<(Key, Vec<u8>)>>, ReplicaError> {
-        let mut range = KeyRange::all().limit(PAGE_ROWS);
+        let rows = match table {
+            Table::Contents => PAGE_CONTENTS,
+            _ => PAGE_ROWS,
+        };
+        let mut range = KeyRange::all().limit(rows);
         range.start.clone_from(start);
         let rows = self.store.scan(table, range).await?;
         let Some((last, _)) = rows.last() else {

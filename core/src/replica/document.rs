@@ -3,30 +3,29 @@
 //! A payload is an octet for the kind, an octet for the version of that kind, an octet that says
 //! how the rest is coded (messages and contents are deflated where that is shorter), and the
 //! value (postcard; a content is its octets as they are). A later version is refused with a clear
-//! error. Merging is commutative, associative and idempotent: fields that change carry a
+//! error. Placements share documents: see [`super::page`]. Merging is commutative, associative and idempotent: fields that change carry a
 //! [`Stamp`] and the later one wins, flags do so one by one, deletion wins over everything, and
 //! what never changes needs no merge. So any number of devices, in any order, end equal.
 //!
 //! Messages and contents never change, but they may be removed: then the last revision is a
 //! removal, and a device that still refers to what was removed writes it again after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::id::{
-    ContentHash, DocId, MailboxId, MailboxName, MessageHash, PlacementId, ReplicaId, Timestamp,
-};
+use crate::id::{ContentHash, DocId, MailboxId, MailboxName, MessageHash, PageId, ReplicaId};
 use crate::keys::Contact;
 use crate::mime::Structure;
-use crate::model::{Flag, FlagSet, Role};
+use crate::model::Role;
 use crate::openpgp::Protection;
 use crate::seal::{AccountKeys, Collection};
 use crate::sync::wire::MAX_DOCUMENT_OCTETS;
 
 use super::coding;
+use super::page::{self, PageDocument};
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +38,7 @@ pub const CONTENT_OCTETS: usize = 1024 * 1024;
 pub const DOCUMENT_VERSION: u8 = 1;
 
 /// The kinds that this program knows.
-const KINDS: &[u8] = b"kbpmclx";
+const KINDS: &[u8] = b"kbgmclx";
 
 /// When a field was written: hybrid logical time, then the replica as the tie-breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -73,7 +72,7 @@ impl<T> Lww<T> {
         Self { value, stamp }
     }
 
-    fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         if other.stamp > self.stamp {
             *self = other;
         }
@@ -100,66 +99,6 @@ impl MailboxDocument {
         self.name.merge(other.name);
         self.subscribed.merge(other.subscribed);
         self.role = self.role.or(other.role);
-        self.deleted |= other.deleted;
-    }
-}
-
-/// A message in a mailbox, mergeable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlacementDocument {
-    /// Its id.
-    pub id: PlacementId,
-    /// The message.
-    pub message: MessageHash,
-    /// Where it is; a move writes this field alone.
-    pub mailbox: Lww<MailboxId>,
-    /// Flags ever set or cleared, each with its last change.
-    pub flags: BTreeMap<Flag, Lww<bool>>,
-    /// INTERNALDATE (RFC 9051 2.3.3).
-    pub internal_date: Timestamp,
-    /// SAVEDATE (RFC 8514): when it came into this mailbox.
-    pub save_date: Lww<Timestamp>,
-    /// RFC822.SIZE, octets.
-    pub size: u64,
-    /// Expunged for good.
-    pub deleted: bool,
-}
-
-impl PlacementDocument {
-    /// The flags that are set.
-    pub fn flag_set(&self) -> FlagSet {
-        let set = self.flags.iter().filter(|(_, state)| state.value);
-        set.map(|(flag, _)| flag.clone()).collect()
-    }
-
-    /// Makes the set flags be `flags`; only what changes gets the stamp.
-    pub fn set_flags(&mut self, flags: &FlagSet, stamp: Stamp) {
-        for flag in self.flag_set().difference(flags) {
-            self.flags.insert(flag.clone(), Lww::new(false, stamp));
-        }
-        for flag in flags.difference(&self.flag_set()) {
-            self.flags.insert(flag.clone(), Lww::new(true, stamp));
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        // Two devices that took in one message apart may have rendered it differently (one knew
-        // the signer's key); they agree on one of the two.
-        if other.message > self.message {
-            self.message = other.message;
-            self.size = other.size;
-            self.internal_date = other.internal_date;
-        }
-        self.mailbox.merge(other.mailbox);
-        self.save_date.merge(other.save_date);
-        for (flag, theirs) in other.flags {
-            match self.flags.get_mut(&flag) {
-                Some(ours) => ours.merge(theirs),
-                None => {
-                    self.flags.insert(flag, theirs);
-                }
-            }
-        }
         self.deleted |= other.deleted;
     }
 }
@@ -223,8 +162,8 @@ pub enum Document {
     Key(KeyDocument),
     /// A mailbox.
     Mailbox(MailboxDocument),
-    /// A message in a mailbox.
-    Placement(PlacementDocument),
+    /// Messages in mailboxes.
+    Page(PageDocument),
     /// A message.
     Message(Box<MessageDocument>),
     /// A leaf's octets.
@@ -250,7 +189,7 @@ impl core::fmt::Debug for Document {
         f.write_str(match self {
             Self::Key(_) => "Key(…)",
             Self::Mailbox(_) => "Mailbox(…)",
-            Self::Placement(_) => "Placement(…)",
+            Self::Page(_) => "Page(…)",
             Self::Message(_) => "Message(…)",
             Self::Content(_) => "Content(…)",
             Self::Contact(_) => "Contact(…)",
@@ -278,7 +217,7 @@ impl Document {
     pub const fn collection(&self) -> Collection {
         match self {
             Self::Key(_) => Collection::Keys,
-            Self::Mailbox(_) | Self::Placement(_) => Collection::Mail,
+            Self::Mailbox(_) | Self::Page(_) => Collection::Mail,
             Self::Message(_) => Collection::Messages,
             Self::Content(_) => Collection::Contents,
             Self::Contact(_) => Collection::Contacts,
@@ -291,7 +230,7 @@ impl Document {
         match self {
             Self::Key(key) => key_doc_id(keys, &key.secret),
             Self::Mailbox(mailbox) => mailbox_doc_id(keys, mailbox.id),
-            Self::Placement(placement) => placement_doc_id(keys, placement.id),
+            Self::Page(page) => page_doc_id(keys, page.id),
             Self::Message(message) => message_doc_id(keys, message.hash),
             Self::Content(octets) => content_doc_id(keys, keys.content_hash(octets)),
             Self::Contact(contact) => contact_doc_id(keys, contact),
@@ -304,7 +243,7 @@ impl Document {
         match self {
             Self::Key(value) => encode(b'k', &to_postcard(value)),
             Self::Mailbox(value) => encode(b'b', &to_postcard(value)),
-            Self::Placement(value) => encode(b'p', &to_postcard(value)),
+            Self::Page(value) => encode(b'g', &page::encode(value)),
             Self::Contact(value) => encode(b'c', &to_postcard(value)),
             Self::Message(value) => encode(b'm', &to_postcard(value)),
             Self::Content(octets) => encode(b'l', octets),
@@ -329,7 +268,7 @@ impl Document {
         match kind {
             b'k' => decode(rest).map(Self::Key),
             b'b' => decode(rest).map(Self::Mailbox),
-            b'p' => decode(rest).map(Self::Placement),
+            b'g' => page::decode(rest).map(Self::Page),
             b'm' => decode(rest).map(|message| Self::Message(Box::new(message))),
             b'c' => decode(rest).map(|contact| Self::Contact(Box::new(contact))),
             b'l' => Ok(Self::Content(value.into_owned())),
@@ -343,28 +282,22 @@ impl Document {
 
     /// The latest stamp in it.
     pub fn latest_stamp(&self) -> Stamp {
-        let stamps = match self {
-            Self::Mailbox(mailbox) => vec![mailbox.name.stamp, mailbox.subscribed.stamp],
-            Self::Placement(placement) => {
-                let flags = placement.flags.values().map(|state| state.stamp);
-                flags
-                    .chain([placement.mailbox.stamp, placement.save_date.stamp])
-                    .collect()
-            }
+        match self {
+            Self::Mailbox(mailbox) => mailbox.name.stamp.max(mailbox.subscribed.stamp),
+            Self::Page(page) => page.latest_stamp(),
             Self::Key(_)
             | Self::Message(_)
             | Self::Content(_)
             | Self::Contact(_)
-            | Self::Removed(_) => Vec::new(),
-        };
-        stamps.into_iter().max().unwrap_or(Stamp::OLDEST)
+            | Self::Removed(_) => Stamp::OLDEST,
+        }
     }
 
     /// Takes in another version of the same document.
     pub fn merge(&mut self, other: Self) {
         match (self, other) {
             (Self::Mailbox(ours), Self::Mailbox(theirs)) => ours.merge(theirs),
-            (Self::Placement(ours), Self::Placement(theirs)) => ours.merge(theirs),
+            (Self::Page(ours), Self::Page(theirs)) => ours.merge(theirs),
             (Self::Contact(ours), Self::Contact(theirs)) => ours.merge(&theirs),
             // The others never change, and ids of two kinds never meet.
             _ => {}
@@ -388,11 +321,9 @@ fn mailbox_doc_id(keys: &AccountKeys, id: MailboxId) -> DocId {
     keys.doc_id(Collection::Mail, &[b"mailbox", &id.as_bytes()[..]].concat())
 }
 
-fn placement_doc_id(keys: &AccountKeys, id: PlacementId) -> DocId {
-    keys.doc_id(
-        Collection::Mail,
-        &[b"placement", &id.as_bytes()[..]].concat(),
-    )
+/// Where a page's document is.
+pub(super) fn page_doc_id(keys: &AccountKeys, id: PageId) -> DocId {
+    keys.doc_id(Collection::Mail, &[b"page", &id.as_bytes()[..]].concat())
 }
 
 /// Where a message's document is.

@@ -225,7 +225,7 @@ pub(super) const fn class(document: &Document) -> u8 {
         Document::Message(_) => 2,
         Document::Contact(_) => 3,
         Document::Mailbox(_) => 4,
-        Document::Placement(_) => 5,
+        Document::Page(_) => PENDING_PAGE,
         Document::Removed(removed) => match removed.collection {
             Collection::Contents => PENDING_CONTENT_REMOVED,
             _ => PENDING_MESSAGE_REMOVED,
@@ -233,6 +233,8 @@ pub(super) const fn class(document: &Document) -> u8 {
     }
 }
 
+/// Pages come after the messages and mailboxes that they name.
+pub(super) const PENDING_PAGE: u8 = 5;
 const PENDING_MESSAGE_REMOVED: u8 = 7;
 const PENDING_CONTENT_REMOVED: u8 = 8;
 

@@ -7,7 +7,7 @@ use super::documents::table_of;
 use super::{Replica, ReplicaError};
 use crate::id::{DocId, MessageHash};
 use crate::mime::Span;
-use crate::seal::{self, Collection};
+use crate::seal::{self, AccountKeys, Collection};
 use crate::store::{Store, Table};
 
 /// A message without the content of its leaves.
@@ -96,16 +96,25 @@ impl<S: Store> Replica<S> {
         id: DocId,
         envelope: &[u8],
     ) -> Result<Document, ReplicaError> {
-        let (header, payload) = seal::open(&self.keys, envelope)?;
-        let forged = || seal::OpenError::Forged(id);
-        let collection = self.keys.collection(header.collection);
-        let collection = collection.ok_or_else(forged)?;
-        let document = Document::decode(collection, header.document, &payload)
-            .map_err(|cause| ReplicaError::Document { id, cause })?;
-        let is_about = document.doc_id(&self.keys) == id && document.collection() == collection;
-        if header.document != id || !is_about {
-            return Err(forged().into());
-        }
-        Ok(document)
+        open_document(&self.keys, id, envelope)
     }
+}
+
+/// Opens a document; its id is proven to be that of what it says it is about.
+pub(super) fn open_document(
+    keys: &AccountKeys,
+    id: DocId,
+    envelope: &[u8],
+) -> Result<Document, ReplicaError> {
+    let (header, payload) = seal::open(keys, envelope)?;
+    let forged = || seal::OpenError::Forged(id);
+    let collection = keys.collection(header.collection);
+    let collection = collection.ok_or_else(forged)?;
+    let document = Document::decode(collection, header.document, &payload)
+        .map_err(|cause| ReplicaError::Document { id, cause })?;
+    let is_about = document.doc_id(keys) == id && document.collection() == collection;
+    if header.document != id || !is_about {
+        return Err(forged().into());
+    }
+    Ok(document)
 }

@@ -1,6 +1,5 @@
 //! Flags and keywords: STORE (RFC 9051 6.4.6), also on condition (RFC 7162 3.1.3).
 
-use super::document::Document;
 use super::{Placement, Replica, ReplicaError};
 use crate::id::{MailboxId, Timestamp, Uid};
 use crate::model::{FlagChange, FlagSet, MAX_FLAGS_PER_MESSAGE};
@@ -56,13 +55,17 @@ impl<S: Store> Replica<S> {
         let mut change = self.begin(now).await;
         let mut changed = Vec::new();
         for uid in uids {
-            let Some(row) = change.placement(mailbox, *uid) else {
+            let Some(placed) = change.placement(mailbox, *uid) else {
                 continue;
             };
-            if !passes(&Placement::from(&*row)) {
+            // The writer's lock is held: what the view has is what this change found.
+            if !self
+                .placement(mailbox, *uid)
+                .is_some_and(|before| passes(&before))
+            {
                 continue;
             }
-            let current = row.document.flag_set();
+            let current = placed.shown.flags.to_set();
             let wanted = how.apply(&current, flags);
             if wanted == current {
                 continue;
@@ -70,10 +73,7 @@ impl<S: Store> Replica<S> {
             if wanted.len() > MAX_FLAGS_PER_MESSAGE {
                 return Err(ReplicaError::TooManyFlags);
             }
-            let mut document = row.document.clone();
-            document.set_flags(&wanted, change.stamp());
-            change.write(&Document::Placement(document.clone())).await?;
-            change.update(*uid, document)?;
+            change.set_flags(mailbox, placed, &wanted).await?;
             changed.push(*uid);
         }
         change.commit().await?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::append::Arrival;
 use super::document::Document;
 use super::documents::PENDING_REMOVAL;
+use super::pages::incoming_placement;
 use super::{Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{Generation, IncomingId, MailboxName, MessageHash, Timestamp};
 use crate::keys::Contact;
@@ -85,8 +86,8 @@ impl<S: Store> Replica<S> {
             .delete(Table::Incoming, incoming_key(incoming.generation));
         let removal = [&[PENDING_REMOVAL], &incoming.id.as_bytes()[..]].concat();
         change.batch.put(Table::Pending, removal, Vec::new());
-        let id = self.keys.incoming_placement(incoming.id);
-        if change.whereabouts(id).is_some() {
+        let id = incoming_placement(&self.keys, incoming.id, incoming.generation);
+        if change.is_known(id).await? {
             change.commit().await?;
             return Ok(None);
         }

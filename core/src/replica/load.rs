@@ -1,60 +1,82 @@
 //! Reading a replica from its store when it is opened, or when another writer was first.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use rand::RngCore;
 use rand_chacha::ChaCha20Rng;
 
-use super::view::{Counters, MailboxRow, MailboxState, PlacementRow, View, Whereabouts};
+use super::pages::read_numbers;
+use super::view::{Counters, MailboxRow, Placed, Shown, View};
 use super::{COUNTERS, REPLICA, ReplicaError, decode_row, encode_row};
-use crate::id::{ReplicaId, Timestamp};
+use crate::id::{MailboxId, PageId, PlacementId, ReplicaId, Timestamp};
+use crate::seal::AccountKeys;
 use crate::store::{Batch, KeyRange, Store, Table};
 
+/// How many pages are opened at a time.
+const PAGES_AT_ONCE: usize = 256;
+
 impl View {
-    /// Reads the whole view from the store.
-    pub(super) async fn load<S: Store>(store: &S, now: Timestamp) -> Result<Self, ReplicaError> {
+    /// Reads the whole view from the store: every page is opened once.
+    pub(super) async fn load<S: Store>(
+        store: &S,
+        keys: &AccountKeys,
+        now: Timestamp,
+    ) -> Result<Self, ReplicaError> {
         let counters = match store.get(Table::Meta, COUNTERS).await? {
             Some(row) => decode_row(Table::Meta, &row)?,
             None => first_counters(store, now).await?,
         };
-        let mut mailboxes = BTreeMap::new();
-        for (_, row) in store.scan(Table::Mailboxes, KeyRange::all()).await? {
-            let row: MailboxRow = decode_row(Table::Mailboxes, &row)?;
-            let state = MailboxState {
-                row,
-                placements: BTreeMap::new(),
+        let rows = store.scan(Table::Mailboxes, KeyRange::all()).await?;
+        let rows = rows
+            .iter()
+            .map(|(_, row)| decode_row::<MailboxRow>(Table::Mailboxes, row));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let mut view = Self::new(counters, rows.into_iter());
+        let mut mailboxes: BTreeMap<MailboxId, Vec<Placed>> = BTreeMap::new();
+        let mut start = Vec::new();
+        loop {
+            let mut range = KeyRange::all().limit(PAGES_AT_ONCE);
+            range.start = start;
+            let rows = store.scan(Table::Placements, range).await?;
+            let Some((last, _)) = rows.last() else {
+                break;
             };
-            mailboxes.insert(state.row.document.id, state);
-        }
-        let mut by_message: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        let mut index = BTreeMap::new();
-        for (_, row) in store.scan(Table::Placements, KeyRange::all()).await? {
-            let row: PlacementRow = decode_row(Table::Placements, &row)?;
-            let mailbox = row.document.mailbox.value;
-            if let Some(state) = mailboxes.get_mut(&mailbox) {
-                by_message
-                    .entry(row.document.message)
-                    .or_default()
-                    .insert((mailbox, row.uid));
-                index.insert(row.document.id, Whereabouts::Live(mailbox, row.uid));
-                state.placements.insert(row.uid, Arc::new(row));
+            // The smallest key after the last.
+            start = [&last[..], &[0]].concat();
+            for (key, row) in rows {
+                let id = PageId::try_from(&key[..]);
+                let id = id.map_err(|_| ReplicaError::Row(Table::Placements.name()))?;
+                load_page(store, keys, (id, &row), &mut mailboxes).await?;
             }
         }
-        for (key, row) in store.scan(Table::PlacementIndex, KeyRange::all()).await? {
-            let id = key[..]
-                .try_into()
-                .map_err(|_| ReplicaError::Row("placement_index"))?;
-            index.insert(id, decode_row(Table::PlacementIndex, &row)?);
+        for (mailbox, mut placed) in mailboxes {
+            placed.sort_unstable_by_key(|placed| placed.numbers.uid);
+            view.fill(mailbox, &placed);
         }
-        Ok(Self {
-            counters,
-            mailboxes,
-            index,
-            by_message,
-            messages_changed: 0,
-        })
+        Ok(view)
     }
+}
+
+/// Reads a page; `row` are the numbers of its placements.
+async fn load_page<S: Store>(
+    store: &S,
+    keys: &AccountKeys,
+    (id, row): (PageId, &[u8]),
+    mailboxes: &mut BTreeMap<MailboxId, Vec<Placed>>,
+) -> Result<(), ReplicaError> {
+    let Some((_, page)) = super::pages::read_page(store, keys, id).await? else {
+        return Err(ReplicaError::Row(Table::Placements.name()));
+    };
+    let numbers = read_numbers(row)?;
+    if numbers.len() != page.live().count() {
+        return Err(ReplicaError::Row(Table::Placements.name()));
+    }
+    for ((entry_id, entry), numbers) in page.live().zip(numbers) {
+        let shown = Shown::of(PlacementId::of(id, entry_id), entry);
+        let mailbox = mailboxes.entry(entry.mailbox.value).or_default();
+        mailbox.push(Placed { shown, numbers });
+    }
+    Ok(())
 }
 
 async fn first_counters<S: Store>(store: &S, now: Timestamp) -> Result<Counters, ReplicaError> {

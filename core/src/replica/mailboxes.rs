@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::change::Change;
 use super::document::{Document, Lww, MailboxDocument, Stamp};
-use super::view::{MailboxRow, Whereabouts};
+use super::view::MailboxRow;
 use super::{MailboxStatus, Replica, ReplicaError};
-use crate::id::{HIERARCHY_SEPARATOR, MailboxId, MailboxName, Timestamp};
+use crate::id::{HIERARCHY_SEPARATOR, MailboxId, MailboxName, Timestamp, Uid};
 use crate::model::Role;
 use crate::store::Store;
 
@@ -116,7 +116,7 @@ impl<S: Store> Replica<S> {
         }
         let mut change = self.begin(now).await;
         let id = change.id_of(name).ok_or(ReplicaError::NoSuchMailbox)?;
-        for uid in self.uids(id) {
+        for uid in change.uids(id) {
             change.delete_placement(id, uid).await?;
         }
         let mut row = change.live_mailbox(id)?;
@@ -158,12 +158,12 @@ impl<S: Store> Replica<S> {
         found.map(MailboxStatus::from)
     }
 
-    pub(super) fn uids(&self, mailbox: MailboxId) -> Vec<crate::id::Uid> {
+    pub(super) fn uids(&self, mailbox: MailboxId) -> Vec<Uid> {
         let view = self.view();
         let state = view.mailboxes.get(&mailbox);
         state
             .into_iter()
-            .flat_map(|state| state.placements.keys().copied())
+            .flat_map(|state| state.roster.iter().map(|entry| entry.uid()))
             .collect()
     }
 }
@@ -281,27 +281,26 @@ impl<S: Store> Change<'_, S> {
     }
 
     async fn move_all(&mut self, from: MailboxId, to: MailboxId) -> Result<(), ReplicaError> {
-        for uid in self.replica.uids(from) {
+        for uid in self.uids(from) {
             self.move_placement(from, uid, to).await?;
         }
         Ok(())
     }
 
-    /// Expunges one message for good.
-    pub(super) async fn delete_placement(
-        &mut self,
-        mailbox: MailboxId,
-        uid: crate::id::Uid,
-    ) -> Result<bool, ReplicaError> {
-        let Some(row) = self.placement(mailbox, uid) else {
-            return Ok(false);
-        };
-        let mut document = row.document.clone();
-        document.deleted = true;
-        let id = document.id;
-        self.write(&Document::Placement(document)).await?;
-        self.unplace(mailbox, uid)?;
-        self.put_whereabouts(id, Whereabouts::Deleted);
-        Ok(true)
+    /// Makes the row of a mailbox whose document is still on its way: it was changed after what
+    /// is in it, so it comes later in the provider's log. Nothing is written for others; the
+    /// document takes this one's place, whatever it says.
+    pub(super) fn expect_mailbox(&mut self, id: MailboxId) -> Result<(), ReplicaError> {
+        let name = MailboxName::new(&format!("Mailbox {id}"));
+        let name = name.map_err(|_| ReplicaError::NoSuchMailbox)?;
+        let row = self.new_mailbox(MailboxDocument {
+            id,
+            name: Lww::new(name, Stamp::OLDEST),
+            role: None,
+            subscribed: Lww::new(true, Stamp::OLDEST),
+            deleted: false,
+        })?;
+        self.put_mailbox(row);
+        Ok(())
     }
 }

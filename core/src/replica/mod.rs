@@ -21,7 +21,9 @@ pub mod document;
 mod coding;
 mod dictionary;
 mod packed;
+pub mod page;
 mod documents;
+mod pages;
 mod references;
 mod append;
 mod partial;
@@ -34,6 +36,7 @@ mod incoming;
 mod mailboxes;
 mod outbox;
 mod remote;
+mod take_page;
 mod removable;
 mod set_back;
 mod changes;
@@ -41,11 +44,13 @@ mod threads;
 mod collect;
 mod check;
 mod view;
+mod roster;
+mod places;
 mod visit;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::channel::mpsc;
 use rand::SeedableRng;
@@ -70,9 +75,11 @@ pub use flags::FlagEdit;
 pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
 pub use outbox::{OutboxEntry, OutboxProblem};
+pub use pages::PAGE_PLACEMENTS;
 pub use partial::{MAX_APPEND_OCTETS, PartialMessage};
 pub use pieces::Pieces;
 pub use remote::PendingPush;
+pub use roster::{Counts, Roster, RosterEntry};
 pub use view::{MailboxStatus, Placement, Usage};
 
 use change::Change;
@@ -152,6 +159,8 @@ pub struct Replica<S> {
     keys: AccountKeys,
     id: ReplicaId,
     view: RwLock<View>,
+    /// Most placements that go into one page.
+    page_placements: u32,
     /// The threads, once somebody has asked for them.
     forest: Mutex<Option<Forest>>,
     /// Whoever holds it writes.
@@ -185,17 +194,27 @@ impl<S: Store> Replica<S> {
     ) -> Result<Self, ReplicaError> {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let id = load::replica_id(&store, &mut rng).await?;
-        let view = View::load(&store, now).await?;
+        let view = View::load(&store, &keys, now).await?;
         Ok(Self {
             store,
             keys,
             id,
             view: RwLock::new(view),
+            page_placements: PAGE_PLACEMENTS,
             forest: Mutex::new(None),
             writer: futures::lock::Mutex::new(rng),
             subscribers: Mutex::new(Vec::new()),
             staged: partial::StagedContents::default(),
         })
+    }
+
+    /// Sets how many placements go into one page, for those who measure. Pages that are there
+    /// stay as they are.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_page_placements(mut self, placements: u32) -> Self {
+        self.page_placements = placements.max(1);
+        self
     }
 
     /// This device's id.
@@ -258,41 +277,37 @@ impl<S: Store> Replica<S> {
         let state = view.mailboxes.get(&mailbox);
         state
             .into_iter()
-            .flat_map(|s| s.placements.values())
-            .map(|row| (&**row).into())
+            .flat_map(|state| state.roster.iter())
+            .map(Placement::from)
             .collect()
+    }
+
+    /// The messages of a mailbox as of now, without copying them: later changes do not show.
+    /// `None` if there is no such mailbox.
+    pub fn roster(&self, mailbox: MailboxId) -> Option<Arc<Roster>> {
+        let view = self.view();
+        let state = view.mailboxes.get(&mailbox);
+        let state = state.filter(|state| !state.row.document.deleted);
+        state.map(|state| Arc::clone(&state.roster))
     }
 
     /// One message of a mailbox.
     pub fn placement(&self, mailbox: MailboxId, uid: Uid) -> Option<Placement> {
-        let view = self.view();
-        view.mailboxes
-            .get(&mailbox)?
-            .placements
-            .get(&uid)
-            .map(|row| (&**row).into())
+        self.view().find(mailbox, uid).map(Placement::from)
     }
 
     /// Where a message is placed, by mailbox and UID; empty if it is in no mailbox.
     pub fn placements_of(&self, message: MessageHash) -> Vec<(MailboxId, Uid)> {
         let view = self.view();
-        let places = view.by_message.get(&message);
-        places.into_iter().flatten().copied().collect()
+        let places = view.places_of(message);
+        places
+            .map(|(mailbox, entry)| (mailbox, entry.uid()))
+            .collect()
     }
 
     /// How much the mailboxes hold.
     pub fn usage(&self) -> Usage {
-        let view = self.view();
-        let mut usage = Usage::default();
-        for places in view.by_message.values() {
-            let first = places
-                .first()
-                .and_then(|(mailbox, uid)| view.mailboxes.get(mailbox)?.placements.get(uid));
-            let octets = first.map_or(0, |row| row.document.size);
-            usage.messages = usage.messages.saturating_add(1);
-            usage.octets = usage.octets.saturating_add(octets);
-        }
-        usage
+        self.view().places.usage()
     }
 
     /// The last mod-sequence given out.
@@ -352,6 +367,7 @@ impl Counters {
             uid_validity,
             pulled: Generation::default(),
             writes: 0,
+            page: None,
         }
     }
 }

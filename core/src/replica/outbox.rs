@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::append::Arrival;
+use super::change::Change;
 use super::{Replica, ReplicaError, decode_row, encode_row};
-use crate::id::{Address, MailboxId, OutboxId, PlacementId, Timestamp};
+use crate::id::{Address, MailboxId, OutboxId, Timestamp};
 use crate::model::{Flag, FlagSet};
 use crate::openpgp::Protection;
 use crate::store::{KeyRange, Store, Table};
@@ -91,7 +92,8 @@ impl<S: Store> Replica<S> {
     }
 
     /// Files a mail that the provider has taken: appended to `sent`, removed from the outbox,
-    /// one atomic step. Its placement's id is the outbox id, so filing it twice changes nothing.
+    /// one atomic step. What is not in the outbox any more is filed, and filing it again changes
+    /// nothing.
     pub async fn outbox_sent(
         &self,
         entry: &OutboxEntry,
@@ -101,13 +103,11 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
-        let id = PlacementId::new(*entry.id.as_bytes());
-        change.batch.delete(Table::Outbox, *entry.id.as_bytes());
-        if change.whereabouts(id).is_none() {
+        if change.take_out(entry.id).await? {
             let message = change.store_message(rendered, protection, None).await?;
             let flags = FlagSet::from([Flag::Seen]);
             let arrival = Arrival {
-                id,
+                id: change.new_placement().await?,
                 mailbox: sent,
                 flags,
                 internal_date: entry.queued_at,
@@ -129,12 +129,10 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
-        change.batch.delete(Table::Outbox, *entry.id.as_bytes());
-        let id = PlacementId::new(*entry.id.as_bytes());
-        if change.whereabouts(id).is_none() {
+        if change.take_out(entry.id).await? {
             let message = change.store_message(report, Protection::NONE, None).await?;
             let arrival = Arrival {
-                id,
+                id: change.new_placement().await?,
                 mailbox,
                 flags: FlagSet::new(),
                 internal_date: now,
@@ -166,5 +164,14 @@ impl<S: Store> Replica<S> {
             .batch
             .put(Table::Outbox, *entry.id.as_bytes(), encode_row(&entry));
         change.commit().await
+    }
+}
+
+impl<S: Store> Change<'_, S> {
+    /// Takes a mail out of the outbox; false if it is not there any more.
+    async fn take_out(&mut self, id: OutboxId) -> Result<bool, ReplicaError> {
+        let row = self.replica.store.get(Table::Outbox, id.as_bytes()).await?;
+        self.batch.delete(Table::Outbox, *id.as_bytes());
+        Ok(row.is_some())
     }
 }

@@ -37,8 +37,18 @@ impl<S> Replica<S> {
         id: DocId,
         row: &[u8],
     ) -> Result<Vec<u8>, ReplicaError> {
-        unpack(&self.keys, id, row).ok_or(ReplicaError::Row(table.name()))
+        unpacked(&self.keys, table, id, row)
     }
+}
+
+/// The envelope that is kept in a row.
+pub(super) fn unpacked(
+    keys: &AccountKeys,
+    table: Table,
+    id: DocId,
+    row: &[u8],
+) -> Result<Vec<u8>, ReplicaError> {
+    unpack(keys, id, row).ok_or(ReplicaError::Row(table.name()))
 }
 
 fn pack(keys: &AccountKeys, envelope: &[u8]) -> Vec<u8> {

@@ -19,7 +19,7 @@ use super::change::Change;
 use super::document::{CONTENT_OCTETS, Leaf, MessageDocument, content_doc_id};
 use super::references::{Garbage, Referred};
 use super::{Replica, ReplicaError};
-use crate::id::{ContentHash, DocId, MailboxId, PlacementId, Timestamp, Uid};
+use crate::id::{ContentHash, DocId, MailboxId, Timestamp, Uid};
 use crate::mime::{LeafSink, Splitter, WithoutLeaves};
 use crate::model::{FlagSet, MAX_FLAGS_PER_MESSAGE};
 use crate::openpgp::Protection;
@@ -232,7 +232,7 @@ impl<S: Store> Change<'_, S> {
         self.store_structure(document).await?;
         staged.push(message.staged);
         let arrival = Arrival {
-            id: PlacementId::new(self.random()),
+            id: self.new_placement().await?,
             mailbox,
             flags: message.flags,
             internal_date: message.internal_date,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::change::Change;
 use super::document::{Document, MessageDocument, content_doc_id, message_doc_id};
 use super::{Replica, ReplicaError, decode_row, encode_row};
-use crate::id::{DocId, MailboxId, MessageHash, Timestamp, Uid};
+use crate::id::{DocId, MessageHash, Timestamp};
 use crate::store::{Store, Table};
 
 /// First octet of the garbage rows of messages: a message is looked at before its contents are.
@@ -186,31 +186,16 @@ impl<S: Store> Change<'_, S> {
             Document::Content(_) => Some(Referred::Content(document.doc_id(&self.replica.keys))),
             Document::Key(_)
             | Document::Mailbox(_)
-            | Document::Placement(_)
+            | Document::Page(_)
             | Document::Contact(_)
             | Document::Removed(_) => None,
         }
     }
 
-    /// Notes that `message` stands at a place, or nothing, where the change found something else.
-    pub(super) fn note_place(
-        &mut self,
-        mailbox: MailboxId,
-        uid: Uid,
-        message: Option<MessageHash>,
-    ) {
-        let before = self.placement(mailbox, uid).map(|row| row.document.message);
-        if before == message {
-            return;
-        }
-        if let Some(before) = before {
-            let moved = self.moved.entry(before).or_default();
-            *moved = moved.saturating_sub(1);
-        }
-        if let Some(message) = message {
-            let moved = self.moved.entry(message).or_default();
-            *moved = moved.saturating_add(1);
-        }
+    /// Notes that a message is in a place more than before, or in one fewer.
+    pub(super) fn note_place(&mut self, message: MessageHash, change: i64) {
+        let moved = self.moved.entry(message).or_default();
+        *moved = moved.saturating_add(change);
     }
 
     /// Whether a message is in any mailbox, with this change's edits.
@@ -246,9 +231,9 @@ impl<S: Store> Change<'_, S> {
         Ok(())
     }
 
-    fn places_before(&self, message: MessageHash) -> i64 {
-        let view = self.replica.view();
-        let places = view.by_message.get(&message).map_or(0, BTreeSet::len);
+    /// In how many places a message was before this change.
+    pub(super) fn places_before(&self, message: MessageHash) -> i64 {
+        let places = self.replica.view().places_of(message).count();
         i64::try_from(places).unwrap_or(i64::MAX)
     }
 }

@@ -7,10 +7,10 @@
 use serde_bytes::ByteBuf;
 
 use super::change::Change;
-use super::document::{Document, MailboxDocument, PlacementDocument, is_removable};
+use super::document::{Document, MailboxDocument, is_removable};
 use super::documents::{Base, PENDING_REMOVAL, class, removable_classes, table_of_class};
 use super::incoming::incoming_key;
-use super::view::{PlacementRow, Whereabouts};
+use super::pages::incoming_placement;
 use super::{IncomingMessage, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{Address, CollectionId, DocId, IncomingId, MailboxName, Revision, Timestamp};
 use crate::keys::Contact;
@@ -78,7 +78,7 @@ impl<S: Store> Replica<S> {
                         problem: None,
                         message,
                     };
-                    change.queue_incoming(&incoming);
+                    change.queue_incoming(&incoming).await?;
                 }
                 Entry::IncomingRemoved { id } => change.forget_incoming(id).await?,
             }
@@ -294,6 +294,10 @@ impl<S: Store> Change<'_, S> {
             return self.take_removable(&header, document, envelope, told).await;
         }
         self.saw(document.latest_stamp());
+        let document = match document {
+            Document::Page(page) => return self.take_page(&header, page, envelope, told).await,
+            document => document,
+        };
         let Some(stored) = self.envelope(collection, id).await? else {
             self.settle(&document, id, envelope);
             return self.adopt(document).await;
@@ -330,7 +334,6 @@ impl<S: Store> Change<'_, S> {
     async fn adopt(&mut self, document: Document) -> Result<(), ReplicaError> {
         match document {
             Document::Mailbox(mailbox) => self.adopt_mailbox(mailbox).await,
-            Document::Placement(placement) => self.adopt_placement(placement).await,
             Document::Contact(contact) => {
                 self.put_contact(&contact);
                 Ok(())
@@ -339,8 +342,11 @@ impl<S: Store> Change<'_, S> {
                 let id = document.doc_id(&self.replica.keys);
                 self.note_key(id).await
             }
-            // Taken in by `take_removable`.
-            Document::Message(_) | Document::Content(_) | Document::Removed(_) => Ok(()),
+            // Taken in by `take_page` and `take_removable`.
+            Document::Page(_)
+            | Document::Message(_)
+            | Document::Content(_)
+            | Document::Removed(_) => Ok(()),
         }
     }
 
@@ -359,71 +365,29 @@ impl<S: Store> Change<'_, S> {
         }
         if gone && id != self.inbox() {
             // What others put there while it was being deleted is not lost.
-            for uid in self.replica.uids(id) {
-                if self.placement(id, uid).is_some() {
-                    self.move_placement(id, uid, self.inbox()).await?;
-                }
+            for uid in self.uids(id) {
+                self.move_placement(id, uid, self.inbox()).await?;
             }
         }
         Ok(())
     }
 
-    async fn adopt_placement(&mut self, document: PlacementDocument) -> Result<(), ReplicaError> {
-        let id = document.id;
-        let target = document.mailbox.value;
-        match self.whereabouts(id) {
-            Some(Whereabouts::Deleted) => Ok(()),
-            Some(Whereabouts::Live(mailbox, uid)) => {
-                let current = self.placement(mailbox, uid);
-                if document.deleted {
-                    self.unplace(mailbox, uid)?;
-                    self.put_whereabouts(id, Whereabouts::Deleted);
-                    Ok(())
-                } else if target != mailbox || !shows(current.as_deref(), &document) {
-                    // What a UID stands for never changes (RFC 9051 2.3.1.1): a new one.
-                    self.unplace(mailbox, uid)?;
-                    self.place_or_rescue(document).await
-                } else if current.is_none_or(|row| row.document != document) {
-                    self.update(uid, document)
-                } else {
-                    Ok(())
-                }
-            }
-            None if document.deleted => {
-                self.put_whereabouts(id, Whereabouts::Deleted);
-                Ok(())
-            }
-            None => self.place_or_rescue(document).await,
-        }
-    }
-
-    /// Places a message where its document says, or in INBOX if that mailbox is no more.
-    async fn place_or_rescue(
-        &mut self,
-        mut document: PlacementDocument,
-    ) -> Result<(), ReplicaError> {
-        if self.live_mailbox(document.mailbox.value).is_err() {
-            let stamp = self.stamp();
-            document.mailbox = super::document::Lww::new(self.inbox(), stamp);
-            self.write(&Document::Placement(document.clone())).await?;
-        }
-        self.place(document).map(drop)
-    }
-
-    fn inbox(&self) -> crate::id::MailboxId {
+    pub(super) fn inbox(&self) -> crate::id::MailboxId {
         self.replica.keys.mailbox_id(MailboxName::inbox().as_str())
     }
 
-    fn queue_incoming(&mut self, incoming: &IncomingMessage) {
-        let placement = self.replica.keys.incoming_placement(incoming.id);
-        if self.whereabouts(placement).is_none() {
-            let key = incoming_key(incoming.generation);
-            self.batch.put(Table::Incoming, key, encode_row(incoming));
-        } else {
+    async fn queue_incoming(&mut self, incoming: &IncomingMessage) -> Result<(), ReplicaError> {
+        let keys = &self.replica.keys;
+        let placement = incoming_placement(keys, incoming.id, incoming.generation);
+        if self.is_known(placement).await? {
             // Taken in, and the provider has forgotten it or has not been told yet.
             let removal = [&[PENDING_REMOVAL], &incoming.id.as_bytes()[..]].concat();
             self.batch.put(Table::Pending, removal, Vec::new());
+        } else {
+            let key = incoming_key(incoming.generation);
+            self.batch.put(Table::Incoming, key, encode_row(incoming));
         }
+        Ok(())
     }
 
     async fn forget_incoming(&mut self, id: IncomingId) -> Result<(), ReplicaError> {
@@ -444,10 +408,6 @@ impl<S: Store> Change<'_, S> {
     }
 }
 
-fn shows(row: Option<&PlacementRow>, document: &PlacementDocument) -> bool {
-    row.is_none_or(|row| row.document.message == document.message)
-}
-
 fn is_incoming(op: &crate::store::Op, id: IncomingId) -> bool {
     let crate::store::Op::Put(Table::Incoming, _, row) = op else {
         return false;
@@ -457,7 +417,7 @@ fn is_incoming(op: &crate::store::Op, id: IncomingId) -> bool {
 
 const fn is_mergeable(document: &Document) -> bool {
     match document {
-        Document::Mailbox(_) | Document::Placement(_) | Document::Contact(_) => true,
+        Document::Mailbox(_) | Document::Page(_) | Document::Contact(_) => true,
         Document::Key(_) | Document::Message(_) | Document::Content(_) | Document::Removed(_) => {
             false
         }

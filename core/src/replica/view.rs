@@ -1,19 +1,23 @@
-//! What a replica holds in memory: counters, mailboxes and placements, as the store has them.
+//! What a replica holds in memory: counters, mailboxes and what is in them, as the store has them.
 //!
-//! Shared by all sessions of an account; message structure and content stay in the store.
-//! The view changes only after a commit, by [`View::apply`].
+//! Shared by all sessions of an account; message structure and content stay in the store, as do
+//! the stamps of flags, which only a change asks for. The view changes only after a commit, by
+//! [`View::apply`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::document::{MailboxDocument, PlacementDocument};
+use super::document::MailboxDocument;
+use super::page::PlacementEntry;
+use super::places::Places;
+use super::roster::{Flags, Roster, RosterEntry};
 use crate::id::{
-    Generation, MailboxId, MailboxName, MessageHash, ModSeq, PlacementId, Timestamp, Uid,
+    Generation, MailboxId, MailboxName, MessageHash, ModSeq, PageId, PlacementId, Timestamp, Uid,
     UidValidity,
 };
-use crate::model::{Flag, FlagSet, Role};
+use crate::model::{FlagSet, Role};
 
 /// The counters of a replica, one row of the store; every write expects it unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +32,8 @@ pub(crate) struct Counters {
     pub(crate) pulled: Generation,
     /// How often the store was written to.
     pub(crate) writes: u64,
+    /// The page that new placements go to, and how many it has.
+    pub(crate) page: Option<(PageId, u32)>,
 }
 
 /// A mailbox, as its row in the store.
@@ -47,36 +53,46 @@ pub(crate) struct MailboxRow {
     pub(crate) vanished_floor: Option<ModSeq>,
 }
 
-/// A message in a mailbox, as its row in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PlacementRow {
-    pub(crate) document: PlacementDocument,
+/// The numbers of a placement on this device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Numbers {
     pub(crate) uid: Uid,
     pub(crate) mod_seq: ModSeq,
     /// Mod-sequence with which it came into the mailbox.
     pub(crate) placed: ModSeq,
 }
 
-/// Where a placement is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Whereabouts {
-    Live(MailboxId, Uid),
-    Deleted,
+/// What is shown of a placement, without what merging needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) id: PlacementId,
+    pub(crate) message: MessageHash,
+    pub(crate) flags: Flags,
+    pub(crate) internal_date: Timestamp,
+    pub(crate) save_date: Timestamp,
+    pub(crate) size: u64,
 }
 
-#[derive(Debug, Clone)]
+/// A message in a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) shown: Shown,
+    pub(crate) numbers: Numbers,
+}
+
+#[derive(Debug)]
 pub(crate) struct MailboxState {
     pub(crate) row: MailboxRow,
-    pub(crate) placements: BTreeMap<Uid, Arc<PlacementRow>>,
+    pub(crate) roster: Arc<Roster>,
+    /// What [`Places`] calls it.
+    pub(crate) slot: u32,
 }
 
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) counters: Counters,
     pub(crate) mailboxes: BTreeMap<MailboxId, MailboxState>,
-    pub(crate) index: BTreeMap<PlacementId, Whereabouts>,
-    /// Where each message is placed; a message that is placed nowhere has no entry.
-    pub(crate) by_message: BTreeMap<MessageHash, BTreeSet<(MailboxId, Uid)>>,
+    pub(crate) places: Places,
     /// Goes up whenever a message gets its first place or loses its last.
     pub(crate) messages_changed: u64,
 }
@@ -86,70 +102,178 @@ pub(crate) struct View {
 pub(crate) struct Delta {
     pub(crate) counters: Counters,
     pub(crate) mailboxes: BTreeMap<MailboxId, MailboxRow>,
-    pub(crate) placements: BTreeMap<(MailboxId, Uid), Option<Arc<PlacementRow>>>,
-    pub(crate) index: BTreeMap<PlacementId, Whereabouts>,
+    pub(crate) placements: BTreeMap<(MailboxId, Uid), Option<Placed>>,
+}
+
+impl Shown {
+    /// What is shown of a page's entry.
+    pub(crate) fn of(id: PlacementId, entry: &PlacementEntry) -> Self {
+        Self {
+            id,
+            message: entry.message,
+            flags: Flags::of(entry.flags.set()),
+            internal_date: entry.internal_date,
+            save_date: entry.save_date.value,
+            size: entry.size,
+        }
+    }
+}
+
+impl From<RosterEntry<'_>> for Placed {
+    fn from(entry: RosterEntry<'_>) -> Self {
+        Self {
+            shown: Shown {
+                id: entry.id(),
+                message: entry.message(),
+                flags: entry.compact_flags(),
+                internal_date: entry.internal_date(),
+                save_date: entry.save_date(),
+                size: entry.size(),
+            },
+            numbers: entry.numbers(),
+        }
+    }
 }
 
 impl View {
-    pub(crate) fn apply(&mut self, delta: Delta) {
-        self.counters = delta.counters;
-        for (id, row) in delta.mailboxes {
-            if let Some(state) = self.mailboxes.get_mut(&id) {
-                state.row = row;
-            } else {
-                let state = MailboxState {
-                    row,
-                    placements: BTreeMap::new(),
-                };
-                self.mailboxes.insert(id, state);
-            }
-        }
-        for ((mailbox, uid), row) in delta.placements {
-            let Some(state) = self.mailboxes.get_mut(&mailbox) else {
-                continue;
-            };
-            let now_here = row.as_ref().map(|row| row.document.message);
-            let before = match row {
-                Some(row) => state.placements.insert(uid, row),
-                None => state.placements.remove(&uid),
-            };
-            self.note(
-                mailbox,
-                uid,
-                before.map(|row| row.document.message),
-                now_here,
-            );
-        }
-        self.index.extend(delta.index);
+    /// A view with these mailboxes and nothing in them.
+    pub(super) fn new(counters: Counters, rows: impl Iterator<Item = MailboxRow>) -> Self {
+        let mut view = Self {
+            counters,
+            mailboxes: BTreeMap::new(),
+            places: Places::default(),
+            messages_changed: 0,
+        };
+        rows.for_each(|row| view.put_mailbox(row));
+        view
     }
 
-    /// Keeps [`View::by_message`] true: at this place stood one message and stands another.
-    fn note(
-        &mut self,
-        mailbox: MailboxId,
-        uid: Uid,
-        before: Option<MessageHash>,
-        after: Option<MessageHash>,
-    ) {
-        if before == after {
+    pub(crate) fn apply(&mut self, delta: Delta) {
+        self.counters = delta.counters;
+        let touched: Vec<MailboxId> = delta.mailboxes.keys().copied().collect();
+        for row in delta.mailboxes.into_values() {
+            self.put_mailbox(row);
+        }
+        // What comes first: a message that is moved does not lose its last place.
+        let (come, gone): (Vec<_>, Vec<_>) = delta
+            .placements
+            .into_iter()
+            .partition(|(_, placed)| placed.is_some());
+        for ((mailbox, _), placed) in come {
+            if let Some(placed) = placed {
+                self.put_placed(mailbox, &placed);
+            }
+        }
+        for ((mailbox, uid), _) in gone {
+            self.remove_placed(mailbox, uid);
+        }
+        for mailbox in touched {
+            self.finish(mailbox);
+        }
+    }
+
+    /// Fills a mailbox with what it has, by ascending UID.
+    pub(super) fn fill(&mut self, mailbox: MailboxId, all: &[Placed]) {
+        for placed in all {
+            self.put_placed(mailbox, placed);
+        }
+        self.finish(mailbox);
+    }
+
+    fn put_mailbox(&mut self, row: MailboxRow) {
+        let id = row.document.id;
+        if let Some(state) = self.mailboxes.get_mut(&id) {
+            state.row = row;
+        } else {
+            let roster = Arc::new(Roster::new(row.uid_next, row.highest_mod_seq));
+            let slot = self.places.slot(id);
+            self.mailboxes
+                .insert(id, MailboxState { row, roster, slot });
+        }
+    }
+
+    /// Makes a mailbox's roster end a change.
+    fn finish(&mut self, mailbox: MailboxId) {
+        let Some(state) = self.mailboxes.get_mut(&mailbox) else {
             return;
+        };
+        let (next, highest) = (state.row.uid_next, state.row.highest_mod_seq);
+        if !state.roster.is_finished(next, highest) {
+            Arc::make_mut(&mut state.roster).finish(next, highest);
         }
-        if let Some(message) = before
-            && let Some(places) = self.by_message.get_mut(&message)
-        {
-            places.remove(&(mailbox, uid));
-            if places.is_empty() {
-                self.by_message.remove(&message);
-                self.messages_changed = self.messages_changed.wrapping_add(1);
+    }
+
+    fn put_placed(&mut self, mailbox: MailboxId, placed: &Placed) {
+        let (uid, message) = (placed.numbers.uid, placed.shown.message);
+        let Some(state) = self.mailboxes.get(&mailbox) else {
+            return;
+        };
+        let slot = state.slot;
+        let before = state.roster.find(uid).map(|entry| entry.message());
+        if before != Some(message) {
+            if before.is_some() {
+                self.remove_placed(mailbox, uid);
             }
-        }
-        if let Some(message) = after {
-            let places = self.by_message.entry(message).or_default();
-            if places.is_empty() {
+            if self.places_of(message).next().is_none() {
                 self.messages_changed = self.messages_changed.wrapping_add(1);
+                self.places.count_in(placed.shown.size);
             }
-            places.insert((mailbox, uid));
+            self.places.insert(message, slot, uid);
         }
+        if let Some(state) = self.mailboxes.get_mut(&mailbox) {
+            Arc::make_mut(&mut state.roster).put(placed);
+        }
+    }
+
+    fn remove_placed(&mut self, mailbox: MailboxId, uid: Uid) {
+        let Some(state) = self.mailboxes.get_mut(&mailbox) else {
+            return;
+        };
+        let Some((message, size)) = state
+            .roster
+            .find(uid)
+            .map(|entry| (entry.message(), entry.size()))
+        else {
+            return;
+        };
+        Arc::make_mut(&mut state.roster).remove(uid);
+        let slot = state.slot;
+        self.places.remove(message, slot, uid);
+        if self.places_of(message).next().is_none() {
+            self.messages_changed = self.messages_changed.wrapping_add(1);
+            self.places.count_out(size);
+        }
+    }
+
+    /// Where a message is placed.
+    pub(crate) fn places_of(
+        &self,
+        message: MessageHash,
+    ) -> impl Iterator<Item = (MailboxId, RosterEntry<'_>)> {
+        let places = self.places.of(message).filter_map(|(mailbox, uid)| {
+            let entry = self.mailboxes.get(&mailbox)?.roster.find(uid)?;
+            Some((mailbox, entry))
+        });
+        places.filter(move |(_, entry)| entry.message() == message)
+    }
+
+    /// One message of a mailbox.
+    pub(crate) fn find(&self, mailbox: MailboxId, uid: Uid) -> Option<RosterEntry<'_>> {
+        self.mailboxes.get(&mailbox)?.roster.find(uid)
+    }
+
+    /// The messages that are placed, from a hash on, ascending; each once.
+    pub(crate) fn messages_from(&self, from: MessageHash) -> impl Iterator<Item = MessageHash> {
+        self.places.groups_from(from).flat_map(move |group| {
+            let mut messages: Vec<MessageHash> = group
+                .filter_map(|(mailbox, uid)| self.find(mailbox, uid))
+                .map(|entry| entry.message())
+                .filter(|message| *message >= from)
+                .collect();
+            messages.sort_unstable();
+            messages.dedup();
+            messages
+        })
     }
 
     pub(crate) fn live(&self) -> impl Iterator<Item = &MailboxState> {
@@ -220,28 +344,9 @@ pub struct Placement {
     pub size: u64,
 }
 
-impl From<&PlacementRow> for Placement {
-    fn from(row: &PlacementRow) -> Self {
-        Self {
-            uid: row.uid,
-            id: row.document.id,
-            message: row.document.message,
-            flags: row.document.flag_set(),
-            internal_date: row.document.internal_date,
-            save_date: row.document.save_date.value,
-            mod_seq: row.mod_seq,
-            size: row.document.size,
-        }
-    }
-}
-
 impl From<&MailboxState> for MailboxStatus {
     fn from(state: &MailboxState) -> Self {
-        let rows = || state.placements.values().map(|row| &row.document);
-        let is = |row: &&PlacementDocument, flag: &Flag| {
-            row.flags.get(flag).is_some_and(|state| state.value)
-        };
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let counts = state.roster.counts();
         Self {
             id: state.row.document.id,
             name: state.row.name.clone(),
@@ -250,10 +355,10 @@ impl From<&MailboxState> for MailboxStatus {
             uid_validity: state.row.uid_validity,
             uid_next: state.row.uid_next,
             highest_mod_seq: state.row.highest_mod_seq,
-            messages: count(state.placements.len()),
-            unseen: count(rows().filter(|row| !is(row, &Flag::Seen)).count()),
-            deleted: count(rows().filter(|row| is(row, &Flag::Deleted)).count()),
-            size: rows().map(|row| row.size).sum(),
+            messages: counts.messages,
+            unseen: counts.unseen,
+            deleted: counts.deleted,
+            size: counts.size,
         }
     }
 }

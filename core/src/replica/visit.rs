@@ -3,7 +3,7 @@
 //! Rows are visited in place: a hundred thousand copies of flags would cost more than the search.
 
 use super::Replica;
-use super::document::PlacementDocument;
+use super::roster::RosterEntry;
 use crate::id::{MailboxId, MessageHash};
 use crate::store::Store;
 
@@ -21,33 +21,37 @@ impl<S: Store> Replica<S> {
     /// Messages that are placed, from a hash on, at most `limit`, ascending.
     pub(crate) fn messages_from(&self, from: MessageHash, limit: usize) -> Vec<MessageHash> {
         let view = self.view();
-        let messages = view.by_message.range(from..);
-        messages.map(|(hash, _)| *hash).take(limit).collect()
+        view.messages_from(from).take(limit).collect()
     }
 
-    /// Visits every message that is placed.
+    /// Visits every message that is placed, once for each place.
     pub(crate) fn each_message(&self, visit: &mut dyn FnMut(&MessageHash)) {
-        self.view().by_message.keys().for_each(visit);
+        let view = self.view();
+        for state in view.mailboxes.values() {
+            state
+                .roster
+                .iter()
+                .for_each(|entry| visit(&entry.message()));
+        }
     }
 
     /// How many places there are.
     pub(crate) fn places(&self) -> usize {
         let view = self.view();
         let all = view.mailboxes.values();
-        all.map(|state| state.placements.len()).sum()
+        all.map(|state| state.roster.len()).sum()
     }
 
     /// Visits every place; with `mailboxes`, those in these.
     pub(crate) fn each_place(
         &self,
         mailboxes: Option<&[MailboxId]>,
-        visit: &mut dyn FnMut(&PlacementDocument),
+        visit: &mut dyn FnMut(MailboxId, RosterEntry<'_>),
     ) {
         let view = self.view();
         for (id, state) in &view.mailboxes {
             if mailboxes.is_none_or(|wanted| wanted.contains(id)) {
-                let rows = state.placements.values();
-                rows.for_each(|row| visit(&row.document));
+                state.roster.iter().for_each(|entry| visit(*id, entry));
             }
         }
     }
@@ -56,14 +60,11 @@ impl<S: Store> Replica<S> {
     pub(crate) fn each_place_of(
         &self,
         message: &MessageHash,
-        visit: &mut dyn FnMut(&PlacementDocument),
+        visit: &mut dyn FnMut(MailboxId, RosterEntry<'_>),
     ) {
         let view = self.view();
-        for (mailbox, uid) in view.by_message.get(message).into_iter().flatten() {
-            let state = view.mailboxes.get(mailbox);
-            if let Some(row) = state.and_then(|state| state.placements.get(uid)) {
-                visit(&row.document);
-            }
+        for (mailbox, entry) in view.places_of(*message) {
+            visit(mailbox, entry);
         }
     }
 }

@@ -12,7 +12,10 @@ use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::id::IncomingId;
-use crate::id::{AccountId, CollectionId, ContentHash, DocId, MailboxId, MessageHash, PlacementId};
+use crate::id::{
+    AccountId, CollectionId, ContentHash, DocId, EntryId, MailboxId, MessageHash, PageId,
+    PlacementId,
+};
 
 const LABEL: &str = "letterlock/seal/1/";
 
@@ -192,8 +195,7 @@ impl AccountKeys {
     /// Keyed hash of a `Message-ID` or a subject, for threads: short, because a collision does no
     /// more than show two threads as one.
     pub fn link_hash(&self, text: &str) -> u64 {
-        let hash = self.keyed_16(b"link\0", text.as_bytes());
-        u64::from_le_bytes(*hash.first_chunk().unwrap_or(&[0; 8]))
+        u64::from_le_bytes(self.keyed_8(b"link\0", text.as_bytes()))
     }
 
     /// The id that a mailbox of this name gets when it is first created, the same on every
@@ -203,9 +205,12 @@ impl AccountKeys {
     }
 
     /// The id of the placement that an incoming message becomes, the same on every device, so
-    /// that two devices that take it in apart have placed it once.
-    pub fn incoming_placement(&self, id: IncomingId) -> PlacementId {
-        PlacementId::new(self.keyed_16(b"incoming\0", id.as_bytes()))
+    /// that two devices that take it in apart have placed it once. `page` is the number of the
+    /// page for what was received about then; the entry follows from the incoming id alone.
+    pub fn incoming_placement(&self, page: u64, id: IncomingId) -> PlacementId {
+        let page = self.keyed_8(b"incoming page\0", &page.to_be_bytes());
+        let entry = self.keyed_8(b"incoming\0", id.as_bytes());
+        PlacementId::of(PageId::new(page), EntryId::new(entry))
     }
 
     fn entry(&self, collection: Collection) -> &(CollectionId, Zeroizing<[u8; 32]>) {
@@ -223,6 +228,11 @@ impl AccountKeys {
     fn keyed(&self, domain: &[u8], octets: &[u8]) -> [u8; 32] {
         let mut hasher = self.hasher(domain);
         *hasher.update(octets).finalize().as_bytes()
+    }
+
+    fn keyed_8(&self, domain: &[u8], octets: &[u8]) -> [u8; 8] {
+        let hash = self.keyed(domain, octets);
+        *hash.first_chunk::<8>().expect("32 > 8")
     }
 
     fn keyed_16(&self, domain: &[u8], octets: &[u8]) -> [u8; 16] {

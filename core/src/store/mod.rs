@@ -29,10 +29,8 @@ pub enum Table {
     Meta,
     /// Mailboxes by id.
     Mailboxes,
-    /// Messages in mailboxes: mailbox id, then UID, big-endian.
+    /// UIDs and mod-sequences of the messages in mailboxes, by page.
     Placements,
-    /// Placements that are gone for good, by placement id.
-    PlacementIndex,
     /// Sealed documents as they travel, by document id.
     Documents,
     /// Documents and removals that wait to be pushed: class, then id.
@@ -61,11 +59,10 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Mailboxes,
         Self::Placements,
-        Self::PlacementIndex,
         Self::Documents,
         Self::Pending,
         Self::Incoming,
@@ -86,7 +83,6 @@ impl Table {
             Self::Meta => "meta",
             Self::Mailboxes => "mailboxes",
             Self::Placements => "placements",
-            Self::PlacementIndex => "placement_index",
             Self::Documents => "documents",
             Self::Pending => "pending",
             Self::Incoming => "incoming",

@@ -16,7 +16,7 @@ use letterlock_core::mime::header::fields;
 use letterlock_core::model::{Flag, FlagSet};
 use serde::{Deserialize, Serialize};
 
-use super::files::{FileEntry, append_private, create_private, set_modified, sync_folder};
+use super::files::{FileEntry, NewFile, append_private, sync_folder};
 use super::mbox::FoundFlags;
 use super::names;
 use crate::bridge::lock::create_private_dir;
@@ -157,6 +157,14 @@ pub struct EmlWriter {
     length: u64,
 }
 
+/// A message that is being written.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// Its octets go here.
+    pub file: NewFile,
+    name: String,
+}
+
 impl EmlWriter {
     /// The directory of a mailbox; `None` if its name is too long for one.
     pub fn folder(root: &Path, mailbox: &MailboxName) -> Option<PathBuf> {
@@ -193,21 +201,22 @@ impl EmlWriter {
         Ok(())
     }
 
-    /// Writes a message.
-    pub fn write(
+    /// Begins a message.
+    pub fn begin(&self, uid: Uid) -> io::Result<NewMessage> {
+        let name = format!("{:010}.eml", uid.get());
+        let file = NewFile::create(self.folder.join(format!("{name}.new")))?;
+        Ok(NewMessage { file, name })
+    }
+
+    /// Ends a message.
+    pub fn finish(
         &mut self,
-        uid: Uid,
-        raw: &[u8],
+        message: NewMessage,
         flags: &FlagSet,
         date: Timestamp,
     ) -> io::Result<()> {
-        let name = format!("{:010}.eml", uid.get());
-        let temporary = self.folder.join(format!("{name}.new"));
-        let mut file = create_private(&temporary)?;
-        file.write_all(raw)?;
-        set_modified(&file, date)?;
-        file.sync_all()?;
-        fs::rename(temporary, self.folder.join(&name))?;
+        let NewMessage { file, name } = message;
+        file.finish(date, &self.folder.join(&name))?;
         let line = Line {
             file: name,
             date_ms: date.as_millis(),
@@ -252,12 +261,14 @@ mod tests {
         let mut writer = EmlWriter::open(folder.clone(), 0).unwrap();
         let flags: FlagSet = [Flag::Seen, Flag::parse("$x").unwrap()].into();
         let date = Timestamp::from_millis(880_127_706_123);
-        writer.write(Uid::ONE, b"raw\0\r\n", &flags, date).unwrap();
+        let mut message = writer.begin(Uid::ONE).unwrap();
+        message.file.write(b"raw\0").unwrap();
+        message.file.write(b"\r\n").unwrap();
+        writer.finish(message, &flags, date).unwrap();
         let length = writer.sync().unwrap();
         // What was written after the last sync is cut off and written again.
-        writer
-            .write(Uid::new(2).unwrap(), b"", &flags, date)
-            .unwrap();
+        let message = writer.begin(Uid::new(2).unwrap()).unwrap();
+        writer.finish(message, &flags, date).unwrap();
         drop(EmlWriter::open(folder.clone(), length).unwrap());
         let found = folders(root.path(), true).unwrap();
         assert_eq!(found.len(), 1);

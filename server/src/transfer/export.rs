@@ -3,23 +3,19 @@
 //! Invariant: nothing that is there and not ours is touched; what the state file says is written
 //! is durable; an export that was interrupted goes on behind it and writes nothing twice.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use letterlock_core::account::{MailboxStatus, Placement, Replica, ReplicaError};
-use letterlock_core::id::{MailboxName, Uid};
-use letterlock_core::mime::EnvelopeData;
+use letterlock_core::id::MailboxName;
 use letterlock_core::store::Store;
 use tokio_util::sync::CancellationToken;
 
-use super::eml::EmlWriter;
 use super::export_state::{ExportState, MailboxState};
-use super::files::append_private;
-use super::maildir::MaildirWriter;
-use super::mbox::{Dialect, Written, write_message};
-use super::names::file_level;
+use super::export_writer::{WriteError, Writer, clear};
+use super::mbox::Dialect;
 use super::notes::{Note, Notes, SkipReason, Skipped};
 use super::progress::{Done, Progress};
 use super::source::Format;
@@ -30,8 +26,6 @@ use crate::clock::Clock;
 const MAX_BATCH_MESSAGES: u64 = 500;
 /// Most octets between two states, unless one message alone has more.
 const MAX_BATCH_OCTETS: u64 = 16 * 1024 * 1024;
-/// Endings of files and directories that import takes for something else than a mailbox's name.
-const MBOX_ENDINGS: [&str; 2] = [".mbox", ".sbd"];
 
 /// What to export, and how.
 #[derive(Debug, Clone)]
@@ -130,16 +124,6 @@ pub struct Exporter<'a, S> {
     pub clock: Clock,
 }
 
-/// Where messages of one mailbox are written.
-enum Writer {
-    Mbox {
-        file: BufWriter<File>,
-        dialect: Dialect,
-    },
-    Maildir(MaildirWriter),
-    Eml(EmlWriter),
-}
-
 impl<S: Store> Exporter<'_, S> {
     /// Exports into a directory.
     pub async fn run(mut self, target: &Path) -> Result<Summary, ExportError> {
@@ -218,7 +202,8 @@ impl<S: Store> Exporter<'_, S> {
         {
             reached = *known;
         }
-        let opened = self.open(target, mailbox, reached).map_err(at(target))?;
+        let form = (self.options.format, self.options.dialect);
+        let opened = Writer::open(target, mailbox, form, reached).map_err(at(target))?;
         let Some(mut writer) = opened else {
             summary.unnamed.push(mailbox.name.clone());
             return Ok(());
@@ -292,161 +277,32 @@ impl<S: Store> Exporter<'_, S> {
         mailbox: &str,
         summary: &mut Summary,
     ) -> Result<Option<u64>, ExportError> {
-        let mut not_here = || {
-            summary.notes.skip(Skipped {
-                place: format!("{mailbox}, UID {}", placement.uid),
-                reason: SkipReason::NotHere,
-            });
+        let message = self.replica.message(placement.message).await?;
+        let written = match &message {
+            Some(message) => Box::pin(writer.write(self.replica, placement, message))
+                .await
+                .map(|exact| Some((exact, message.structure.size))),
+            None => Ok(None),
         };
-        let Some(message) = self.replica.message(placement.message).await? else {
-            not_here();
-            return Ok(None);
-        };
-        let raw = match self.replica.raw(&message).await {
-            Ok(raw) => raw,
-            Err(ReplicaError::NotHere(_)) => {
-                not_here();
-                return Ok(None);
+        match written {
+            Ok(Some((exact, octets))) => {
+                if !exact {
+                    summary.notes.add(Note::NotReversible);
+                }
+                Ok(Some(octets))
             }
-            Err(error) => return Err(error.into()),
-        };
-        let sender = sender(&message.structure.envelope);
-        let exact = writer
-            .write(placement, &raw, sender.as_deref())
-            .map_err(|cause| ExportError::Io {
+            Ok(None) | Err(WriteError::Replica(ReplicaError::NotHere(_))) => {
+                summary.notes.skip(Skipped {
+                    place: format!("{mailbox}, UID {}", placement.uid),
+                    reason: SkipReason::NotHere,
+                });
+                Ok(None)
+            }
+            Err(WriteError::Replica(error)) => Err(error.into()),
+            Err(WriteError::Io(cause)) => Err(ExportError::Io {
                 path: PathBuf::from(mailbox),
                 cause,
-            })?;
-        if !exact {
-            summary.notes.add(Note::NotReversible);
-        }
-        Ok(u64::try_from(raw.len()).ok())
-    }
-
-    /// `None` if no file can have the mailbox's name.
-    fn open(
-        &self,
-        target: &Path,
-        mailbox: &MailboxStatus,
-        reached: MailboxState,
-    ) -> io::Result<Option<Writer>> {
-        let name = &mailbox.name;
-        match self.options.format {
-            Format::Mbox => {
-                let Some(path) = mbox_path(target, name.as_str()) else {
-                    return Ok(None);
-                };
-                if let Some(folder) = path.parent() {
-                    create_private_dir(folder)?;
-                }
-                let file = append_private(&path, reached.octets)?;
-                Ok(Some(Writer::Mbox {
-                    file: BufWriter::new(file),
-                    dialect: self.options.dialect,
-                }))
-            }
-            Format::Maildir => {
-                let folder = MaildirWriter::folder(target, name);
-                let long = |name: &std::ffi::OsStr| name.len() > super::names::MAX_FILE_NAME_OCTETS;
-                if folder.file_name().is_some_and(long) {
-                    return Ok(None);
-                }
-                let writer = MaildirWriter::open(target, name, mailbox.uid_validity)?;
-                writer.discard_after(Uid::new(reached.last_uid))?;
-                Ok(Some(Writer::Maildir(writer)))
-            }
-            Format::Eml => {
-                let Some(folder) = EmlWriter::folder(target, name) else {
-                    return Ok(None);
-                };
-                if reached.last_uid == 0 {
-                    EmlWriter::clear(&folder)?;
-                }
-                Ok(Some(Writer::Eml(EmlWriter::open(folder, reached.octets)?)))
-            }
+            }),
         }
     }
-}
-
-impl Writer {
-    /// Writes a message; whether it will come back octet for octet.
-    fn write(
-        &mut self,
-        placement: &Placement,
-        raw: &[u8],
-        sender: Option<&str>,
-    ) -> io::Result<bool> {
-        let (uid, flags, date) = (placement.uid, &placement.flags, placement.internal_date);
-        match self {
-            Self::Mbox { file, dialect } => {
-                let message = Written {
-                    raw,
-                    flags,
-                    date,
-                    sender,
-                };
-                write_message(*dialect, &message, file)
-            }
-            Self::Maildir(maildir) => maildir.write(uid, raw, flags, date).map(|()| true),
-            Self::Eml(eml) => eml.write(uid, raw, flags, date).map(|()| true),
-        }
-    }
-
-    /// Makes all that was written durable; the length of the file that grows.
-    fn sync(&mut self) -> io::Result<u64> {
-        match self {
-            Self::Mbox { file, .. } => {
-                file.flush()?;
-                file.get_ref().sync_all()?;
-                Ok(file.get_ref().metadata()?.len())
-            }
-            Self::Maildir(maildir) => maildir.sync().map(|()| 0),
-            Self::Eml(eml) => eml.sync(),
-        }
-    }
-}
-
-/// The mbox of a mailbox; `None` if no file can have its name.
-fn mbox_path(target: &Path, name: &str) -> Option<PathBuf> {
-    let mut path = target.to_owned();
-    let mut levels = name.split('/').peekable();
-    while let Some(level) = levels.next() {
-        let mut level = file_level(level, &MBOX_ENDINGS)?;
-        if levels.peek().is_none() {
-            level.push_str(".mbox");
-        }
-        path.push(level);
-    }
-    Some(path)
-}
-
-/// Removes what an earlier export wrote of a mailbox.
-fn clear(target: &Path, format: &str, name: &str) -> io::Result<()> {
-    let Ok(name) = MailboxName::new(name) else {
-        return Ok(());
-    };
-    if format == Format::Mbox.name() {
-        return match mbox_path(target, name.as_str()).map(fs::remove_file) {
-            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
-    }
-    if format == Format::Maildir.name() {
-        return MaildirWriter::discard_all(&MaildirWriter::folder(target, &name));
-    }
-    match EmlWriter::folder(target, &name) {
-        Some(folder) => EmlWriter::clear(&folder),
-        None => Ok(()),
-    }
-}
-
-/// Who sent a message, for the separator of an mbox.
-fn sender(envelope: &EnvelopeData) -> Option<String> {
-    let address = envelope.sender.first().or_else(|| envelope.from.first())?;
-    let text = |part: &Option<Vec<u8>>| String::from_utf8(part.clone()?).ok();
-    Some(format!(
-        "{}@{}",
-        text(&address.mailbox)?,
-        text(&address.host)?
-    ))
 }

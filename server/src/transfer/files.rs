@@ -1,7 +1,7 @@
 //! Messages that are a file each, and private files of our own.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -85,6 +85,48 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// A file that gets its name when it is whole and durable; dropped before, it is removed.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    temporary: PathBuf,
+    named: bool,
+}
+
+impl NewFile {
+    /// Makes it under a name for the time being.
+    pub fn create(temporary: PathBuf) -> io::Result<Self> {
+        Ok(Self {
+            file: create_private(&temporary)?,
+            temporary,
+            named: false,
+        })
+    }
+
+    /// Writes the next octets.
+    pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all(octets)
+    }
+
+    /// Gives it its name.
+    pub fn finish(mut self, modified: Timestamp, name: &Path) -> io::Result<()> {
+        set_modified(&self.file, modified)?;
+        self.file.sync_all()?;
+        fs::rename(&self.temporary, name)?;
+        self.named = true;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.named {
+            // The next run writes over what is left, or removes it.
+            let _removed = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
 /// Opens a file for writing at its end, or makes it, for its owner alone; what stands beyond
 /// `length` octets is cut off.
 pub fn append_private(path: &Path, length: u64) -> io::Result<File> {
@@ -117,6 +159,21 @@ mod tests {
             let back = modified(&fs::metadata(&path).unwrap()).unwrap();
             assert_eq!(back.as_millis(), millis);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_finished_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (temporary, name) = (folder.path().join("a.new"), folder.path().join("a"));
+        let mut file = NewFile::create(temporary.clone()).unwrap();
+        file.write(b"half").unwrap();
+        drop(file);
+        assert!(!temporary.exists() && !name.exists());
+        let mut file = NewFile::create(temporary.clone()).unwrap();
+        file.write(b"all").unwrap();
+        file.finish(Timestamp::from_secs(1), &name).unwrap();
+        assert!(!temporary.exists());
+        assert_eq!(fs::read(name).unwrap(), b"all");
     }
 
     #[cfg(unix)]

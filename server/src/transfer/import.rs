@@ -10,16 +10,15 @@
 use std::io;
 use std::time::Duration;
 
-use letterlock_core::account::{NewMessage, Replica, ReplicaError};
+use letterlock_core::account::{MAX_APPEND_OCTETS, NewMessage, Replica, ReplicaError};
 use letterlock_core::id::{MailboxId, MailboxName, Timestamp};
 use letterlock_core::model::FlagSet;
 use letterlock_core::store::Store;
-use letterlock_core::sync::wire::MAX_MESSAGE_OCTETS;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{Known, ResumeError, Start, Step, Tracker, UnitKey};
-use super::large::{self, Destination, LargeError};
+use super::large::{Destination, LargeError, Storing};
 use super::mbox::LineEnds;
 use super::message::{Octets, SourceMessage};
 use super::names::mailbox_name;
@@ -89,6 +88,7 @@ pub struct Importer<'a, S> {
     progress: &'a mut Progress,
     stop: CancellationToken,
     clock: Clock,
+    limit: u64,
     summary: Summary,
 }
 
@@ -114,7 +114,8 @@ enum Entry {
 }
 
 impl<'a, S: Store> Importer<'a, S> {
-    /// Into this replica. After `stop`, the batch at hand is the last.
+    /// Into this replica. After `stop`, the batch at hand is the last, and a long message is given
+    /// up.
     pub fn new(
         replica: &'a Replica<S>,
         options: Options,
@@ -128,8 +129,16 @@ impl<'a, S: Store> Importer<'a, S> {
             progress,
             stop,
             clock,
+            limit: MAX_APPEND_OCTETS,
             summary: Summary::default(),
         }
+    }
+
+    /// Takes no message of more octets than this.
+    #[must_use]
+    pub const fn limited_to(mut self, octets: u64) -> Self {
+        self.limit = octets;
+        self
     }
 
     /// Imports mailboxes of a source.
@@ -264,9 +273,8 @@ impl<'a, S: Store> Importer<'a, S> {
                 return Ok(());
             }
         };
-        let limit = u64::try_from(MAX_MESSAGE_OCTETS).unwrap_or(u64::MAX);
         let octets = message.octets.len();
-        if octets > limit {
+        if octets > self.limit {
             self.skip_too_large(octets);
             batch.read = batch.read.saturating_add(item.read);
             batch.entries.extend(item.step.map(Entry::Passed));
@@ -319,10 +327,29 @@ impl<'a, S: Store> Importer<'a, S> {
             batch.tracker.note(step);
         }
         let checkpoint = batch.tracker.checkpoint(false)?;
-        let now = self.clock.now();
-        let stored = large::store(self.replica, large, into, Some(checkpoint), now).await;
+        let storing = Storing {
+            replica: self.replica,
+            limit: self.limit,
+            stop: &self.stop,
+            clock: &self.clock,
+        };
+        let (progress, clock) = (&mut *self.progress, &self.clock);
+        let unread = &mut batch.read;
+        let told = |octets: u64| {
+            // Line ends that are put in are no octets of the source.
+            let octets = octets.min(*unread);
+            *unread = unread.saturating_sub(octets);
+            let more = Done {
+                messages: 0,
+                octets,
+            };
+            progress.advance(more, clock.now());
+        };
+        let stored = Box::pin(storing.store(large, into, Some(checkpoint), told)).await;
         match stored {
-            Ok(()) => self.stored(1, large.length, batch),
+            Ok(octets) => self.stored(1, octets, batch),
+            // It was not taken: the next import begins with it.
+            Err(LargeError::Stopped) => batch.tracker.restore(before),
             Err(LargeError::Replica(ReplicaError::MessageTooLarge)) => {
                 batch.tracker.restore(before);
                 self.skip_too_large(large.length);

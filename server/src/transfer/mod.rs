@@ -18,6 +18,7 @@ pub mod import;
 pub mod checkpoint;
 pub mod large;
 pub mod export;
+pub mod export_writer;
 pub mod export_state;
 pub mod source;
 pub mod message;

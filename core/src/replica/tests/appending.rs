@@ -109,7 +109,7 @@ async fn a_content_that_loses_its_message_while_it_is_appended_again_stays() {
 async fn what_another_program_collected_is_noticed() {
     let root = RootKey::from_octets([1; 32]);
     let keys = || AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
-    let store = std::sync::Arc::new(MemoryStore::new());
+    let store = Arc::new(MemoryStore::new());
     let open = |seed| Replica::open(Shared(store.clone()), keys(), [seed; 32], NOW);
     let a = open(1).await.unwrap();
     a.create_default_mailboxes(NOW).await.unwrap();

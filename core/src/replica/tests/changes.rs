@@ -109,7 +109,7 @@ proptest! {
     #[test]
     fn changes_lead_from_then_to_now(steps in proptest::collection::vec(any_step(), 1..60)) {
         futures_executor(async {
-            let replica = device(1).await;
+            let replica = device(1).await.with_page_placements(4);
             let (mut seen, mut state) = (mirror(&replica), replica.mod_seq());
             let mut names: Vec<_> = replica.mailboxes().iter().map(|m| m.name.clone()).collect();
             let mut gone = 0_u32;
@@ -133,6 +133,7 @@ proptest! {
                 assert_eq!(seen, mirror(&replica));
                 assert!(replica.changes_since(state).await.unwrap().unwrap().is_empty());
             }
+            pages::assert_counted(&replica).await;
         });
     }
 }

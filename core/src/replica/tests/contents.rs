@@ -24,7 +24,7 @@ async fn append(replica: &Replica<MemoryStore>, raw: &[u8]) -> Uid {
     appended.unwrap().uid
 }
 
-async fn message_at(replica: &Replica<MemoryStore>, uid: Uid) -> std::sync::Arc<Message> {
+async fn message_at(replica: &Replica<MemoryStore>, uid: Uid) -> Arc<Message> {
     let placement = replica.placement(inbox(replica).id, uid).unwrap();
     replica.message(placement.message).await.unwrap().unwrap()
 }

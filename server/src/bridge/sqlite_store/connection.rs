@@ -96,14 +96,13 @@ impl File {
 pub(super) fn create_table(table: Table) -> String {
     let layout = match table {
         Table::Documents
+        | Table::Placements
         | Table::Incoming
         | Table::Outbox
         | Table::Contents
         | Table::SearchIndex => "STRICT",
         Table::Meta
         | Table::Mailboxes
-        | Table::Placements
-        | Table::PlacementIndex
         | Table::Pending
         | Table::Contacts
         | Table::References

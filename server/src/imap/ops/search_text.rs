@@ -5,9 +5,7 @@ use letterlock_core::account::Replica;
 use letterlock_core::account::{MessageDocument as Message, ReplicaError};
 use letterlock_core::casemap::casemap;
 use letterlock_core::mime::header::{fields, find};
-use letterlock_core::mime::{
-    Content, MAX_SEARCHABLE_OCTETS, Part, Span, decode_charset, decode_header, decode_transfer,
-};
+use letterlock_core::mime::{decode_header, searchable_pieces};
 use letterlock_core::store::Store;
 
 use super::OpError;
@@ -66,62 +64,16 @@ pub(super) async fn body_texts<S: Store>(
     account: &Replica<S>,
     message: &Message,
 ) -> Result<Vec<String>, OpError> {
-    let mut pieces = Vec::new();
-    collect(&message.structure.root, &mut pieces);
     let mut texts = Vec::new();
-    for piece in pieces {
-        let octets = match account.read(message, piece.span).await {
-            Ok(octets) => octets,
+    for piece in searchable_pieces(&message.structure) {
+        match account.read(message, piece.span()).await {
+            Ok(octets) => texts.push(casemap(&piece.decoded(&octets))),
             // A part that has not come to this device yet has no text here.
-            Err(ReplicaError::NotHere(_)) => continue,
+            Err(ReplicaError::NotHere(_)) => {}
             Err(error) => return Err(error.into()),
-        };
-        if let Some(part) = piece.part {
-            texts.push(part_text(part, &octets));
-        } else {
-            let header = Header::of(&octets);
-            let lines = header
-                .fields
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}\n"));
-            texts.push(lines.collect());
         }
     }
     Ok(texts)
-}
-
-/// Octets to be searched: of a text part, or a header if there is no part.
-struct SearchedPiece<'a> {
-    span: Span,
-    part: Option<&'a Part>,
-}
-
-fn collect<'a>(part: &'a Part, pieces: &mut Vec<SearchedPiece<'a>>) {
-    match &part.content {
-        Content::Multipart(parts) => parts.iter().for_each(|part| collect(part, pieces)),
-        Content::Message { part: inner, .. } => {
-            pieces.push(SearchedPiece {
-                span: inner.header,
-                part: None,
-            });
-            collect(inner, pieces);
-        }
-        Content::Leaf(_)
-            if part.media_type == "text" && part.body.len() <= MAX_SEARCHABLE_OCTETS =>
-        {
-            pieces.push(SearchedPiece {
-                span: part.body,
-                part: Some(part),
-            });
-        }
-        Content::Leaf(_) => {}
-    }
-}
-
-fn part_text(part: &Part, octets: &[u8]) -> String {
-    let decoded = decode_transfer(part.encoding.as_deref(), octets);
-    let charset = part.parameter("charset").unwrap_or_default();
-    casemap(&decode_charset(&charset, &decoded).0)
 }
 
 /// The day of a `Date:` field, "disregarding time and timezone" (RFC 3501 6.4.4): the day that

@@ -13,4 +13,4 @@ mod tests;
 
 pub use name::decode as decode_name;
 pub use reader::{MaildirFolder, folders, is_maildir, messages};
-pub use writer::MaildirWriter;
+pub use writer::{MaildirWriter, NewMessage};

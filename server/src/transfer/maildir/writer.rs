@@ -15,7 +15,7 @@ use super::keywords::{COURIER_FOLDER, DOVECOT_FILE, LETTERS};
 use super::name;
 use crate::bridge::lock::create_private_dir;
 use crate::bridge::unlock::write_private_octets;
-use crate::transfer::files::{create_private, set_modified, sync_folder};
+use crate::transfer::files::{NewFile, create_private, sync_folder};
 
 /// The host name in names of files that we write.
 const HOST: &str = "letterlock";
@@ -27,6 +27,15 @@ pub struct MaildirWriter {
     uid_validity: UidValidity,
     letters: BTreeMap<String, char>,
     letters_changed: bool,
+}
+
+/// A message that is being written.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// Its octets go here.
+    pub file: NewFile,
+    base: String,
+    date: Timestamp,
 }
 
 impl MaildirWriter {
@@ -71,34 +80,27 @@ impl MaildirWriter {
         discard(folder, None)
     }
 
-    /// Writes a message.
-    pub fn write(
-        &mut self,
-        uid: Uid,
-        raw: &[u8],
-        flags: &FlagSet,
-        date: Timestamp,
-    ) -> io::Result<()> {
+    /// Begins a message of so many octets.
+    pub fn begin(&self, uid: Uid, size: u64, date: Timestamp) -> io::Result<NewMessage> {
         let base = format!(
-            "{}.M{}U{uid}V{}.{HOST},S={}",
+            "{}.M{}U{uid}V{}.{HOST},S={size}",
             date.as_secs().max(0),
             date.as_millis().rem_euclid(1000),
             self.uid_validity,
-            raw.len()
         );
-        let temporary = self.folder.join("tmp").join(&base);
-        let mut file = create_private(&temporary)?;
-        file.write_all(raw)?;
-        set_modified(&file, date)?;
-        file.sync_all()?;
+        let file = NewFile::create(self.folder.join("tmp").join(&base))?;
+        Ok(NewMessage { file, base, date })
+    }
+
+    /// Ends a message.
+    pub fn finish(&mut self, message: NewMessage, flags: &FlagSet) -> io::Result<()> {
+        let NewMessage { file, base, date } = message;
         let (info, more) = self.info(flags);
         if !more.is_empty() {
             self.write_more(&base, &more)?;
         }
-        fs::rename(
-            temporary,
-            self.folder.join("cur").join(format!("{base}:2,{info}")),
-        )
+        let name = self.folder.join("cur").join(format!("{base}:2,{info}"));
+        file.finish(date, &name)
     }
 
     /// Makes all that was written durable.

@@ -1,6 +1,6 @@
 //! mbox: many messages in one file (RFC 4155), in the dialects mboxo, mboxrd, mboxcl and mboxcl2.
 //!
-//! Invariant: what [`write_message`] writes, [`MboxReader`] gives back octet for octet with flags
+//! Invariant: what [`Measured::begin`] and [`Begun`] write, [`MboxReader`] gives back octet for octet with flags
 //! and date, except for lines that mboxo and mboxcl cannot keep apart. Memory is bounded by one
 //! message of [`super::message::MAX_IN_MEMORY_OCTETS`]. Rejected: a crate; those there are read
 //! one dialect, or the whole file into memory.
@@ -22,4 +22,4 @@ pub use quoting::Quotes;
 pub use reader::{MboxMessage, MboxReader};
 pub use restore::{LineEnds, Restore};
 pub use status::{FoundFlags, keyword};
-pub use writer::{Written, write_message};
+pub use writer::{Begun, Measure, Measured, Written};

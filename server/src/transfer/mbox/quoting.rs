@@ -27,6 +27,7 @@ pub(super) struct Quoting {
     quotes: Quotes,
     direction: Direction,
     state: State,
+    seen_quoted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,13 @@ impl Quoting {
             quotes,
             direction,
             state: LINE_START,
+            seen_quoted: false,
         }
+    }
+
+    /// Whether a line began with `>From `; not looked for with [`Quotes::None`].
+    pub(super) const fn has_seen_quoted(&self) -> bool {
+        self.seen_quoted
     }
 
     /// Takes the next octets.
@@ -112,6 +119,7 @@ impl Quoting {
             return;
         };
         let is_from = matched == FROM.len();
+        self.seen_quoted |= is_from && marks == 1;
         let written = match (self.direction, self.quotes) {
             (Direction::Quote, Quotes::Every) if is_from => marks.saturating_add(1),
             (Direction::Quote, Quotes::First) if is_from && marks == 0 => 1,

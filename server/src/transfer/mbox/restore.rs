@@ -85,22 +85,52 @@ pub(super) fn lengthen(octets: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// The message with LF for CR LF, if every LF of it follows a CR, so that it can be undone.
-pub(super) fn shorten(message: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(message.len());
-    let mut shortened = false;
-    for line in message.split_inclusive(|octet| *octet == b'\n') {
-        if let Some(line) = line.strip_suffix(b"\r\n") {
-            out.extend_from_slice(line);
-            out.push(b'\n');
-            shortened = true;
-        } else if line.ends_with(b"\n") {
-            return None;
-        } else {
-            out.extend_from_slice(line);
+/// Writes LF for CR LF, piece by piece, and notices whether that can be undone.
+#[derive(Debug, Default)]
+pub(super) struct Shorten {
+    /// The last octet was CR: what becomes of it depends on the next.
+    held: bool,
+    shortened: bool,
+    bare: bool,
+}
+
+impl Shorten {
+    /// Takes the next octets of the message.
+    pub(super) fn feed(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+        for line in octets.split_inclusive(|octet| *octet == b'\n') {
+            if std::mem::take(&mut self.held) {
+                if line == b"\n" {
+                    out.push(b'\n');
+                    self.shortened = true;
+                    continue;
+                }
+                out.push(b'\r');
+            }
+            if let Some(line) = line.strip_suffix(b"\r\n") {
+                out.extend_from_slice(line);
+                out.push(b'\n');
+                self.shortened = true;
+            } else if let Some(line) = line.strip_suffix(b"\r") {
+                out.extend_from_slice(line);
+                self.held = true;
+            } else {
+                out.extend_from_slice(line);
+                self.bare |= line.ends_with(b"\n");
+            }
         }
     }
-    shortened.then_some(out)
+
+    /// Ends the message.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.held) {
+            out.push(b'\r');
+        }
+    }
+
+    /// Whether anything got shorter and [`lengthen`] brings all of it back: every LF had its CR.
+    pub(super) const fn is_reversible(&self) -> bool {
+        self.shortened && !self.bare
+    }
 }
 
 #[cfg(test)]
@@ -108,12 +138,30 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn shorten(message: &[u8], piece: usize) -> Option<Vec<u8>> {
+        let mut shorten = Shorten::default();
+        let mut out = Vec::new();
+        for piece in message.chunks(piece) {
+            shorten.feed(piece, &mut out);
+        }
+        shorten.finish(&mut out);
+        shorten.is_reversible().then_some(out)
+    }
+
     #[test]
     fn only_what_can_be_undone_is_shortened() {
-        assert_eq!(shorten(b"a\r\nb\r\n").as_deref(), Some(&b"a\nb\n"[..]));
-        assert_eq!(shorten(b"a\r\r\nb").as_deref(), Some(&b"a\r\nb"[..]));
-        for kept in [&b""[..], b"a", b"a\nb\r\n", b"\r"] {
-            assert_eq!(shorten(kept), None);
+        for piece in 1..6 {
+            for (long, short) in [
+                (&b"a\r\nb\r\n"[..], Some(&b"a\nb\n"[..])),
+                (b"a\r\r\nb", Some(b"a\r\nb")),
+                (b"\r\n\r", Some(b"\n\r")),
+                (b"", None),
+                (b"a", None),
+                (b"a\nb\r\n", None),
+                (b"\r", None),
+            ] {
+                assert_eq!(shorten(long, piece).as_deref(), short);
+            }
         }
     }
 
@@ -132,8 +180,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shortened_lines_come_back(message in "[a\r\n>]{0,30}") {
-            if let Some(short) = shorten(message.as_bytes()) {
+        fn shortened_lines_come_back(message in "[a\r\n>]{0,30}", piece in 1_usize..9) {
+            if let Some(short) = shorten(message.as_bytes(), piece) {
                 let mut back = Vec::new();
                 lengthen(&short, &mut back);
                 prop_assert_eq!(back, message.into_bytes());

@@ -10,7 +10,7 @@ use letterlock_core::model::{Flag, FlagSet};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Dialect, LineEnds, MboxMessage, MboxReader, Written, write_message};
+use super::{Dialect, LineEnds, MboxMessage, MboxReader, Measure, Written};
 use crate::transfer::message::{MAX_IN_MEMORY_OCTETS, Octets};
 
 const DIALECTS: [Dialect; 4] = [
@@ -80,12 +80,15 @@ fn write(dialect: Dialect, messages: &[(Vec<u8>, FlagSet, i64)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (raw, flags, millis) in messages {
         let message = Written {
-            raw,
             flags,
             date: Timestamp::from_millis(*millis),
             sender: Some("a@b.example"),
         };
-        write_message(dialect, &message, &mut out).unwrap();
+        let mut measure = Measure::new(dialect);
+        measure.feed(raw);
+        let mut begun = measure.finish().begin(&message, &mut out).unwrap();
+        begun.feed(raw, &mut out).unwrap();
+        begun.finish(&mut out).unwrap();
     }
     out
 }

@@ -1,0 +1,321 @@
+//! The servers: Letterlock's demo, and Dovecot with and without `mail_crypt`, each with a
+//! configuration and a folder of its own, on loopback.
+
+use std::fs;
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::client::Door;
+
+/// How long a server may take until it answers.
+const START_SECONDS: u32 = 60;
+/// The passwords in Dovecot's configuration.
+const PASSWORD: &str = "sesame";
+/// Who Dovecot keeps mail as.
+const MAIL_USER: &str = "mail";
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Ours, encrypted at rest.
+    Letterlock,
+    /// Dovecot's sdbox as it is.
+    DovecotPlain,
+    /// The same, every message encrypted.
+    DovecotCrypt,
+}
+
+impl Kind {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Letterlock => "Letterlock",
+            Self::DovecotPlain => "Dovecot",
+            Self::DovecotCrypt => "Dovecot with mail_crypt",
+        }
+    }
+}
+
+/// A server that can be stopped and started again.
+#[derive(Debug)]
+pub struct Peer {
+    kind: Kind,
+    folder: PathBuf,
+    program: PathBuf,
+    child: Option<Child>,
+    /// Where it listens.
+    pub door: Door,
+}
+
+impl Peer {
+    /// Prepares and starts a server that keeps everything in `folder`.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not answer.
+    pub fn start(kind: Kind, folder: &Path, letterlock: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let (program, user) = match kind {
+            Kind::Letterlock => (letterlock.to_owned(), "alice@letterlock.example"),
+            Kind::DovecotPlain | Kind::DovecotCrypt => {
+                configure(kind, folder, address)?;
+                (PathBuf::from("/usr/sbin/dovecot"), "alice")
+            }
+        };
+        let mut peer = Self {
+            kind,
+            folder: folder.to_owned(),
+            program,
+            child: None,
+            door: Door {
+                address,
+                user: user.to_owned(),
+                password: PASSWORD.to_owned(),
+            },
+        };
+        peer.resume()?;
+        Ok(peer)
+    }
+
+    /// Starts it again on what it has.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not answer.
+    pub fn resume(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let ready = self.folder.join("ready.json");
+        match self.kind {
+            Kind::Letterlock => {
+                // Another file may be there from before.
+                let _gone = fs::remove_file(&ready);
+                command
+                    .arg("demo")
+                    .arg("--data-dir")
+                    .arg(self.folder.join("data"));
+                command.arg("--ready-file").arg(&ready);
+                for listener in ["--web", "--smtp", "--lmtp"] {
+                    command.args([listener, "127.0.0.1:0"]);
+                }
+                command.args(["--imap", &self.door.address.to_string()]);
+            }
+            Kind::DovecotPlain | Kind::DovecotCrypt => {
+                command
+                    .arg("-F")
+                    .arg("-c")
+                    .arg(self.folder.join("dovecot.conf"));
+            }
+        }
+        let child = command.process_group(0).spawn();
+        self.child = Some(child.with_context(|| format!("starting {}", self.program.display()))?);
+        for _ in 0..START_SECONDS * 10 {
+            sleep(Duration::from_millis(100));
+            if self.answers(&ready)? {
+                return Ok(());
+            }
+        }
+        bail!(
+            "{} does not answer after {START_SECONDS} s",
+            self.kind.name()
+        )
+    }
+
+    fn answers(&mut self, ready: &Path) -> Result<bool> {
+        if self.kind == Kind::Letterlock {
+            let Ok(ready) = fs::read_to_string(ready) else {
+                return Ok(false);
+            };
+            self.door.password =
+                app_password(&ready).context("the ready file names no password")?;
+        }
+        let Ok(mut stream) = TcpStream::connect(self.door.address) else {
+            return Ok(false);
+        };
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut greeting = [0; 4];
+        Ok(stream.read_exact(&mut greeting).is_ok())
+    }
+
+    /// Stops it and waits until it is gone.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn stop(&mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        Command::new("kill").arg(child.id().to_string()).status()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Octets in memory of all its processes, what they share counted once.
+    ///
+    /// # Errors
+    /// Those of reading `/proc`.
+    pub fn resident(&self) -> Result<u64> {
+        let Some(child) = &self.child else {
+            return Ok(0);
+        };
+        let mut octets = 0;
+        for process in family(child.id())? {
+            let path = format!("/proc/{process}/smaps_rollup");
+            // It may be gone by now.
+            let Ok(text) = fs::read_to_string(path) else {
+                continue;
+            };
+            let line = text.lines().find(|line| line.starts_with("Pss:"));
+            let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+            octets += kib.unwrap_or(0) * 1024;
+        }
+        Ok(octets)
+    }
+
+    /// Octets on the disk.
+    ///
+    /// # Errors
+    /// Those of reading the folder.
+    pub fn stored(&self) -> Result<u64> {
+        let mail = match self.kind {
+            Kind::Letterlock => self.folder.join("data"),
+            Kind::DovecotPlain | Kind::DovecotCrypt => self.folder.join("mail"),
+        };
+        stored(&mail)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("{} was not stopped: {error:#}", self.kind.name());
+        }
+    }
+}
+
+fn stored(folder: &Path) -> Result<u64> {
+    let mut octets = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        octets += match metadata.is_dir() {
+            true => stored(&entry.path())?,
+            false => metadata.len(),
+        };
+    }
+    Ok(octets)
+}
+
+/// A process and all that it started.
+fn family(root: u32) -> Result<Vec<u32>> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else {
+            continue;
+        };
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let parent = after_name.split_whitespace().nth(1);
+        if let Some(parent) = parent.and_then(|parent| parent.parse::<u32>().ok()) {
+            parents.push((process, parent));
+        }
+    }
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(one) = family.get(next).copied() {
+        next += 1;
+        let children = parents.iter().filter(|(_, parent)| *parent == one);
+        family.extend(children.map(|(process, _)| process));
+    }
+    Ok(family)
+}
+
+/// The first account's password for mail programs.
+fn app_password(ready: &str) -> Option<String> {
+    let (_, after) = ready.split_once("\"app_password\"")?;
+    after.split('"').nth(1).map(str::to_owned)
+}
+
+fn configure(kind: Kind, folder: &Path, address: SocketAddr) -> Result<()> {
+    let root = folder.canonicalize()?;
+    let root = root.display();
+    for name in ["run", "mail"] {
+        fs::create_dir_all(folder.join(name))?;
+    }
+    let id = |flag: &str| -> Result<String> {
+        let output = Command::new("id").args([flag, MAIL_USER]).output()?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let (uid, gid) = (id("-u")?, id("-g")?);
+    let owner = format!("{uid}:{gid}");
+    let plugin = if kind == Kind::DovecotCrypt {
+        let (private, public) = (folder.join("private.pem"), folder.join("public.pem"));
+        let openssl = |arguments: &[&str], out: &Path| {
+            Command::new("openssl")
+                .args(arguments)
+                .arg("-out")
+                .arg(out)
+                .status()
+        };
+        openssl(
+            &[
+                "genpkey",
+                "-algorithm",
+                "EC",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+            ],
+            &private,
+        )?;
+        let from = private.display().to_string();
+        openssl(&["pkey", "-in", &from, "-pubout"], &public)?;
+        Command::new("chown")
+            .arg(&owner)
+            .args([&private, &public])
+            .status()?;
+        "mail_crypt"
+    } else {
+        ""
+    };
+    Command::new("chown")
+        .arg(&owner)
+        .arg(folder.join("mail"))
+        .status()?;
+    let keys = if plugin.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "plugin {{\n  mail_crypt_global_private_key = <{root}/private.pem\n  \
+             mail_crypt_global_public_key = <{root}/public.pem\n  mail_crypt_save_version = 2\n}}\n"
+        )
+    };
+    let port = address.port();
+    fs::write(
+        folder.join("dovecot.conf"),
+        format!(
+            "base_dir = {root}/run\nstate_dir = {root}/run\nlog_path = {root}/log\n\
+             protocols = imap\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\n\
+             auth_mechanisms = plain\nfirst_valid_uid = 1\nmail_uid = {uid}\nmail_gid = {gid}\n\
+             mail_location = sdbox:{root}/mail/%u\nmail_plugins = {plugin}\n\
+             mail_max_userip_connections = 500\ndefault_process_limit = 500\n\
+             default_client_limit = 4000\nauth_cache_size = 1M\n\
+             passdb {{\n  driver = static\n  args = password={PASSWORD}\n}}\n\
+             userdb {{\n  driver = static\n  args = uid={uid} gid={gid} home={root}/mail/%u\n}}\n\
+             service imap-login {{\n  process_min_avail = 1\n  service_count = 0\n  client_limit = 500\n  \
+             inet_listener imap {{\n    address = 127.0.0.1\n    port = {port}\n  }}\n  \
+             inet_listener imaps {{\n    port = 0\n  }}\n}}\n\
+             service imap {{\n  process_limit = 500\n}}\n\
+             namespace inbox {{\n  inbox = yes\n  separator = /\n}}\n{keys}"
+        ),
+    )?;
+    Ok(())
+}
