@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 /// Octets of the message.
 const SIZE: usize = 64 * 1024 * 1024;
 /// Most memory above the baseline, in octets.
-const MOST_OCTETS: u64 = 24 * 1024 * 1024;
+const MOST_OCTETS: u64 = 40 * 1024 * 1024;
 
 fn now() -> Timestamp {
     Timestamp::from_secs(1_777_982_700)

@@ -73,8 +73,10 @@ const TABLE: &[Capability] = &[
     at(When::PasswordAllowed, "AUTH=PLAIN"),
     at(When::BeforeLogin, "AUTH=SCRAM-SHA-256"),
     always("APPENDLIMIT=2147483648"),
+    always("BINARY"),
     always("CATENATE"),
     always("CHILDREN"),
+    always("COMPRESS=DEFLATE"),
     enabled_by("CONDSTORE", Extension::Condstore),
     always("CONTEXT=SEARCH"),
     always("CREATE-SPECIAL-USE"),
@@ -172,21 +174,27 @@ mod tests {
     #[test]
     fn each_moment_has_its_capabilities() {
         let has = |logged_in, security, name: &str| {
-            let all = announced(logged_in, security);
-            all.split(' ').any(|other| other == name)
+            announced(logged_in, security)
+                .split(' ')
+                .any(|other| other == name)
         };
-        for (security, tls, plain) in [
-            (Security::Plain, false, true),
-            (Security::Offered, true, true),
-            (Security::Required, true, false),
-            (Security::Tls, false, true),
+        for security in [
+            Security::Plain,
+            Security::Offered,
+            Security::Required,
+            Security::Tls,
         ] {
-            assert_eq!(has(false, security, "STARTTLS"), tls);
-            assert_eq!(has(false, security, "AUTH=PLAIN"), plain);
-            assert_eq!(has(false, security, "LOGINDISABLED"), !plain);
-            assert!(has(false, security, "SASL-IR"));
-            for name in ["STARTTLS", "AUTH=PLAIN", "LOGINDISABLED", "SASL-IR"] {
-                assert!(!has(true, security, name), "{name}");
+            for logged_in in [false, true] {
+                assert!(announced(logged_in, security).starts_with("IMAP4rev1 "));
+                assert_eq!(has(logged_in, security, "SASL-IR"), !logged_in);
+                let required = security == Security::Required;
+                let plain = !logged_in && !required;
+                assert_eq!(has(logged_in, security, "AUTH=PLAIN"), plain);
+                let disabled = !logged_in && required;
+                assert_eq!(has(logged_in, security, "LOGINDISABLED"), disabled);
+                let offered = !logged_in && (required || security == Security::Offered);
+                assert_eq!(has(logged_in, security, "STARTTLS"), offered);
+                assert!(has(logged_in, security, "ENABLE"));
             }
         }
     }

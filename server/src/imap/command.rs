@@ -123,6 +123,8 @@ pub enum Command {
     List(ListCommand),
     /// RFC 3501 6.3.9.
     Lsub { reference: String, pattern: String },
+    /// RFC 4978, with the one algorithm that there is.
+    Compress,
     /// RFC 2342.
     Namespace,
     /// RFC 4314 3.5, for the sake of RFC 8440.

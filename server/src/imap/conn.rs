@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accounts::{Accounts, Grant, Peer};
 use super::command::Secret;
+use super::compress::Deflate;
 use super::decoder::{Admits, Decoder};
 use super::encoder::encode;
 use super::ops::{self, Op, OpError, Outcome, Upload, UploadStep};
@@ -124,6 +125,7 @@ where
         session: Session::new(security),
         decoder: Decoder::default(),
         out: Vec::new(),
+        deflate: None,
         login: None,
     };
     let (mut reader, mut writer) = tokio::io::split(stream);
@@ -155,6 +157,7 @@ struct Connection<'a, A: Accounts> {
     session: Session,
     decoder: Decoder,
     out: Vec<u8>,
+    deflate: Option<Box<Deflate>>,
     login: Option<Login<A::Store>>,
 }
 
@@ -197,6 +200,9 @@ impl<A: Accounts> Connection<'_, A> {
                 self.session.handle_frame(frame);
                 continue;
             }
+            if self.inflate()? {
+                continue;
+            }
             self.flush(writer).await?;
             tokio::select! {
                 read = reader.read(&mut buffer) => {
@@ -204,7 +210,10 @@ impl<A: Accounts> Connection<'_, A> {
                     if octets.is_empty() {
                         return Ok(Flow::Closed);
                     }
-                    self.decoder.feed(octets);
+                    match &mut self.deflate {
+                        Some(deflate) => deflate.feed(octets),
+                        None => self.decoder.feed(octets),
+                    }
                     heard = Instant::now();
                 }
                 event = event(self.login.as_mut()) => match event {
@@ -249,6 +258,10 @@ impl<A: Accounts> Connection<'_, A> {
             Action::StartTls => {
                 self.flush(writer).await?;
                 return Ok(Flow::Upgrade);
+            }
+            Action::Compress => {
+                self.flush(writer).await?;
+                self.deflate = Some(Box::default());
             }
             Action::Close => {
                 self.flush(writer).await?;
@@ -369,10 +382,25 @@ impl<A: Accounts> Connection<'_, A> {
         self.session.handle_login(answer);
     }
 
+    /// Gives the decoder some more of what a compressing client meant; `false` if there is none.
+    fn inflate(&mut self) -> io::Result<bool> {
+        let Some(deflate) = &mut self.deflate else {
+            return Ok(false);
+        };
+        let plain = deflate.inflate()?;
+        self.decoder.feed(&plain);
+        Ok(!plain.is_empty())
+    }
+
     async fn flush<W>(&mut self, writer: &mut W) -> io::Result<()>
     where
         W: AsyncWrite + Unpin,
     {
+        if let Some(deflate) = &mut self.deflate
+            && !self.out.is_empty()
+        {
+            self.out = deflate.deflate(&self.out)?;
+        }
         let mut rest = self.out.as_slice();
         while !rest.is_empty() {
             // The time is for some progress, not for all of a large message.

@@ -11,6 +11,7 @@
 pub mod accounts;
 pub mod capability;
 pub mod command;
+pub mod compress;
 pub mod conn;
 pub mod date;
 pub mod decoder;
@@ -32,6 +33,8 @@ mod starttls;
 mod clients;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod compressed;
 #[cfg(test)]
 mod agreement;
 

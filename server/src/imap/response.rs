@@ -59,6 +59,8 @@ pub enum Code {
     PermanentFlags(BTreeSet<Flag>),
     /// RFC 3501 7.1: none can be changed.
     NoPermanentFlags,
+    /// RFC 4978 3.
+    CompressionActive,
     /// RFC 5530: only after TLS.
     PrivacyRequired,
     /// RFC 3501 7.1.

@@ -53,6 +53,13 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             }
         }
         "NAMESPACE" => Command::Namespace,
+        "COMPRESS" => {
+            cursor.space()?;
+            if cursor.word()? != "DEFLATE" {
+                return Err(Syntax::Bad("only DEFLATE is known"));
+            }
+            Command::Compress
+        }
         "MYRIGHTS" => Command::MyRights(mailbox(cursor)?),
         "GETQUOTA" => {
             cursor.space()?;

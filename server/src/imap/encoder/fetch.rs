@@ -9,17 +9,20 @@ use crate::imap::date::write_date_time;
 use crate::imap::object_id::email_id;
 use crate::imap::response::{FetchData, FetchValue, Recency, SectionOctets};
 
-/// `message-data = nz-number SP "FETCH" SP msg-att`
-/// Where octets are to be put in that are read while they are written is noted in `streams`.
+/// `message-data = nz-number SP "FETCH" SP msg-att`; notes the places of what is streamed.
 pub(super) fn write(out: &mut Vec<u8>, data: &FetchData, streams: &mut Vec<usize>) {
     put(out, format_args!("* {} FETCH (", data.number));
     for (index, value) in data.values.iter().enumerate() {
         if index > 0 {
             out.push(b' ');
         }
-        write_value(out, value);
-        if let FetchValue::Stream(..) = value {
+        if let FetchValue::Stream(request, _, span) = value {
+            write_section_name(out, request);
+            let octets = span.end.saturating_sub(span.start);
+            put(out, format_args!(" {{{octets}}}\r\n"));
             streams.push(out.len());
+        } else {
+            write_value(out, value);
         }
     }
     out.push(b')');
@@ -82,11 +85,8 @@ fn write_value(out: &mut Vec<u8>, value: &FetchValue) {
             out.push(b' ');
             write_section(out, octets.as_ref());
         }
-        FetchValue::Stream(request, _, span) => {
-            write_section_name(out, request);
-            let octets = span.end.saturating_sub(span.start);
-            put(out, format_args!(" {{{octets}}}\r\n"));
-        }
+        // Its octets are read while they are written.
+        FetchValue::Stream(..) => {}
     }
 }
 

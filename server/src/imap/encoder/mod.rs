@@ -201,6 +201,7 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
             put(out, " \\*)");
         }
         Code::NoPermanentFlags => put(out, "PERMANENTFLAGS ()"),
+        Code::CompressionActive => put(out, "COMPRESSIONACTIVE"),
         Code::PrivacyRequired => put(out, "PRIVACYREQUIRED"),
         Code::ReadOnly => put(out, "READ-ONLY"),
         Code::ReadWrite => put(out, "READ-WRITE"),

@@ -1,8 +1,8 @@
 //! FETCH (RFC 3501 6.4.5): some messages at a time, and of each only what was asked for.
 //!
 //! Invariant: a step ends once its answers are larger than [`FETCH_STEP_OCTETS`], so that what
-//! is held is that and one more answer, however many messages the command names. A section above
-//! a limit ([`super::fetch_parts`]) is not held at all: it is read while it is written.
+//! is held is that and one more answer, however many messages the command names. A large
+//! section is not held at all: it is read while it is written.
 
 use std::sync::Arc;
 

@@ -14,13 +14,11 @@ pub(super) async fn create<S: Store>(
     role: Option<Role>,
 ) -> Result<Outcome, OpError> {
     let (account, now) = (context.account, context.now);
-    match role {
+    let made = match role {
         Some(role) => account.create_mailbox_for(name, role, now).await?,
         None => account.create_mailbox(name, now).await?,
     };
-    let made = account.mailbox(name);
-    let made = made.ok_or(OpError::NoSuchMailbox)?;
-    Ok(Outcome::Created(made.id))
+    Ok(Outcome::Created(made))
 }
 
 /// Deletes a mailbox with its messages; those below it stay (RFC 3501 6.3.4).

@@ -78,6 +78,8 @@ pub enum Action {
     },
     /// Write what is left, drop all that was read, and let the client shake hands.
     StartTls,
+    /// Write what is left, and compress from here on what is said and heard.
+    Compress,
     /// Write what is left and close the connection.
     Close,
 }
@@ -143,6 +145,8 @@ pub struct Session {
     running: Running,
     actions: VecDeque<Action>,
     login_failures: u32,
+    /// DEFLATE is active.
+    compressed: bool,
     bad_commands: u32,
 }
 
@@ -340,13 +344,24 @@ impl Session {
         self.run(Op::Create(name, role), Running::Create(tag));
     }
 
-    /// RFC 4314 3.5, RFC 9208 4.1: there are no limits, and everybody may do all with his own.
+    /// RFC 4314 3.5, RFC 4978 3, RFC 9208 4.1: there are no limits, and everybody may do all with
+    /// his own.
     fn start_on_rights(&mut self, tag: Tag, command: Command) {
         match command {
             Command::MyRights(mailbox) => {
                 if let Some(name) = self.existing(&tag, mailbox) {
                     self.run(Op::Exists(name.clone()), Running::MyRights(tag, name));
                 }
+            }
+            // A second time would compress what is compressed (RFC 4978 3).
+            Command::Compress if self.compressed => {
+                let reply = Reply::no("DEFLATE is active").with(Code::CompressionActive);
+                self.finish(tag, reply, Release::All);
+            }
+            Command::Compress => {
+                self.compressed = true;
+                self.tagged(tag, Reply::ok("DEFLATE begins"));
+                self.actions.push_back(Action::Compress);
             }
             Command::GetQuota(root) if root.is_empty() => {
                 self.send(Response::Quota);
@@ -518,6 +533,7 @@ impl Level {
             | Command::List(_)
             | Command::Lsub { .. }
             | Command::Namespace
+            | Command::Compress
             | Command::MyRights(_)
             | Command::GetQuota(_)
             | Command::GetQuotaRoot(_)
