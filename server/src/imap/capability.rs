@@ -28,8 +28,12 @@ enum When {
 pub enum Extension {
     /// RFC 7162 3.1: mod-sequences in FETCH responses that nobody asked for.
     Condstore,
+    /// RFC 9051: the protocol's second revision.
+    Imap4rev2,
     /// RFC 7162 3.2: VANISHED in place of EXPUNGE.
     Qresync,
+    /// RFC 9586: no sequence numbers.
+    UidOnly,
 }
 
 /// A line of the table.
@@ -72,6 +76,7 @@ const TABLE: &[Capability] = &[
     at(When::BeforeLogin, "SASL-IR"),
     at(When::PasswordAllowed, "AUTH=PLAIN"),
     at(When::BeforeLogin, "AUTH=SCRAM-SHA-256"),
+    enabled_by("IMAP4rev2", Extension::Imap4rev2),
     always("APPENDLIMIT=2147483648"),
     always("BINARY"),
     always("CATENATE"),
@@ -102,6 +107,7 @@ const TABLE: &[Capability] = &[
     always("QUOTA=RES-STORAGE"),
     always("REPLACE"),
     always("SAVEDATE"),
+    always("SEARCH=FUZZY"),
     always("SEARCHRES"),
     always("SORT"),
     always("SORT=DISPLAY"),
@@ -109,6 +115,7 @@ const TABLE: &[Capability] = &[
     always("STATUS=SIZE"),
     always("THREAD=ORDEREDSUBJECT"),
     always("THREAD=REFERENCES"),
+    enabled_by("UIDONLY", Extension::UidOnly),
     always("UIDPLUS"),
     always("UNSELECT"),
     always("WITHIN"),

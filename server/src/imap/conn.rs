@@ -189,6 +189,7 @@ impl<A: Accounts> Connection<'_, A> {
                     end => return Ok(end),
                 }
             }
+            self.decoder.set_names(self.session.names());
             let admits = self.session.admits();
             if admits != Admits::Upload
                 && let Some(login) = &mut self.login
@@ -277,7 +278,7 @@ impl<A: Accounts> Connection<'_, A> {
         W: AsyncWrite + Unpin,
     {
         let before = self.out.len();
-        let streams = encode(response, &mut self.out);
+        let streams = encode(response, self.session.names(), &mut self.out);
         if !streams.is_empty() {
             return self.send_streams(response, &streams, before, writer).await;
         }

@@ -1,4 +1,4 @@
-//! The IMAP4rev1 server (RFC 3501) over one account's replica.
+//! The IMAP server (RFC 3501, and RFC 9051 by ENABLE) over one account's replica.
 //!
 //! ```text
 //! octets -> decoder -> session -> Action::Run(Op) -> ops -> Outcome -> session -> encoder -> octets
@@ -37,6 +37,8 @@ mod streams;
 mod compressed;
 #[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod resync;
 
 pub use accounts::{Accounts, Grant, LoginRefused, Peer, Salt};
 pub use conn::{Clock, Origin, Server, serve, serve_from};

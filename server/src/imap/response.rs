@@ -81,6 +81,8 @@ pub enum Code {
     Unavailable,
     /// RFC 6154 3.
     UseAttr,
+    /// RFC 9586: sequence numbers are not used in this connection.
+    UidRequired,
     /// RFC 3516 4.3.
     UnknownCte,
     /// RFC 3501 7.1: the first message that is not seen.
@@ -225,6 +227,8 @@ pub enum EsearchItem {
     Count(u32),
     /// The highest mod-sequence of what is answered.
     ModSeq(ModSeq),
+    /// How well each of the result fits, 1 to 100 (RFC 6203 4).
+    Relevancy(Vec<u8>),
     /// What has come to the result since (RFC 5267 4.3.3).
     AddTo(Vec<(u32, u32)>),
     /// What has gone from it since (RFC 5267 4.3.4).
@@ -244,9 +248,18 @@ pub struct ThreadRow {
 #[derive(Debug, Clone)]
 pub struct FetchData {
     /// Of which message.
-    pub number: SequenceNumber,
+    pub number: MessageNumber,
     /// In the order that was asked for.
     pub values: Vec<FetchValue>,
+}
+
+/// What a FETCH response calls its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageNumber {
+    /// `* n FETCH`
+    Sequence(SequenceNumber),
+    /// `* uid UIDFETCH` (RFC 9586)
+    Uid(Uid),
 }
 
 /// One item of a FETCH response.

@@ -1,4 +1,4 @@
-//! Mailbox names on the wire: modified UTF-7 (RFC 3501 5.1.3).
+//! Mailbox names on the wire: modified UTF-7 (RFC 3501 5.1.3), or UTF-8 (RFC 9051 5.1).
 //!
 //! Invariant: `decode(encode(name)) == name`, and only the one spelling that the RFC allows is
 //! decoded, so that two names on the wire are never one mailbox.
@@ -6,6 +6,24 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+
+/// How mailbox names are written in a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Modified UTF-7, until the client has enabled more (RFC 3501 5.1.3).
+    #[default]
+    Utf7,
+    /// UTF-8 (RFC 9051 5.1).
+    Utf8,
+}
+
+/// Reads a name; `None` when it is no name in this form.
+pub fn read(wire: &[u8], names: Names) -> Option<String> {
+    match names {
+        Names::Utf7 => decode(wire),
+        Names::Utf8 => std::str::from_utf8(wire).ok().map(str::to_owned),
+    }
+}
 
 /// Base64 with `,` for `/` and without padding.
 const MODIFIED: GeneralPurpose = GeneralPurpose::new(&alphabet::IMAP_MUTF7, NO_PAD);

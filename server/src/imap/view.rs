@@ -67,6 +67,13 @@ pub struct Snapshot {
     pub recent_from: Uid,
 }
 
+impl Snapshot {
+    /// Nothing is `\Recent`.
+    pub fn forget_recent(&mut self) {
+        self.recent_from = Uid::new(u32::MAX).unwrap_or(Uid::ONE);
+    }
+}
+
 /// What the client is to be told, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {

@@ -368,11 +368,11 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
         "UIDVALIDITY" => Ok(StatusItem::UidValidity),
         "UNSEEN" => Ok(StatusItem::Unseen),
         "APPENDLIMIT" => Ok(StatusItem::AppendLimit),
-        "DELETED" => Ok(StatusItem::Deleted),
         "DELETED-STORAGE" => Ok(StatusItem::DeletedStorage),
         "HIGHESTMODSEQ" => Ok(StatusItem::HighestModSeq),
         "MAILBOXID" => Ok(StatusItem::MailboxId),
         "SIZE" => Ok(StatusItem::Size),
+        "DELETED" => Ok(StatusItem::Deleted),
         _ => Err(Syntax::Bad("status item is not known")),
     })?;
     if items.is_empty() {

@@ -11,7 +11,7 @@ use super::Syntax;
 use crate::imap::command::{MailboxArgument, PartialRange, Tag};
 use crate::imap::date::{self, Date};
 use crate::imap::set::{Bound, MAX_RANGES, Range};
-use crate::imap::utf7;
+use crate::imap::utf7::{self, Names};
 
 /// Longest tag accepted, in octets.
 const MAX_TAG: usize = 256;
@@ -27,6 +27,7 @@ pub(super) struct Cursor<'a> {
     rest: &'a [u8],
     literals: VecDeque<Vec<u8>>,
     starved: bool,
+    names: Names,
 }
 
 impl<'a> Cursor<'a> {
@@ -35,6 +36,7 @@ impl<'a> Cursor<'a> {
             rest: line,
             literals,
             starved: false,
+            names: Names::default(),
         }
     }
 
@@ -55,6 +57,11 @@ impl<'a> Cursor<'a> {
     /// Whether nothing but spaces is left.
     pub(super) fn at_end(&self) -> bool {
         self.rest.iter().all(|octet| *octet == b' ')
+    }
+
+    /// The same, with mailbox names in this form.
+    pub(super) fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -255,14 +262,15 @@ impl<'a> Cursor<'a> {
             }
             octets.to_vec()
         };
-        // A pattern that is no modified UTF-7 names nothing; U+FFFD is in no mailbox name then.
-        Ok(utf7::decode(&octets).unwrap_or_else(|| char::REPLACEMENT_CHARACTER.into()))
+        // A pattern that is not well formed names nothing; U+FFFD is in no mailbox name then.
+        let pattern = utf7::read(&octets, self.names);
+        Ok(pattern.unwrap_or_else(|| char::REPLACEMENT_CHARACTER.into()))
     }
 
     /// `mailbox = "INBOX" / astring`
     pub(super) fn mailbox(&mut self) -> Parsed<MailboxArgument> {
         let octets = self.astring()?;
-        let name = utf7::decode(&octets);
+        let name = utf7::read(&octets, self.names);
         // CREATE "a/" announces children (RFC 3501 6.3.3); here every mailbox can have them.
         let name = name
             .as_deref()

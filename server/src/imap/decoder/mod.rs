@@ -22,6 +22,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use super::command::{AppendCommand, Command, Octets, Secret, Tag, UploadPart, Waits};
+use super::utf7::Names;
 use cursor::Cursor;
 use upload::{Chunk, Upload};
 
@@ -118,6 +119,7 @@ pub struct Decoder {
     upload: Option<Upload>,
     /// Parts of it that were read together.
     parts: VecDeque<Frame>,
+    names: Names,
 }
 
 impl Decoder {
@@ -125,6 +127,11 @@ impl Decoder {
     /// then the buffer never holds more than a line and a read.
     pub fn feed(&mut self, octets: &[u8]) {
         self.buffer.extend(octets);
+    }
+
+    /// How mailbox names are written in the commands from here on.
+    pub fn set_names(&mut self, names: Names) {
+        self.names = names;
     }
 
     /// The next frame, or `None` if more octets are needed.
@@ -317,7 +324,12 @@ impl Decoder {
             Some(_) => &*self.line,
             None => self.line.strip_suffix(b"\r\n").unwrap_or(&self.line),
         };
-        let chunk = upload::chunk(self.upload.as_ref(), text, self.literals.clone());
+        let chunk = upload::chunk(
+            self.upload.as_ref(),
+            text,
+            self.literals.clone(),
+            self.names,
+        );
         match (chunk, marker) {
             (Ok(Chunk::Argument), Some((size, waits))) => self.begin_literal(size, waits),
             (Ok(Chunk::Parts(parts, upload)), Some((octets, waits))) => {
@@ -396,7 +408,7 @@ impl Decoder {
         let literals = std::mem::take(&mut self.literals);
         self.octets = 0;
         let text = line.strip_suffix(b"\r\n").unwrap_or(&line);
-        let mut cursor = Cursor::new(text, literals);
+        let mut cursor = Cursor::new(text, literals).with_names(self.names);
         let tag = match cursor.tag() {
             Ok(tag) => tag,
             Err(cause) => return Frame::Refused(Refusal { tag: None, cause }),

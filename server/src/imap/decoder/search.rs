@@ -42,7 +42,21 @@ pub(super) fn search(cursor: &mut Cursor<'_>, by: Numbering) -> Parsed<SearchCom
     }
     let saving = returns.as_ref().is_some_and(|returns| returns.save);
     let keys = program(cursor, start, saving)?;
+    check_relevancy(asks_relevancy(returns.as_ref()), &keys)?;
     Ok(SearchCommand { by, returns, keys })
+}
+
+fn asks_relevancy(returns: Option<&SearchReturn>) -> bool {
+    returns.is_some_and(|returns| returns.relevancy)
+}
+
+/// RELEVANCY "MUST NOT be used unless a FUZZY search key is also given" (RFC 6203 4).
+fn check_relevancy(asked: bool, keys: &[SearchKey]) -> Parsed<()> {
+    let is_fuzzy = |key: &SearchKey| matches!(key, SearchKey::Fuzzy(_));
+    if asked && !keys.iter().any(|key| key.any(&is_fuzzy)) {
+        return Err(Syntax::Bad("RELEVANCY needs FUZZY"));
+    }
+    Ok(())
 }
 
 /// `esearch = "ESEARCH" [SP esearch-source-opts] [SP search-return-opts] SP search-program`
@@ -71,6 +85,7 @@ pub(super) fn esearch(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     }
     let saving = returns.save;
     let keys = program(cursor, start, saving)?;
+    check_relevancy(returns.relevancy, &keys)?;
     let search = SearchCommand {
         by: Numbering::Uid,
         returns: Some(returns),
@@ -139,6 +154,8 @@ pub(super) fn sort(cursor: &mut Cursor<'_>, by: Numbering) -> Parsed<SortCommand
     }
     let saving = returns.as_ref().is_some_and(|returns| returns.save);
     let keys = criteria_of_search(cursor, saving)?;
+    let sorts = criteria.iter().any(|by| by.key == SortKey::Relevancy);
+    check_relevancy(sorts || asks_relevancy(returns.as_ref()), &keys)?;
     let search = SearchCommand { by, returns, keys };
     Ok(SortCommand { search, criteria })
 }
@@ -158,6 +175,7 @@ fn sort_criterion(cursor: &mut Cursor<'_>) -> Parsed<SortCriterion> {
         "DISPLAYFROM" => SortKey::DisplayFrom,
         "DISPLAYTO" => SortKey::DisplayTo,
         "FROM" => SortKey::From,
+        "RELEVANCY" => SortKey::Relevancy,
         "SIZE" => SortKey::Size,
         "SUBJECT" => SortKey::Subject,
         "TO" => SortKey::To,
@@ -251,6 +269,7 @@ fn returned(cursor: &mut Cursor<'_>) -> Parsed<SearchReturn> {
             Return::Count => returns.count = true,
             Return::Save => returns.save = true,
             Return::Update => returns.update = true,
+            Return::Relevancy => returns.relevancy = true,
             // A hint that what is asked will be asked again (RFC 5267 4.2).
             Return::Context => {}
             Return::Partial(_) if returns.partial.is_some() => {
@@ -272,6 +291,7 @@ enum Return {
     Count,
     Save,
     Update,
+    Relevancy,
     Context,
     Partial(PartialRange),
 }
@@ -284,6 +304,7 @@ fn return_option(cursor: &mut Cursor<'_>) -> Parsed<Return> {
         "COUNT" => Return::Count,
         "SAVE" => Return::Save,
         "UPDATE" => Return::Update,
+        "RELEVANCY" => Return::Relevancy,
         "CONTEXT" => Return::Context,
         "PARTIAL" => {
             cursor.space()?;
@@ -402,6 +423,10 @@ fn named(cursor: &mut Cursor<'_>, context: &mut Context, word: &str) -> Parsed<S
         "NOT" => {
             cursor.space()?;
             not(key(cursor, context)?)
+        }
+        "FUZZY" => {
+            cursor.space()?;
+            SearchKey::Fuzzy(Box::new(key(cursor, context)?))
         }
         "OR" => {
             cursor.space()?;

@@ -22,6 +22,7 @@ use super::{Frame, Syntax};
 use crate::imap::command::{AppendCommand, Tag, UploadPart};
 use crate::imap::date;
 use crate::imap::set::{MessageSet, Range, SequenceSet, UidSet};
+use crate::imap::utf7::Names;
 
 type Parsed<T> = Result<T, Syntax>;
 
@@ -80,8 +81,9 @@ pub(super) fn chunk(
     upload: Option<&Upload>,
     text: &[u8],
     literals: VecDeque<Vec<u8>>,
+    names: Names,
 ) -> Parsed<Chunk> {
-    let mut cursor = Cursor::new(text, literals);
+    let mut cursor = Cursor::new(text, literals).with_names(names);
     let mut parts = Vec::new();
     match read(&mut cursor, upload, &mut parts) {
         Ok(Some(upload)) => Ok(Chunk::Parts(parts, upload)),

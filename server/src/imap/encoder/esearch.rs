@@ -2,19 +2,19 @@
 //! RFC 7377 2.1).
 
 use super::put;
-use super::strings::{write_astring, write_quoted};
+use super::strings::{write_mailbox, write_quoted};
 use crate::imap::command::{Numbering, PartialRange};
 use crate::imap::response::{EsearchData, EsearchItem};
 use crate::imap::set::write_spans;
-use crate::imap::utf7;
+use crate::imap::utf7::Names;
 
 /// `esearch-response = "ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data)`
-pub(super) fn write(out: &mut Vec<u8>, data: &EsearchData) {
+pub(super) fn write(out: &mut Vec<u8>, data: &EsearchData, names: Names) {
     put(out, "* ESEARCH (TAG ");
     write_quoted(out, data.tag.as_str().as_bytes());
     if let Some((name, validity)) = &data.mailbox {
         put(out, " MAILBOX ");
-        write_astring(out, utf7::encode(name.as_str()).as_bytes());
+        write_mailbox(out, name.as_str(), names);
         put(out, format_args!(" UIDVALIDITY {validity}"));
     }
     put(out, ")");
@@ -46,6 +46,10 @@ fn write_item(out: &mut Vec<u8>, item: &EsearchItem) {
         EsearchItem::AddTo(spans) => put(out, format_args!(" ADDTO (0 {})", write_spans(spans))),
         EsearchItem::RemoveFrom(spans) => {
             put(out, format_args!(" REMOVEFROM (0 {})", write_spans(spans)));
+        }
+        EsearchItem::Relevancy(scores) => {
+            let scores: Vec<String> = scores.iter().map(u8::to_string).collect();
+            put(out, format_args!(" RELEVANCY ({})", scores.join(" ")));
         }
         EsearchItem::ModSeq(mod_seq) => put(out, format_args!(" MODSEQ {mod_seq}")),
     }

@@ -7,11 +7,16 @@ use super::{body_structure, envelope, put, write_nstring};
 use crate::imap::command::{SectionLabel, SectionRequest, SectionText};
 use crate::imap::date::write_date_time;
 use crate::imap::object_id::email_id;
-use crate::imap::response::{FetchData, FetchValue, Recency, SectionOctets};
+use crate::imap::response::{FetchData, FetchValue, MessageNumber, Recency, SectionOctets};
 
-/// `message-data = nz-number SP "FETCH" SP msg-att`; notes the places of what is streamed.
+/// `message-data = nz-number SP "FETCH" SP msg-att`, or `uniqueid SP "UIDFETCH" SP msg-att`
+/// (RFC 9586). Where octets are to be put in that are read while they are written is noted in
+/// `streams`.
 pub(super) fn write(out: &mut Vec<u8>, data: &FetchData, streams: &mut Vec<usize>) {
-    put(out, format_args!("* {} FETCH (", data.number));
+    match data.number {
+        MessageNumber::Sequence(number) => put(out, format_args!("* {number} FETCH (")),
+        MessageNumber::Uid(uid) => put(out, format_args!("* {uid} UIDFETCH (")),
+    }
     for (index, value) in data.values.iter().enumerate() {
         if index > 0 {
             out.push(b' ');

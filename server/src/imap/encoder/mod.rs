@@ -3,7 +3,8 @@
 //!
 //! Invariant: what is written is one well-formed response; text from mail or from errors cannot
 //! end a line. Strings are quoted when they can be and literals otherwise; octets above 127 are
-//! always in a literal, because IMAP4rev1 knows them nowhere else.
+//! in a literal, because IMAP4rev1 knows them nowhere else, but for mailbox names in a connection
+//! that has enabled UTF-8.
 //! Rejected: `format!` into one string per response; bodies would be copied twice.
 
 mod body_structure;
@@ -25,8 +26,8 @@ use super::response::{
     Attribute, Code, Condition, Earlier, ListItem, Reply, Response, StatusData, StatusValue,
 };
 use super::set::{write_set, write_spans};
-use super::utf7;
-use strings::{write_astring, write_quoted, write_string};
+use super::utf7::Names;
+use strings::{write_mailbox, write_quoted, write_string};
 
 /// The system flags, in the order of RFC 3501 2.3.2; `\Recent` is not settable.
 const SYSTEM_FLAGS: &str = "\\Answered \\Flagged \\Deleted \\Seen \\Draft";
@@ -38,7 +39,7 @@ const RIGHTS: &str = "lrswipkxtecd";
 /// Writes one response with its line end. What comes back are the places in `out`, ascending, at
 /// which the octets of each [`FetchValue::Stream`] belong.
 #[must_use = "octets that are streamed must be put where they belong"]
-pub fn encode(response: &Response, out: &mut Vec<u8>) -> Vec<usize> {
+pub fn encode(response: &Response, names: Names, out: &mut Vec<u8>) -> Vec<usize> {
     let mut streams = Vec::new();
     match response {
         Response::Continue(text) => put(out, format_args!("+ {text}")),
@@ -65,20 +66,20 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) -> Vec<usize> {
             );
         }
         Response::Namespace => put(out, "* NAMESPACE ((\"\" \"/\")) NIL NIL"),
-        Response::List(item) => write_list_item(out, "LIST", item),
-        Response::Lsub(item) => write_list_item(out, "LSUB", item),
+        Response::List(item) => write_list_item(out, "LIST", item, names),
+        Response::Lsub(item) => write_list_item(out, "LSUB", item, names),
         Response::MyRights(name) => {
             put(out, "* MYRIGHTS ");
-            write_astring(out, utf7::encode(name.as_str()).as_bytes());
+            write_mailbox(out, name.as_str(), names);
             put(out, format_args!(" {RIGHTS}"));
         }
         Response::Quota => put(out, "* QUOTA \"\" ()"),
         Response::QuotaRoot(name) => {
             put(out, "* QUOTAROOT ");
-            write_astring(out, utf7::encode(name.as_str()).as_bytes());
+            write_mailbox(out, name.as_str(), names);
             put(out, " \"\"");
         }
-        Response::Status(status) => write_status(out, status),
+        Response::Status(status) => write_status(out, status, names),
         Response::Flags(keywords) => {
             put(out, format_args!("* FLAGS ({SYSTEM_FLAGS}"));
             write_keywords(out, keywords);
@@ -90,7 +91,7 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) -> Vec<usize> {
         Response::Search(numbers, mod_seq) => write_numbers(out, "SEARCH", numbers, *mod_seq),
         Response::Sort(numbers, mod_seq) => write_numbers(out, "SORT", numbers, *mod_seq),
         Response::Thread(rows) => thread::write(out, rows),
-        Response::Esearch(data) => esearch::write(out, data),
+        Response::Esearch(data) => esearch::write(out, data, names),
         Response::Fetch(data) => fetch::write(out, data, &mut streams),
         Response::Vanished(earlier, uids) => {
             let earlier = match earlier {
@@ -212,6 +213,7 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::UidValidity(validity) => put(out, format_args!("UIDVALIDITY {validity}")),
         Code::Unavailable => put(out, "UNAVAILABLE"),
         Code::UseAttr => put(out, "USEATTR"),
+        Code::UidRequired => put(out, "UIDREQUIRED"),
         Code::UnknownCte => put(out, "UNKNOWN-CTE"),
         Code::Unseen(number) => put(out, format_args!("UNSEEN {number}")),
         Code::AppendUid(validity, uids) => {
@@ -252,7 +254,7 @@ fn write_numbers(out: &mut Vec<u8>, kind: &str, numbers: &[u32], mod_seq: Option
 
 /// `mailbox-list = "(" [mbx-list-flags] ")" SP DQUOTE QUOTED-CHAR DQUOTE SP mailbox
 /// [SP mbox-list-extended]` (RFC 5258 6)
-fn write_list_item(out: &mut Vec<u8>, kind: &str, item: &ListItem) {
+fn write_list_item(out: &mut Vec<u8>, kind: &str, item: &ListItem, names: Names) {
     let attributes: Vec<&str> = item
         .attributes
         .iter()
@@ -262,7 +264,7 @@ fn write_list_item(out: &mut Vec<u8>, kind: &str, item: &ListItem) {
         out,
         format_args!("* {kind} ({}) \"/\" ", attributes.join(" ")),
     );
-    write_astring(out, utf7::encode(&item.name).as_bytes());
+    write_mailbox(out, &item.name, names);
     if !item.child_info.is_empty() {
         put(out, " (\"CHILDINFO\" (");
         for (index, option) in item.child_info.iter().enumerate() {
@@ -285,9 +287,9 @@ fn name_of(attribute: Attribute) -> &'static str {
 }
 
 /// `"STATUS" SP mailbox SP "(" [status-att-list] ")"`
-fn write_status(out: &mut Vec<u8>, status: &StatusData) {
+fn write_status(out: &mut Vec<u8>, status: &StatusData, names: Names) {
     put(out, "* STATUS ");
-    write_astring(out, utf7::encode(status.name.as_str()).as_bytes());
+    write_mailbox(out, status.name.as_str(), names);
     for (index, (name, value)) in status.values.iter().enumerate() {
         let open = if index == 0 { " (" } else { " " };
         put(out, format_args!("{open}{name} "));

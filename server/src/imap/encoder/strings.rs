@@ -1,6 +1,7 @@
 //! Strings on the wire (RFC 3501 4.3): quoted where possible, literal otherwise.
 
 use super::put;
+use crate::imap::utf7::{self, Names};
 
 /// Longest quoted string; longer ones go as literals, which need no scan by the reader.
 const MAX_QUOTED: usize = 1024;
@@ -40,6 +41,17 @@ pub(super) fn write_astring(out: &mut Vec<u8>, octets: &[u8]) {
         out.extend_from_slice(octets);
     } else {
         write_string(out, octets);
+    }
+}
+
+/// `mailbox = "INBOX" / astring`; UTF-8 stands in quotes where the client knows it (RFC 9051 9).
+pub(super) fn write_mailbox(out: &mut Vec<u8>, name: &str, names: Names) {
+    match names {
+        Names::Utf8 if !name.is_ascii() && !name.chars().any(char::is_control) => {
+            write_quoted(out, name.as_bytes());
+        }
+        Names::Utf8 => write_astring(out, name.as_bytes()),
+        Names::Utf7 => write_astring(out, utf7::encode(name).as_bytes()),
     }
 }
 

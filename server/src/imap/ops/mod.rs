@@ -12,6 +12,7 @@ mod list;
 mod mailboxes;
 mod refresh;
 mod search;
+mod search_fuzzy;
 pub mod search_many;
 mod search_narrow;
 mod search_text;
@@ -33,14 +34,17 @@ use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
 use letterlock_core::store::{Store, StoreError};
 
 use super::command::{
-    Access, Echo, FetchItem, ListCommand, Resync, SearchKey, SortCriterion, StatusItem,
-    ThreadAlgorithm,
+    Access, Echo, FetchItem, ListCommand, SearchKey, SortCriterion, StatusItem, ThreadAlgorithm,
 };
 use super::recent::Recents;
 use super::response::{FetchValue, ListItem, StatusData};
 use super::set::UidSet;
 use super::view::{Changed, Slot, Snapshot};
 
+pub use search::Hit;
+pub use search_many::FoundIn;
+pub use select::{Resynced, SelectOp};
+pub use thread::Threaded;
 pub use upload::{Begin, Upload, UploadStep};
 
 /// Work for the store.
@@ -132,17 +136,6 @@ pub enum Op {
     Move(CopyOp),
     /// EXPUNGE and CLOSE; with UIDs, UID EXPUNGE.
     Expunge(MailboxId, Option<BTreeSet<Uid>>),
-}
-
-/// SELECT, EXAMINE.
-#[derive(Debug)]
-pub struct SelectOp {
-    /// Which.
-    pub name: MailboxName,
-    /// EXAMINE takes no `\Recent` away from others.
-    pub access: Access,
-    /// What the client knows of it already.
-    pub resync: Option<Resync>,
 }
 
 /// Whether a mailbox is subscribed to.
@@ -270,6 +263,8 @@ impl ListedMailbox {
 pub struct SelectedMailbox {
     /// Its id: it stays when the mailbox is renamed.
     pub id: MailboxId,
+    /// Its name.
+    pub name: MailboxName,
     /// UIDVALIDITY.
     pub uid_validity: UidValidity,
     /// UIDNEXT.
@@ -282,44 +277,6 @@ pub struct SelectedMailbox {
     pub snapshot: Snapshot,
     /// What has changed since the client last looked, if that could be compared.
     pub resynced: Option<Resynced>,
-}
-
-/// What has changed since a client last looked (RFC 7162 3.2.5).
-#[derive(Debug)]
-pub struct Resynced {
-    /// UIDs that are not there any more.
-    pub vanished: vanished::Spans,
-    /// Messages with other flags, ascending.
-    pub changed: Vec<Changed>,
-}
-
-/// What was found in one of several mailboxes.
-#[derive(Debug)]
-pub struct FoundIn {
-    /// Its name.
-    pub name: MailboxName,
-    /// What its UIDs belong to.
-    pub uid_validity: UidValidity,
-    /// Ascending.
-    pub hits: Vec<Hit>,
-}
-
-/// A line of a tree of threads; parents come before their children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Threaded {
-    /// The message; `None` where one is missing.
-    pub slot: Option<Slot>,
-    /// 0 for the beginning of a thread.
-    pub depth: usize,
-}
-
-/// A message that a search has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hit {
-    /// Which.
-    pub slot: Slot,
-    /// Its mod-sequence now.
-    pub mod_seq: ModSeq,
 }
 
 /// How the selected mailbox is now.

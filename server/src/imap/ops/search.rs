@@ -10,18 +10,30 @@ use std::collections::BTreeSet;
 
 use letterlock_core::account::{MessageDocument as Message, Placement};
 use letterlock_core::casemap::casemap;
-use letterlock_core::id::{MailboxId, Timestamp, Uid};
+use letterlock_core::id::{MailboxId, ModSeq, Timestamp, Uid};
 use letterlock_core::search::CandidatePlace as Place;
 use letterlock_core::store::Store;
 
+use super::search_fuzzy::{self, Loose};
 use super::search_narrow::Narrowing;
 use super::search_text::{Header, body_texts, read_header};
-use super::{Context, Hit, OpError};
+use super::{Context, OpError};
 use crate::imap::command::SearchKey;
 use crate::imap::date::Date;
 use crate::imap::object_id::{email_id, thread_id};
 use crate::imap::set::Range;
 use crate::imap::view::Slot;
+
+/// A message that a search has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// Which.
+    pub slot: Slot,
+    /// Its mod-sequence now.
+    pub mod_seq: ModSeq,
+    /// How well it fits, from 1 to 100; 100 where nothing was loose (RFC 6203 4).
+    pub relevancy: u8,
+}
 
 /// A message and what has been read of it.
 struct Candidate {
@@ -43,13 +55,18 @@ pub(super) async fn run<S: Store>(
     slots: Vec<Slot>,
     keys: Vec<SearchKey>,
 ) -> Result<Vec<Hit>, OpError> {
-    let key = SearchKey::And(keys);
+    let key = search_fuzzy::pushed_down(SearchKey::And(keys));
     let Some(last) = slots.last().copied() else {
         return Ok(Vec::new());
     };
     let narrowing = Narrowing::of(context.account, &key, slots.len()).await;
-    let key = mapped(key);
-    find(context, mailbox, slots, last, &Question { key, narrowing }).await
+    let loose = Loose::of(context.account, &key).await;
+    let question = Question {
+        key: mapped(key),
+        narrowing,
+        loose,
+    };
+    find(context, mailbox, slots, last, &question).await
 }
 
 /// Which of these messages a search finds: of the few that have changed, without the index.
@@ -63,6 +80,7 @@ pub(super) async fn matching<S: Store>(
     let question = Question {
         key: mapped(key.clone()),
         narrowing: Narrowing::default(),
+        loose: Loose::default(),
     };
     let found = find(context, mailbox, slots, last, &question).await?;
     Ok(found.iter().map(|hit| hit.slot.uid).collect())
@@ -73,6 +91,8 @@ pub(super) struct Question {
     /// Its texts as they are compared.
     pub(super) key: SearchKey,
     pub(super) narrowing: Narrowing,
+    /// What the index says to texts that are looked for loosely.
+    pub(super) loose: Loose,
 }
 
 async fn find<S: Store>(
@@ -96,22 +116,50 @@ async fn find<S: Store>(
             header: None,
             body: None,
         };
-        if holds(context, question, &mut candidate).await? {
+        if holds(context, question, &question.key, &mut candidate).await? {
+            let relevancy = relevancy(context, question, &mut candidate).await?;
             found.push(Hit {
                 slot,
                 mod_seq: candidate.placement.mod_seq,
+                relevancy,
             });
         }
     }
     Ok(found)
 }
 
-async fn holds<S: Store>(
+/// How well a message fits that was found, from 1 to 100.
+async fn relevancy<S: Store>(
     context: &Context<'_, S>,
     question: &Question,
     candidate: &mut Candidate,
+) -> Result<u8, OpError> {
+    let (mut sum, mut count) = (0_usize, 0_usize);
+    for leaf in search_fuzzy::leaves(&question.key) {
+        let score = if holds(context, question, leaf, candidate).await? {
+            search_fuzzy::WHOLLY
+        } else if question.loose.has(leaf, &candidate.placement.message) == Some(true) {
+            search_fuzzy::BY_WORDS
+        } else {
+            continue;
+        };
+        sum = sum.saturating_add(usize::from(score));
+        count = count.saturating_add(1);
+    }
+    let mean = sum.checked_div(count);
+    Ok(mean
+        .and_then(|mean| u8::try_from(mean).ok())
+        .unwrap_or(search_fuzzy::WHOLLY))
+}
+
+/// Whether a key holds, which is that of the question or one within it.
+async fn holds<S: Store>(
+    context: &Context<'_, S>,
+    question: &Question,
+    key: &SearchKey,
+    candidate: &mut Candidate,
 ) -> Result<bool, OpError> {
-    let judge = |candidate: &Candidate| judge(&question.key, candidate, &question.narrowing);
+    let judge = |candidate: &Candidate| judge(key, candidate, question);
     if let Some(decided) = judge(candidate) {
         return Ok(decided);
     }
@@ -136,7 +184,8 @@ async fn holds<S: Store>(
 }
 
 /// Whether a key holds; `None` if more has to be read first.
-fn judge(key: &SearchKey, candidate: &Candidate, narrowing: &Narrowing) -> Option<bool> {
+fn judge(key: &SearchKey, candidate: &Candidate, question: &Question) -> Option<bool> {
+    let narrowing = &question.narrowing;
     let placement = &candidate.placement;
     let day = || Date::of(placement.internal_date);
     let on_day = |test: fn(Date, Date) -> bool, date: Date| {
@@ -145,12 +194,16 @@ fn judge(key: &SearchKey, candidate: &Candidate, narrowing: &Narrowing) -> Optio
     };
     match key {
         SearchKey::All => Some(true),
-        SearchKey::And(keys) => all(keys.iter().map(|key| judge(key, candidate, narrowing))),
+        SearchKey::And(keys) => all(keys.iter().map(|key| judge(key, candidate, question))),
         SearchKey::Or(left, right) => {
-            let not = |key| judge(key, candidate, narrowing).map(|holds| !holds);
+            let not = |key| judge(key, candidate, question).map(|holds| !holds);
             all([not(left), not(right)].into_iter()).map(|neither| !neither)
         }
-        SearchKey::Not(key) => judge(key, candidate, narrowing).map(|holds| !holds),
+        SearchKey::Not(key) => judge(key, candidate, question).map(|holds| !holds),
+        SearchKey::Fuzzy(key) => {
+            let loose = question.loose.has(key, &placement.message);
+            loose.or_else(|| judge(key, candidate, question))
+        }
         SearchKey::Sequence(set) => Some(contains(
             &set.0,
             candidate.slot.number.get(),

@@ -4,10 +4,12 @@
 //! nothing (RFC 5465 6).
 
 use letterlock_core::account::MailboxStatus;
-use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxId, MailboxName, SequenceNumber};
+use letterlock_core::id::{
+    HIERARCHY_SEPARATOR, MailboxId, MailboxName, SequenceNumber, UidValidity,
+};
 use letterlock_core::store::Store;
 
-use super::{Context, FoundIn, OpError, search};
+use super::{Context, Hit, OpError, search};
 use crate::imap::command::{Access, MailboxArgument, SearchKey, Source};
 use crate::imap::view::Slot;
 
@@ -20,6 +22,17 @@ pub struct SearchManyOp {
     pub selected: Option<(MailboxId, Vec<Slot>, Vec<SearchKey>)>,
     /// The criteria elsewhere.
     pub keys: Vec<SearchKey>,
+}
+
+/// What was found in one of several mailboxes.
+#[derive(Debug)]
+pub struct FoundIn {
+    /// Its name.
+    pub name: MailboxName,
+    /// What its UIDs belong to.
+    pub uid_validity: UidValidity,
+    /// Ascending.
+    pub hits: Vec<Hit>,
 }
 
 /// Searches one mailbox after the other; those without a hit are left out.

@@ -82,7 +82,7 @@ fn collect<'a>(key: &'a SearchKey, texts: &mut Vec<(Place, &'a str)>) {
             collect(left, texts);
             collect(right, texts);
         }
-        SearchKey::Not(key) => collect(key, texts),
+        SearchKey::Not(key) | SearchKey::Fuzzy(key) => collect(key, texts),
         SearchKey::Header { name, text } => {
             texts.extend(Place::of_header(name).map(|place| (place, text.as_str())));
         }

@@ -2,15 +2,35 @@
 //! (RFC 7162 3.2.5).
 
 use letterlock_core::account::{MailboxStatus, Placement};
-use letterlock_core::id::Uid;
+use letterlock_core::id::{MailboxName, Uid};
 use letterlock_core::model::Flag;
 use letterlock_core::store::Store;
 
 use super::vanished::{self, Question};
-use super::{Context, OpError, Outcome, Resynced, SelectOp, SelectedMailbox};
-use crate::imap::command::Resync;
+use super::{Context, OpError, Outcome, SelectedMailbox};
+use crate::imap::command::{Access, Resync};
 use crate::imap::set::within;
 use crate::imap::view::{Changed, Present, Snapshot};
+
+/// SELECT, EXAMINE.
+#[derive(Debug)]
+pub struct SelectOp {
+    /// Which.
+    pub name: MailboxName,
+    /// EXAMINE takes no `\Recent` away from others.
+    pub access: Access,
+    /// What the client knows of it already.
+    pub resync: Option<Resync>,
+}
+
+/// What has changed since a client last looked (RFC 7162 3.2.5).
+#[derive(Debug)]
+pub struct Resynced {
+    /// UIDs that are not there any more.
+    pub vanished: vanished::Spans,
+    /// Messages with other flags, ascending.
+    pub changed: Vec<Changed>,
+}
 
 /// Opens a mailbox.
 pub(super) async fn run<S: Store>(
@@ -36,6 +56,7 @@ pub(super) async fn run<S: Store>(
     };
     Ok(Outcome::Selected(Box::new(SelectedMailbox {
         id: status.id,
+        name: status.name,
         uid_validity: status.uid_validity,
         uid_next: next,
         unseen: unseen.map(|placement| placement.uid),

@@ -30,9 +30,10 @@ pub(super) async fn run<S: Store>(
     hits: Vec<Hit>,
     criteria: &[SortCriterion],
 ) -> Result<Vec<Hit>, OpError> {
-    let reads = criteria
-        .iter()
-        .any(|criterion| !matches!(criterion.key, SortKey::Arrival | SortKey::Size));
+    let reads = criteria.iter().any(|criterion| {
+        let at_hand = [SortKey::Arrival, SortKey::Size, SortKey::Relevancy];
+        !at_hand.contains(&criterion.key)
+    });
     let mut rows: Vec<(Hit, Vec<Value>)> = Vec::with_capacity(hits.len());
     for hit in hits {
         let Some(placement) = context.account.placement(mailbox, hit.slot.uid) else {
@@ -43,9 +44,11 @@ pub(super) async fn run<S: Store>(
         } else {
             None
         };
-        let values = criteria
-            .iter()
-            .map(|criterion| value(criterion.key, &placement, message.as_deref()));
+        let values = criteria.iter().map(|criterion| match criterion.key {
+            // The best comes first (RFC 6203 6).
+            SortKey::Relevancy => Value::Number(-i64::from(hit.relevancy)),
+            key => value(key, &placement, message.as_deref()),
+        });
         rows.push((hit, values.collect()));
     }
     // A stable sort: equal messages keep their order.
@@ -75,6 +78,8 @@ fn value(key: SortKey, placement: &Placement, message: Option<&MessageDocument>)
         Value::Text(casemap(&first.map(of).unwrap_or_default()))
     };
     match key {
+        // That is the hit's.
+        SortKey::Relevancy => Value::Number(0),
         SortKey::Arrival => Value::Number(placement.internal_date.as_secs()),
         SortKey::Size => Value::Number(i64::try_from(placement.size).unwrap_or(i64::MAX)),
         SortKey::Date => Value::Number(sent(placement, message).as_secs()),

@@ -11,9 +11,18 @@ use letterlock_core::store::Store;
 use letterlock_core::threads::{Threadable, references};
 
 use super::sort::{sent, subject};
-use super::{Context, Hit, OpError, Threaded};
+use super::{Context, Hit, OpError};
 use crate::imap::command::ThreadAlgorithm;
 use crate::imap::view::Slot;
+
+/// A line of a tree of threads; parents come before their children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threaded {
+    /// The message; `None` where one is missing.
+    pub slot: Option<Slot>,
+    /// 0 for the beginning of a thread.
+    pub depth: usize,
+}
 
 /// A message that was found, and what it says of itself.
 struct Found {

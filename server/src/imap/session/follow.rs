@@ -49,7 +49,7 @@ pub(super) fn followable(keys: &[SearchKey], view: &View) -> Option<SearchKey> {
     let changes_by_itself = |key: &SearchKey| {
         matches!(
             key,
-            SearchKey::Recent | SearchKey::Older(_) | SearchKey::Younger(_)
+            SearchKey::Recent | SearchKey::Older(_) | SearchKey::Younger(_) | SearchKey::Fuzzy(_)
         )
     };
     if keys.iter().any(|key| key.any(&changes_by_itself)) {

@@ -14,6 +14,7 @@
 //! Invariant: each command gets exactly one tagged response, its untagged ones before it.
 //! Rejected: async functions per command; a session that can be stepped can be tested by lines.
 
+mod enable;
 mod follow;
 mod login;
 mod outcomes;
@@ -27,7 +28,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::capability::{self, Enabled, Extension};
+use super::capability::Enabled;
 use super::command::{Access, Command, MailboxArgument, Numbering, Secret, SpecialUse, Tag};
 use super::decoder::{Admits, Frame, Refusal, Syntax};
 use super::ops::{Op, OpError, Subscription, UploadStep};
@@ -411,65 +412,6 @@ impl Session {
             }
         };
         self.bad(tag, reply);
-    }
-
-    fn capabilities(&self) -> String {
-        let logged_in = !matches!(self.state, State::NotAuthenticated);
-        capability::announced(logged_in, self.security)
-    }
-
-    /// RFC 5161 3.1. It is let pass in a selected mailbox too (RFC 9051 6.3.1).
-    fn enable(&mut self, tag: Tag, names: &[String]) {
-        let found = capability::enabled_by_names(names);
-        let names = found.iter().map(|(name, _)| *name).collect();
-        self.send(Response::Enabled(names));
-        for (_, extension) in found {
-            if extension == Extension::Qresync || extension == Extension::Condstore {
-                self.know_condstore();
-            }
-            self.enabled.turn_on(extension);
-        }
-        self.finish(tag, Reply::ok("ENABLE done"), Release::All);
-    }
-
-    /// The client has shown that it knows CONDSTORE: from here on it is told mod-sequences, and
-    /// first, how far it knows the selected mailbox (RFC 7162 3.1).
-    fn know_condstore(&mut self) {
-        if !self.enabled.turn_on(Extension::Condstore) {
-            return;
-        }
-        if let State::Selected(selected) = &self.state
-            && let Some(told) = selected.view.told_up_to()
-        {
-            let reply = Reply::ok("Mod-sequences are told");
-            let code = Code::HighestModSeq(told);
-            self.send(Response::Untagged(reply.with(code)));
-        }
-    }
-
-    /// The name of a mailbox that should exist, or `None` after a refusal.
-    fn existing(&mut self, tag: &Tag, mailbox: MailboxArgument) -> Option<MailboxName> {
-        match mailbox {
-            MailboxArgument::Name(name) => Some(name),
-            MailboxArgument::Impossible => {
-                let reply = super::encoder::status_for(&OpError::NoSuchMailbox);
-                self.finish(tag.clone(), reply, Release::HoldExpunges);
-                None
-            }
-        }
-    }
-
-    /// The name of a mailbox that could exist, or `None` after a refusal.
-    fn possible(&mut self, tag: &Tag, mailbox: MailboxArgument) -> Option<MailboxName> {
-        match mailbox {
-            MailboxArgument::Name(name) => Some(name),
-            MailboxArgument::Impossible => {
-                let error = OpError::Cannot("No mailbox can have this name");
-                let reply = super::encoder::status_for(&error);
-                self.finish(tag.clone(), reply, Release::HoldExpunges);
-                None
-            }
-        }
     }
 
     fn send(&mut self, response: Response) {

@@ -8,7 +8,7 @@ use crate::imap::capability::Extension;
 use crate::imap::command::{Numbering, Tag};
 use crate::imap::encoder::status_for;
 use crate::imap::ops::{Fetched, ListedMailbox, OpError, Outcome, Refreshed, Stored};
-use crate::imap::response::{Code, FetchData, ListItem, Reply, Response};
+use crate::imap::response::{Code, ListItem, Reply, Response};
 use crate::imap::view::Release;
 use letterlock_core::id::Uid;
 
@@ -168,9 +168,13 @@ impl Session {
         let State::Selected(selected) = &mut self.state else {
             return true;
         };
+        let rev2 = self.enabled.has(Extension::Imap4rev2);
         let (notices, moved) = match refreshed {
             Refreshed::Same => (Vec::new(), Vec::new()),
-            Refreshed::Snapshot(snapshot, found) => {
+            Refreshed::Snapshot(mut snapshot, found) => {
+                if rev2 {
+                    snapshot.forget_recent();
+                }
                 let notices = selected.view.merge(&snapshot);
                 let changed: Vec<Uid> = snapshot.changed.iter().map(|one| one.uid).collect();
                 (notices, selected.moved(&changed, &found))
@@ -246,11 +250,7 @@ impl Session {
                     }
                 }
             }
-            let data = FetchData {
-                number: message.slot.number,
-                values: message.values,
-            };
-            self.send(Response::Fetch(data));
+            self.send_fetch(message.slot, message.values);
         }
     }
 

@@ -7,6 +7,7 @@ use letterlock_core::id::{ModSeq, Uid};
 
 use super::follow::followable;
 use super::{Running, Session, State};
+use crate::imap::capability::Extension;
 use crate::imap::command::{
     Numbering, SearchCommand, SearchKey, SearchReturn, SortCommand, Source, Tag, ThreadCommand,
 };
@@ -64,9 +65,17 @@ fn asks_for_mod_seq(keys: &[SearchKey]) -> bool {
 
 impl Session {
     pub(super) fn search(&mut self, tag: Tag, command: SearchCommand) {
+        let mut returns = command.returns;
+        if self.enabled.has(Extension::Imap4rev2) {
+            // SEARCH answers with ESEARCH (RFC 9051 6.4.4).
+            returns = returns.or(Some(SearchReturn {
+                all: true,
+                ..SearchReturn::default()
+            }));
+        }
         let mut searching = Searching {
             by: command.by,
-            returns: command.returns,
+            returns,
             release: release_after_search(command.by, &command.keys),
             mod_seq: asks_for_mod_seq(&command.keys),
             kind: Kind::Search,
@@ -113,6 +122,9 @@ impl Session {
             kind: Kind::Search,
             followed: None,
         };
+        if self.enabled.has(Extension::UidOnly) && searching.release == Release::HoldExpunges {
+            return self.uid_required(tag);
+        }
         let saves = searching.returns.as_ref().is_some_and(|r| r.save);
         let wrong = match &self.state {
             State::Selected(_) if saves && elsewhere => Some("SAVE is for the selected mailbox"),
@@ -376,6 +388,10 @@ fn items(
     if returns.count {
         let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
         items.push(EsearchItem::Count(count));
+    }
+    if returns.relevancy && !answered.is_empty() {
+        let scores = answered.iter().map(|hit| hit.relevancy).collect();
+        items.push(EsearchItem::Relevancy(scores));
     }
     if searching.mod_seq {
         items.extend(highest(answered).map(EsearchItem::ModSeq));

@@ -1,13 +1,16 @@
-//! SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with CONDSTORE and QRESYNC (RFC 7162).
+//! SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2, RFC 9051 6.3.2), with CONDSTORE and QRESYNC
+//! (RFC 7162).
 
 use std::collections::BTreeSet;
 
 use super::selected::Selected;
 use super::{Running, Session, State};
+use letterlock_core::id::MailboxName;
+
 use crate::imap::capability::Extension;
 use crate::imap::command::{Access, MailboxArgument, Numbering, SelectParameters, Tag};
-use crate::imap::ops::{Op, Resynced, SelectOp, SelectedMailbox};
-use crate::imap::response::{Code, Earlier, Reply, Response};
+use crate::imap::ops::{Op, OpError, Resynced, SelectOp, SelectedMailbox};
+use crate::imap::response::{Code, Earlier, ListItem, Reply, Response};
 use crate::imap::view::{Release, View};
 
 impl Session {
@@ -18,8 +21,13 @@ impl Session {
         access: Access,
         parameters: SelectParameters,
     ) {
-        if parameters.resync.is_some() && !self.enabled.has(Extension::Qresync) {
-            return self.bad(Some(tag), Reply::bad("QRESYNC needs ENABLE QRESYNC"));
+        if let Some(resync) = &parameters.resync {
+            if !self.enabled.has(Extension::Qresync) {
+                return self.bad(Some(tag), Reply::bad("QRESYNC needs ENABLE QRESYNC"));
+            }
+            if resync.matches.is_some() && self.enabled.has(Extension::UidOnly) {
+                return self.uid_required(tag);
+            }
         }
         // Whatever comes of it, the old mailbox is not selected (RFC 3501 6.3.1).
         if let State::Selected(_) = std::mem::replace(&mut self.state, State::Authenticated) {
@@ -40,14 +48,24 @@ impl Session {
     }
 
     /// The responses to SELECT (RFC 3501 6.3.1).
-    pub(super) fn selected(&mut self, tag: Tag, access: Access, mailbox: SelectedMailbox) {
+    pub(super) fn selected(&mut self, tag: Tag, access: Access, mut mailbox: SelectedMailbox) {
+        let rev2 = self.enabled.has(Extension::Imap4rev2);
+        if rev2 {
+            mailbox.snapshot.forget_recent();
+        }
         let mut view = View::default();
         view.merge(&mailbox.snapshot);
         view.release(Release::All);
         self.send(Response::Flags(mailbox.keywords.clone()));
         self.send(Response::Exists(view.len()));
-        self.send(Response::Recent(view.recent()));
-        if let Some(slot) = mailbox.unseen.and_then(|uid| view.find(uid)) {
+        if !rev2 {
+            self.send(Response::Recent(view.recent()));
+        }
+        // The second revision has it no more (RFC 9051 E 11), and it is a sequence number.
+        let unseen = mailbox
+            .unseen
+            .filter(|_| !rev2 && !self.enabled.has(Extension::UidOnly));
+        if let Some(slot) = unseen.and_then(|uid| view.find(uid)) {
             self.notice("First message that is not seen", Code::Unseen(slot.number));
         }
         let (flags, mode, text) = match access {
@@ -63,6 +81,14 @@ impl Session {
         self.notice("Its id", Code::MailboxId(mailbox.id));
         let highest = mailbox.snapshot.highest;
         self.notice("Last change", Code::HighestModSeq(highest));
+        if rev2 {
+            // RFC 9051 6.3.2.
+            self.send(Response::List(ListItem {
+                attributes: Vec::new(),
+                name: mailbox.name.to_string(),
+                child_info: Vec::new(),
+            }));
+        }
         self.state = State::Selected(Box::new(Selected {
             mailbox: mailbox.id,
             access,
@@ -89,6 +115,31 @@ impl Session {
                 && let Some(slot) = selected.view.find(changed.uid)
             {
                 self.tell_flags(slot, Some(changed.flags), Numbering::Uid);
+            }
+        }
+    }
+
+    /// The name of a mailbox that should exist, or `None` after a refusal.
+    pub(super) fn existing(&mut self, tag: &Tag, mailbox: MailboxArgument) -> Option<MailboxName> {
+        match mailbox {
+            MailboxArgument::Name(name) => Some(name),
+            MailboxArgument::Impossible => {
+                let reply = crate::imap::encoder::status_for(&OpError::NoSuchMailbox);
+                self.finish(tag.clone(), reply, Release::HoldExpunges);
+                None
+            }
+        }
+    }
+
+    /// The name of a mailbox that could exist, or `None` after a refusal.
+    pub(super) fn possible(&mut self, tag: &Tag, mailbox: MailboxArgument) -> Option<MailboxName> {
+        match mailbox {
+            MailboxArgument::Name(name) => Some(name),
+            MailboxArgument::Impossible => {
+                let error = OpError::Cannot("No mailbox can have this name");
+                let reply = crate::imap::encoder::status_for(&error);
+                self.finish(tag.clone(), reply, Release::HoldExpunges);
+                None
             }
         }
     }

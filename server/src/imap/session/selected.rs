@@ -7,13 +7,17 @@ use letterlock_core::id::{MailboxId, Uid};
 use letterlock_core::model::{Flag, FlagSet};
 
 use super::follow::Followed;
+use super::search::release_after_search;
 use super::{Running, Session, State};
 use crate::imap::capability::Extension;
 use crate::imap::command::{
-    Access, Command, FetchItem, FetchModifiers, MailboxArgument, Numbering, StoreCommand, Tag,
+    Access, Command, FetchItem, FetchModifiers, MailboxArgument, Numbering, SearchKey,
+    StoreCommand, Tag,
 };
 use crate::imap::ops::{CopyOp, FetchOp, Op, StoreOp, Tells};
-use crate::imap::response::{Code, Earlier, FetchData, FetchValue, Recency, Reply, Response};
+use crate::imap::response::{
+    Code, Earlier, FetchData, FetchValue, MessageNumber, Recency, Reply, Response,
+};
 use crate::imap::set::{MessageSet, spans_of};
 use crate::imap::view::{Notice, OutOfRange, Release, Slot, View};
 
@@ -73,6 +77,22 @@ pub(super) fn release_after(by: Numbering) -> Release {
     }
 }
 
+/// Whether a command has sequence numbers in it, or would answer with them.
+fn counts_in_numbers(command: &Command) -> bool {
+    let in_search =
+        |by, keys: &[SearchKey]| release_after_search(by, keys) == Release::HoldExpunges;
+    match command {
+        Command::Fetch { messages, .. }
+        | Command::Copy { messages, .. }
+        | Command::Move { messages, .. } => messages.numbering() == Numbering::Sequence,
+        Command::Store(store) => store.messages.numbering() == Numbering::Sequence,
+        Command::Search(search) => in_search(search.by, &search.keys),
+        Command::Sort(sort) => in_search(sort.search.by, &sort.search.keys),
+        Command::Thread(thread) => in_search(thread.by, &thread.keys),
+        _ => false,
+    }
+}
+
 impl Session {
     /// Commands about messages.
     pub(super) fn start_on_messages(&mut self, tag: Tag, command: Command) {
@@ -80,6 +100,9 @@ impl Session {
             return;
         };
         let (mailbox, access) = (selected.mailbox, selected.access);
+        if self.enabled.has(Extension::UidOnly) && counts_in_numbers(&command) {
+            return self.uid_required(tag);
+        }
         match command {
             Command::Unselect => {
                 self.state = State::Authenticated;
@@ -312,7 +335,9 @@ impl Session {
                 Notice::Expunged(slots) => self.tell_expunged(&slots),
                 Notice::Exists { messages, recent } => {
                     self.send(Response::Exists(messages));
-                    self.send(Response::Recent(recent));
+                    if !self.enabled.has(Extension::Imap4rev2) {
+                        self.send(Response::Recent(recent));
+                    }
                 }
                 Notice::Flags(slot, flags) => self.tell_flags(slot, Some(flags), Numbering::Uid),
             }
@@ -325,7 +350,7 @@ impl Session {
                 selected.saved.remove(&slot.uid);
             }
         }
-        if self.enabled.has(Extension::Qresync) {
+        if self.enabled.has(Extension::Qresync) || self.enabled.has(Extension::UidOnly) {
             let uids = slots.iter().rev().map(|slot| slot.uid.get());
             self.send(Response::Vanished(Earlier::No, spans_of(uids)));
         } else {
@@ -340,7 +365,8 @@ impl Session {
     pub(super) fn tell_flags(&mut self, slot: Slot, flags: Option<FlagSet>, by: Numbering) {
         let tells = self.tells();
         let mut values = Vec::new();
-        if by == Numbering::Uid || tells == Tells::ModSeq {
+        let rev2 = self.enabled.has(Extension::Imap4rev2);
+        if by == Numbering::Uid || tells == Tells::ModSeq || rev2 {
             values.push(FetchValue::Uid(slot.uid));
         }
         if let Some(flags) = flags {
@@ -350,10 +376,23 @@ impl Session {
         if tells == Tells::ModSeq {
             values.push(FetchValue::ModSeq(slot.mod_seq));
         }
-        self.send(Response::Fetch(FetchData {
-            number: slot.number,
-            values,
-        }));
+        self.send_fetch(slot, values);
+    }
+
+    /// `* n FETCH`, or `* uid UIDFETCH` where numbers are not used.
+    pub(super) fn send_fetch(&mut self, slot: Slot, values: Vec<FetchValue>) {
+        let number = if self.enabled.has(Extension::UidOnly) {
+            MessageNumber::Uid(slot.uid)
+        } else {
+            MessageNumber::Sequence(slot.number)
+        };
+        self.send(Response::Fetch(FetchData { number, values }));
+    }
+
+    /// A command with sequence numbers, where they are not used (RFC 9586).
+    pub(super) fn uid_required(&mut self, tag: Tag) {
+        let reply = Reply::bad("Only UIDs are used here");
+        self.bad(Some(tag), reply.with(Code::UidRequired));
     }
 
     /// Says up to where the client knows everything, while an EXPUNGE is held back and once it

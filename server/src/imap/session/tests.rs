@@ -1,13 +1,13 @@
 //! The session by steps, without a store; whole conversations are in the transcripts.
 
-use letterlock_core::id::{MailboxId, ModSeq, Uid, UidValidity};
+use letterlock_core::id::{MailboxId, ModSeq, SequenceNumber, Uid, UidValidity};
 
 use super::*;
 use crate::imap::accounts::LoginRefused;
 use crate::imap::command::{FetchItem, FetchModifiers, SelectParameters};
 use crate::imap::encoder::encode;
 use crate::imap::ops::{Fetched, FetchedMessage, Outcome, Refreshed, SelectedMailbox};
-use crate::imap::response::FetchValue;
+use crate::imap::response::{FetchValue, MessageNumber};
 use crate::imap::set::{Bound, MessageSet, Range, SequenceSet};
 use crate::imap::view::{Present, Snapshot};
 
@@ -131,7 +131,8 @@ fn a_message_that_cannot_be_read_does_not_hide_the_others() {
     let Some(Action::Send(Response::Fetch(data))) = session.poll() else {
         panic!("no answer")
     };
-    assert_eq!(data.number.get(), 2);
+    let second = SequenceNumber::new(2).unwrap();
+    assert_eq!(data.number, MessageNumber::Sequence(second));
     assert!(matches!(
         session.poll(),
         Some(Action::Run(Op::Refresh { .. }))
@@ -173,6 +174,7 @@ fn with_two_messages() -> Session {
     };
     session.handle_outcome(Ok(Outcome::Selected(Box::new(SelectedMailbox {
         id: MailboxId::new([1; 16]),
+        name: MailboxName::inbox(),
         uid_validity: UidValidity::ONE,
         uid_next: Uid::ONE,
         unseen: None,
@@ -200,7 +202,9 @@ fn written(session: &mut Session) -> String {
     let mut out = Vec::new();
     while let Some(action) = session.poll() {
         match action {
-            Action::Send(response) => assert!(encode(&response, &mut out).is_empty()),
+            Action::Send(response) => {
+                assert!(encode(&response, session.names(), &mut out).is_empty());
+            }
             Action::Close => out.extend_from_slice(b"(close)"),
             other => panic!("{other:?}"),
         }

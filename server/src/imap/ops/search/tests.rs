@@ -186,6 +186,7 @@ async fn both_ways(messages: Vec<Vec<u8>>, late: usize, keys: Vec<SearchKey>) {
             let question = Question {
                 key: key.clone(),
                 narrowing,
+                loose: Loose::default(),
             };
             let found = find(&context, inbox, slots.clone(), last, &question).await;
             answers.push(found.unwrap());
