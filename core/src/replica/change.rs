@@ -16,7 +16,9 @@ use super::documents::Written;
 use super::pages::OpenPage;
 use super::view::{Counters, Delta, MailboxRow, Placed, View};
 use super::{COUNTERS, Replica, ReplicaError, encode_row};
-use crate::id::{DocId, MailboxId, MessageHash, ModSeq, PageId, Timestamp, Uid, UidValidity};
+use crate::id::{
+    DocId, MailboxId, MessageHash, ModSeq, PageId, PlacementId, Timestamp, Uid, UidValidity,
+};
 use crate::store::{Batch, Store, Table};
 use crate::threads::Link;
 
@@ -39,6 +41,8 @@ pub(super) struct Change<'a, S> {
     pub(super) moved: BTreeMap<MessageHash, i64>,
     /// Pages that this change has read, with its edits.
     pub(super) pages: BTreeMap<PageId, OpenPage>,
+    /// Placements that came from others and are to be placed: see [`Change::place_arrivals`].
+    pub(super) arrivals: BTreeSet<PlacementId>,
     stamp: Option<Stamp>,
 }
 
@@ -67,6 +71,7 @@ impl<'a, S: Store> Change<'a, S> {
             counts: BTreeMap::new(),
             moved: BTreeMap::new(),
             pages: BTreeMap::new(),
+            arrivals: BTreeSet::new(),
             stamp: None,
         }
     }

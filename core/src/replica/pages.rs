@@ -70,9 +70,9 @@ impl OpenPage {
         }
     }
 
-    /// The numbers of a live entry.
-    pub(super) fn numbers_of(&self, id: EntryId) -> Result<Numbers, ReplicaError> {
-        self.numbers.get(&id).copied().ok_or_else(damaged)
+    /// The numbers of a live entry; `None` while it waits to be placed.
+    pub(super) fn numbers_of(&self, id: EntryId) -> Option<Numbers> {
+        self.numbers.get(&id).copied()
     }
 
     /// A placement that is to be changed.

@@ -84,6 +84,7 @@ impl<S: Store> Replica<S> {
             }
         }
         change.delta.counters.pulled = change.delta.counters.pulled.max(response.until);
+        change.place_arrivals().await?;
         change.settle_names();
         change.commit().await
     }
@@ -98,6 +99,7 @@ impl<S: Store> Replica<S> {
         for envelope in envelopes {
             change.take_envelope(&envelope, Told::AsCurrent).await?;
         }
+        change.place_arrivals().await?;
         change.settle_names();
         change.commit().await
     }

@@ -82,14 +82,12 @@ impl<S: Store> Change<'_, S> {
         before: Option<&PlacementEntry>,
         after: Entry,
     ) -> Result<(), ReplicaError> {
-        let Some(before) = before else {
-            return match after {
-                Entry::Live(entry) => self.place_or_rescue(id, entry).await,
-                Entry::Deleted => Ok(()),
-            };
+        let page = self.page(id.page()).await?;
+        let (Some(before), Some(numbers)) = (before, page.numbers_of(id.entry())) else {
+            self.arrivals.insert(id);
+            return Ok(());
         };
         let mailbox = before.mailbox.value;
-        let numbers = self.page(id.page()).await?.numbers_of(id.entry())?;
         let old = Placed {
             shown: Shown::of(id, before),
             numbers,
@@ -111,6 +109,30 @@ impl<S: Store> Change<'_, S> {
                 self.update(mailbox, Placed { shown, numbers }).await
             }
         }
+    }
+
+    /// Places what has come, all at once and by when it was placed elsewhere: pages come in no
+    /// order, and within a page entries have none, but UIDs shall ascend as messages came.
+    pub(super) async fn place_arrivals(&mut self) -> Result<(), ReplicaError> {
+        let mut arrivals = Vec::new();
+        for id in core::mem::take(&mut self.arrivals) {
+            let page = self.page(id.page()).await?;
+            // Expunged since, or placed, if this change has heard of it twice.
+            if let Some(Entry::Live(entry)) = page.document.entries.get(&id.entry())
+                && page.numbers_of(id.entry()).is_none()
+            {
+                arrivals.push((entry.save_date.value, entry.internal_date, id));
+            }
+        }
+        arrivals.sort_unstable();
+        for (.., id) in arrivals {
+            let page = self.page(id.page()).await?;
+            if let Some(Entry::Live(entry)) = page.document.entries.get(&id.entry()) {
+                let entry = entry.clone();
+                self.place_or_rescue(id, entry).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Places a message where its page says, or in INBOX if that mailbox is no more.

@@ -54,6 +54,18 @@ async fn append(replica: &Replica<MemoryStore>, mailbox: MailboxId, name: &str) 
     appended.await.unwrap().uid
 }
 
+impl Provider {
+    /// All documents by id: in no order that tells when they were written.
+    fn everything(&self) -> Vec<Entry> {
+        let log = self.log.lock().unwrap();
+        let envelopes = log.documents.values().rev();
+        let documents = envelopes.map(|(_, envelope)| Entry::Document {
+            envelope: ByteBuf::from(envelope.clone()),
+        });
+        documents.collect()
+    }
+}
+
 async fn sync(devices: &[&Replica<MemoryStore>], provider: &Provider) {
     for _ in 0..3 {
         for device in devices {
@@ -213,6 +225,29 @@ async fn a_later_revision_that_lacks_what_we_added_takes_nothing_away() {
     assert_eq!(inbox(&two).messages, 2);
     let first = two.placement(id, Uid::ONE).unwrap();
     assert_eq!(first.flags.len(), 3);
+}
+
+#[tokio::test]
+async fn uids_of_a_new_device_ascend_as_messages_came() {
+    let (one, provider) = (device(1).await.with_page_placements(4), Provider::default());
+    let id = inbox(&one).id;
+    for number in 0..20 {
+        let raw = format!("Subject: {number}\r\n\r\n");
+        let came = at(number);
+        one.append(id, raw.as_bytes(), FlagSet::new(), came, came)
+            .await
+            .unwrap();
+    }
+    exchange(&one, &provider, &mut None).await;
+    let two = device(2).await;
+    let response = PullResponse {
+        entries: provider.everything(),
+        until: Generation(provider.log.lock().unwrap().generation),
+        more: false,
+    };
+    two.pulled_entries(response, at(99)).await.unwrap();
+    let came: Vec<Timestamp> = two.placements(id).iter().map(|p| p.internal_date).collect();
+    assert_eq!(came, (0..20).map(at).collect::<Vec<_>>());
 }
 
 #[tokio::test]
