@@ -11,15 +11,15 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::bridge::sqlite_store::SqliteStore;
-use crate::clock;
+use crate::clock::{self, Clock};
+use crate::shutdown::GRACE;
 use crate::transfer::arguments::AccountArguments;
-use crate::transfer::command::{TransferError, open_account};
+use crate::transfer::command::{TransferError, open_account, watch_signals};
+use crate::transfer::indexing::{Indexed, index};
 use crate::transfer::password::Passwords;
-use crate::transfer::progress::octets;
+use crate::transfer::progress::{Progress, Total, octets};
 use letterlock_core::account::{Account, CheckReport, IndexError, ReplicaError};
 
-/// Messages that are indexed at a time.
-const INDEXED_AT_A_TIME: usize = 256;
 /// Documents that are collected at a time.
 const COLLECTED_AT_A_TIME: usize = 1000;
 
@@ -81,8 +81,12 @@ pub async fn run(upkeep: Upkeep) -> Result<ExitCode, UpkeepError> {
             })
         }
         Upkeep::Reindex(_) => {
-            let messages = Box::pin(reindex(account)).await?;
-            writeln!(out, "{messages} messages indexed.")?;
+            let indexed = Box::pin(reindex(account)).await?;
+            writeln!(out, "{} messages indexed.", indexed.messages)?;
+            if indexed.left > 0 {
+                writeln!(out, "interrupted: the bridge does the rest, or a search")?;
+                return Ok(ExitCode::FAILURE);
+            }
             Ok(ExitCode::SUCCESS)
         }
         Upkeep::Collect(_) => {
@@ -108,16 +112,16 @@ pub async fn run(upkeep: Upkeep) -> Result<ExitCode, UpkeepError> {
     }
 }
 
-async fn reindex(account: &Account<SqliteStore>) -> Result<usize, UpkeepError> {
+/// Makes the index anew, with progress; a signal ends it after the step at hand.
+async fn reindex(account: &Account<SqliteStore>) -> Result<Indexed, UpkeepError> {
+    let shutdown = watch_signals()?;
     account.rebuild_index().await?;
-    let mut messages = 0_usize;
-    loop {
-        let step = account.index_step(INDEXED_AT_A_TIME).await?;
-        messages = messages.saturating_add(step.indexed);
-        if !step.more {
-            return Ok(messages);
-        }
-    }
+    let mut progress = Progress::start(Total::Unknown, clock::now());
+    let stop = &shutdown.token;
+    let indexed = index(account, &mut progress, stop, &Clock::system()).await;
+    progress.end();
+    shutdown.finish(GRACE).await;
+    Ok(indexed?)
 }
 
 fn tell(out: &mut impl Write, report: &CheckReport) -> io::Result<()> {

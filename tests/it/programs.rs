@@ -9,7 +9,7 @@ use crate::imap::Imap;
 use crate::letter::trace_of;
 use crate::talk;
 use crate::tools::{argument, program, run};
-use crate::world::{Account, DEADLINE, World, poll};
+use crate::world::{Account, DEADLINE, World, letterlock, poll};
 
 const MESSAGE: &str = "From: Sender <sender@elsewhere.example>\r\n\
     To: alice@letterlock.example\r\n\
@@ -126,6 +126,69 @@ fn mbsync_pulls_once_and_carries_flags_back() {
     let left = maildir(&folder);
     assert_eq!(left.len(), pulled.len() - 1);
     assert!(!flagged.exists());
+}
+
+/// mbsync's configuration: everything into Maildirs in this style.
+fn mbsync_all(world: &World, account: &Account, style: &str, folder: &Path) -> PathBuf {
+    let (host, port) = world.ready().imap.rsplit_once(':').expect("host and port");
+    let (user, password) = (&account.address, &account.app_password);
+    let folder_name = argument(folder);
+    // A store in the style Maildir++ has all of its folders in INBOX.
+    let path = match style {
+        "Maildir++" => String::new(),
+        _ => format!("Path {folder_name}/mail/\n"),
+    };
+    let configuration = format!(
+        "IMAPAccount letterlock\nHost {host}\nPort {port}\nUser {user}\nPass \"{password}\"\n\
+         SSLType None\nAuthMechs LOGIN\n\n\
+         IMAPStore far\nAccount letterlock\n\n\
+         MaildirStore near\nSubFolders {style}\n{path}Inbox {folder_name}/mail/INBOX\n\n\
+         Channel inbox\nFar :far:\nNear :near:\nPatterns INBOX *\nCreate Near\nSync Pull\n\
+         SyncState *\n",
+    );
+    let path = folder.join("mbsyncrc");
+    fs::write(&path, configuration).expect("write mbsyncrc");
+    path
+}
+
+/// What mbsync made of an account is what an import finds, in every style of folders.
+#[test]
+fn mbsyncs_folders_are_found_by_an_import() {
+    let world = World::start();
+    let alice = world.alice();
+    let mut imap = Imap::inbox(&world, alice);
+    for mailbox in ["Lists", "Lists/Rust", "Lists/Rust/Deep", "Gr&APwA3w-e"] {
+        imap.ok(&format!("CREATE \"{mailbox}\""));
+    }
+    imap.append(
+        "\"Lists/Rust/Deep\"",
+        "\\Seen",
+        b"Subject: one\r\n\r\nx\r\n",
+    );
+    imap.append("\"Lists/Rust/Deep\"", "", b"Subject: two\r\n\r\nx\r\n");
+    imap.append("\"Gr&APwA3w-e\"", "", b"Subject: three\r\n\r\nx\r\n");
+    let inbox = imap.uids().len();
+    for style in ["Verbatim", "Maildir++", "Legacy"] {
+        let folder = world.scratch(style);
+        fs::create_dir_all(folder.join("mail")).expect("a folder");
+        mbsync(&mbsync_all(&world, alice, style, &folder));
+        let root = match style {
+            "Maildir++" => folder.join("mail/INBOX"),
+            _ => folder.join("mail"),
+        };
+        let mut import = Command::new(letterlock());
+        import.args(["import", "--dry-run", argument(&root)]);
+        let found = run(&mut import, b"").expect_success("import").text();
+        for (mailbox, messages) in [
+            ("INBOX", inbox),
+            ("Lists/Rust/Deep", 2),
+            ("Lists/Rust", 0),
+            ("Grüße", 1),
+        ] {
+            let line = format!("  {mailbox}: {messages} messages, ");
+            assert!(found.contains(&line), "{style}: no `{line}` in\n{found}");
+        }
+    }
 }
 
 /// A terminal of its own for one program, by tmux.

@@ -89,6 +89,32 @@ impl<S: Store> Account<S> {
         }
     }
 
+    /// How many messages wait to be taken into the index, or, while it is made anew, may.
+    pub async fn waiting_for_index(&self) -> Result<usize, IndexError> {
+        if self
+            .indexing
+            .index
+            .queue_from(self.store())
+            .await?
+            .is_some()
+        {
+            let mut all = 0_usize;
+            self.each_message(&mut |_| all = all.saturating_add(1));
+            return Ok(all);
+        }
+        let mut range = KeyRange::all().limit(QUEUED_AT_A_TIME);
+        let mut waiting = 0_usize;
+        loop {
+            let rows = self.store().scan(Table::Unindexed, range.clone()).await?;
+            waiting = waiting.saturating_add(rows.len());
+            match rows.last() {
+                // The smallest key after the last.
+                Some((last, _)) => range.start = [&last[..], &[0]].concat(),
+                None => return Ok(waiting),
+            }
+        }
+    }
+
     /// Lets the index go; it is made anew by [`Account::index_step`] and by the next search.
     pub async fn rebuild_index(&self) -> Result<(), IndexError> {
         Ok(self.indexing.index.reset(self.store()).await?)

@@ -33,6 +33,16 @@ pub enum LineEndsArgument {
     Crlf,
 }
 
+/// When what was imported is indexed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum IndexArgument {
+    /// At the end of the import.
+    #[default]
+    Now,
+    /// By the bridge, when it has nothing else to do.
+    Later,
+}
+
 impl From<LineEndsArgument> for LineEnds {
     fn from(argument: LineEndsArgument) -> Self {
         match argument {
@@ -69,6 +79,9 @@ pub struct ImportArguments {
     /// Count what there is, and bring nothing; needs no account.
     #[arg(long)]
     pub dry_run: bool,
+    /// When the search index is brought up to date.
+    #[arg(long, value_enum, default_value_t)]
+    pub index: IndexArgument,
     /// Bring what was brought before once more.
     #[arg(long)]
     pub again: bool,

@@ -5,19 +5,20 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use letterlock_core::account::Account;
+use letterlock_core::account::{Account, IndexError};
 use letterlock_core::store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::account::{self, AccountError};
-use super::arguments::{AccountArguments, ExportArguments, ImportArguments};
+use super::arguments::{AccountArguments, ExportArguments, ImportArguments, IndexArgument};
 use super::checkpoint::{Kind, Start};
 use super::export::{self, ExportError, Exporter};
 use super::imap_connect::Access;
 use super::imap_source::{ImapError, ImapSource};
 use super::imap_url::{ImapUrl, ImapUrlError};
 use super::import::{self, ImportError, Importer};
+use super::indexing::index;
 use super::local::{self, Wanted};
 use super::notes::Notes;
 use super::password::{PasswordError, Passwords};
@@ -57,6 +58,9 @@ pub enum TransferError {
     /// See there.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The mail is there; the index is made anew when something is searched.
+    #[error("the search index was not brought up to date: {0}")]
+    Index(#[from] IndexError),
     /// Signals or output failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -100,7 +104,7 @@ pub async fn import(arguments: ImportArguments) -> Result<ExitCode, TransferErro
             }
             source = Box::pin(open_source(wish, &arguments)) => source?,
         };
-        match &opened {
+        match opened.as_ref() {
             None => Box::pin(count(text, &mut source, &arguments)).await?,
             Some(opened) => {
                 let account = &opened.account;
@@ -109,8 +113,36 @@ pub async fn import(arguments: ImportArguments) -> Result<ExitCode, TransferErro
             }
         }
     }
+    if let Some(opened) = opened.filter(|_| arguments.index == IndexArgument::Now) {
+        all_well &= Box::pin(index_all(&opened.account, &shutdown)).await?;
+    }
     shutdown.finish(GRACE).await;
     Ok(exit_code(all_well))
+}
+
+/// Indexes what waits, unless there was a signal; whether nothing is left.
+async fn index_all<S: Store>(
+    account: &Account<S>,
+    shutdown: &Shutdown,
+) -> Result<bool, TransferError> {
+    if shutdown.token.is_cancelled() {
+        return Ok(true);
+    }
+    let mut progress = Progress::start(Total::Unknown, clock::now());
+    let indexed = index(account, &mut progress, &shutdown.token, &Clock::system()).await;
+    progress.end();
+    let indexed = indexed?;
+    let mut out = io::stdout();
+    if indexed.left > 0 {
+        writeln!(
+            out,
+            "{} messages indexed, {} left: the bridge indexes them when it has nothing else to do",
+            indexed.messages, indexed.left
+        )?;
+    } else if indexed.messages > 0 {
+        writeln!(out, "{} messages indexed", indexed.messages)?;
+    }
+    Ok(indexed.left == 0)
 }
 
 /// Runs `letterlock export`.
@@ -159,7 +191,7 @@ fn exit_code(all_well: bool) -> ExitCode {
 }
 
 /// SIGINT and SIGTERM let the batch at hand end.
-fn watch_signals() -> io::Result<Shutdown> {
+pub(crate) fn watch_signals() -> io::Result<Shutdown> {
     let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -4,6 +4,7 @@
 //! otherwise; nothing that came before TLS is taken as if it came within (RFC 3501 6.2.1).
 
 use std::fmt::Debug;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as TlsError, RootCertStore};
 
 use super::imap_source::ImapError;
 use super::imap_url::{ImapUrl, Security};
@@ -29,7 +30,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + Debug> Connection for T {}
 pub struct Access {
     /// Where it is, and who logs in.
     pub url: ImapUrl,
-    /// Certificates to trust besides the well-known ones.
+    /// Certificates to trust besides the well-known ones. Who gives some wants TLS, on this machine
+    /// too.
     pub certificates: Option<PathBuf>,
     /// Whether the password may be sent without TLS.
     pub allow_plaintext: bool,
@@ -54,7 +56,8 @@ pub(super) async fn greeted(access: &Access) -> Result<Client<Box<dyn Connection
     }
     let mut client: Client<Box<dyn Connection>> = Client::new(Box::new(stream));
     client.read_response().await.map_err(connect)?;
-    if is_local || access.allow_plaintext {
+    let is_asked_for = access.certificates.is_some();
+    if !is_asked_for && (is_local || access.allow_plaintext) {
         return Ok(client);
     }
     let started = client.run_command_and_check_ok("STARTTLS", None).await;
@@ -92,11 +95,34 @@ async fn secure(
     let stream = TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await;
-    let stream = stream.map_err(|cause| ImapError::Connect {
-        host: host.to_owned(),
-        cause,
-    })?;
+    let stream = stream.map_err(|cause| handshake_error(host, cause))?;
     Ok(Box::new(stream))
+}
+
+fn handshake_error(host: &str, cause: io::Error) -> ImapError {
+    let host = host.to_owned();
+    let tls = cause.get_ref().and_then(|inner| inner.downcast_ref());
+    let Some(TlsError::InvalidCertificate(reason)) = tls else {
+        return ImapError::Connect { host, cause };
+    };
+    let reason = match reason {
+        CertificateError::UnknownIssuer => {
+            "nobody that is trusted here vouches for it; if it is the server's own, get it from \
+             the server's operator and give it with --source-ca FILE"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for a server of another name"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired, or this machine's clock is wrong"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet, or this machine's clock is wrong"
+        }
+        CertificateError::Revoked => "it was revoked",
+        _ => "it is damaged, or not meant for a server",
+    };
+    ImapError::Untrusted { host, reason }
 }
 
 const fn is_loopback(address: IpAddr) -> bool {

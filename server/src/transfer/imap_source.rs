@@ -52,6 +52,14 @@ pub enum ImapError {
         /// What the system says.
         cause: io::Error,
     },
+    /// Its certificate does not prove who it is. The password was not sent.
+    #[error("{host}: the server's certificate is not to be trusted: {reason}")]
+    Untrusted {
+        /// The server.
+        host: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// A file of certificates cannot be used.
     #[error("{path} holds no usable certificate")]
     Certificates {

@@ -15,6 +15,8 @@ use super::source::{Format, SourceError, Unit, UnitPlace, at};
 const MAX_DEPTH: usize = 64;
 /// Endings of directories that hold the mailboxes below one: Thunderbird's.
 const SUBFOLDERS_ENDING: &str = ".sbd";
+/// The same: `KMail`'s, behind a dot.
+const KMAIL_ENDING: &str = ".directory";
 /// The ending of an mbox, which is no part of the mailbox's name.
 const MBOX_ENDING: &str = ".mbox";
 
@@ -140,12 +142,16 @@ fn mboxes(root: &Path, wanted: Wanted) -> Result<Vec<Unit>, SourceError> {
         for entry in fs::read_dir(&path).map_err(at(&path))? {
             let path = entry.map_err(at(&path))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with('.') || name == STATE_FILE {
+            let kmail = name.strip_prefix('.');
+            let kmail = kmail.and_then(|name| name.strip_suffix(KMAIL_ENDING));
+            let kmail = kmail.filter(|name| !name.is_empty() && path.is_dir());
+            if name.starts_with('.') && kmail.is_none() || name == STATE_FILE {
                 continue;
             }
             let mut below = levels.clone();
             if path.is_dir() {
-                let name = name.strip_suffix(SUBFOLDERS_ENDING).unwrap_or(&name);
+                let name = kmail.unwrap_or(&name);
+                let name = name.strip_suffix(SUBFOLDERS_ENDING).unwrap_or(name);
                 below.push(name_of(name));
                 if below.len() < MAX_DEPTH {
                     to_do.push((path, below));

@@ -15,6 +15,7 @@ pub mod command;
 pub mod account;
 pub mod password;
 pub mod import;
+pub mod indexing;
 pub mod checkpoint;
 pub mod large;
 pub mod export;

@@ -24,6 +24,8 @@ pub enum Total {
     Octets(u64),
     /// So many messages.
     Messages(u64),
+    /// So many messages that are to be indexed.
+    Indexed(u64),
     /// Nobody knows.
     Unknown,
 }
@@ -70,7 +72,7 @@ impl Progress {
         self.total = total;
         let Some(bar) = &self.bar else { return };
         let template = match total {
-            Total::Octets(n) | Total::Messages(n) => {
+            Total::Octets(n) | Total::Messages(n) | Total::Indexed(n) => {
                 bar.set_length(n);
                 BAR
             }
@@ -99,7 +101,7 @@ impl Progress {
         let text = describe(self.done, self.total, self.took(now));
         if let Some(bar) = &self.bar {
             bar.set_position(match self.total {
-                Total::Messages(_) => self.done.messages,
+                Total::Messages(_) | Total::Indexed(_) => self.done.messages,
                 Total::Octets(_) | Total::Unknown => self.done.octets,
             });
             bar.set_message(text);
@@ -114,6 +116,7 @@ impl Progress {
         let total = match self.total {
             Total::Octets(total) => Total::Octets(total.saturating_sub(done.octets)),
             Total::Messages(total) => Total::Messages(total.saturating_sub(done.messages)),
+            Total::Indexed(total) => Total::Indexed(total.saturating_sub(done.messages)),
             Total::Unknown => Total::Unknown,
         };
         self.set_total(total);
@@ -136,16 +139,21 @@ impl Progress {
     }
 }
 
-/// `1200 messages, 34.5 MB, 5.6 MB/s, 2 min 3 s left`
+/// `1200 messages, 34.5 MB, 5.6 MB/s, 2 min 3 s left`, or `indexing 1200 of 3000, 5 s left`
 fn describe(done: Done, total: Total, took: Duration) -> String {
-    let mut parts = vec![format!("{} messages", done.messages), octets(done.octets)];
+    let mut parts = match total {
+        Total::Indexed(total) => vec![format!("indexing {} of {total}", done.messages)],
+        _ => vec![format!("{} messages", done.messages), octets(done.octets)],
+    };
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
     if took >= Duration::from_secs(1) {
-        let rate = scale(done.octets, 1000, millis);
-        parts.push(format!("{}/s", octets(rate)));
+        if parts.len() > 1 {
+            let rate = scale(done.octets, 1000, millis);
+            parts.push(format!("{}/s", octets(rate)));
+        }
         let (done, total) = match total {
             Total::Octets(total) => (done.octets, total),
-            Total::Messages(total) => (done.messages, total),
+            Total::Messages(total) | Total::Indexed(total) => (done.messages, total),
             Total::Unknown => (0, 0),
         };
         if done > 0 {
@@ -206,6 +214,11 @@ mod tests {
         );
         assert_eq!(after(1, Total::Unknown), "100 messages, 2.5 MB, 2.5 MB/s");
         assert_eq!(after(0, Total::Octets(1)), "100 messages, 2.5 MB");
+        assert_eq!(
+            after(100, Total::Indexed(300)),
+            "indexing 100 of 300, 3 min 20 s left"
+        );
+        assert_eq!(after(0, Total::Indexed(300)), "indexing 100 of 300");
         assert_eq!(octets(999), "999 octets");
         assert_eq!(duration(Duration::from_secs(7_265)), "2 h 1 min");
     }

@@ -449,6 +449,9 @@ fn sources_are_recognised() {
     put("thunderbird/Inbox", &mbox(1));
     put("thunderbird/Inbox.msf", "index");
     put("thunderbird/Inbox.sbd/Deep", &mbox(1));
+    put("kmail/inbox", &mbox(1));
+    put("kmail/.inbox.index", "index");
+    put("kmail/.inbox.directory/Work", &mbox(1));
     put("maildir/.Sub/cur/1.a", "x");
     put("eml/a/1.EML", "x");
     put("text", "hello");
@@ -461,6 +464,7 @@ fn sources_are_recognised() {
         })
     };
     assert_eq!(names("thunderbird").unwrap(), ["Inbox", "Inbox/Deep"]);
+    assert_eq!(names("kmail").unwrap(), ["inbox", "inbox/Work"]);
     assert_eq!(names("maildir").unwrap(), ["Sub"]);
     assert_eq!(names("eml").unwrap(), ["a"]);
     for (missing, what) in [("text", "no mbox"), ("none", "No such file")] {

@@ -88,13 +88,46 @@ async fn serve(listener: TcpListener, tls: Tls) {
     };
     let mut stream = BufReader::new(stream);
     stream.get_mut().write_all(b"* OK hello\r\n").await.unwrap();
+    converse(stream).await;
+}
+
+/// Serves one connection that begins without TLS, and sends more than it may before TLS.
+async fn serve_upgraded(listener: TcpListener, tls: Tls, offers: bool) -> Vec<String> {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut stream = BufReader::new(stream);
+    stream.get_mut().write_all(b"* OK hello\r\n").await.unwrap();
+    let mut line = String::new();
+    stream.read_line(&mut line).await.unwrap();
+    let (tag, command) = line.trim_end().split_once(' ').unwrap();
+    let mut heard = vec![command.to_owned()];
+    if offers {
+        let begin = format!("{tag} OK begin\r\n* BYE injected\r\nA0002 NO injected\r\n");
+        stream.get_mut().write_all(begin.as_bytes()).await.unwrap();
+        let stream = stream.into_inner();
+        if let Ok(stream) = TlsAcceptor::from(tls.config()).accept(stream).await {
+            heard.extend(converse(BufReader::new(stream)).await);
+        }
+    } else {
+        let no = format!("{tag} BAD what?\r\n");
+        stream.get_mut().write_all(no.as_bytes()).await.unwrap();
+        let mut rest = String::new();
+        stream.read_line(&mut rest).await.unwrap();
+        heard.extend(rest.lines().map(str::to_owned));
+    }
+    heard
+}
+
+/// Answers until the connection ends; what was asked.
+async fn converse<S: Connection>(mut stream: BufReader<S>) -> Vec<String> {
+    let mut heard = Vec::new();
     let mut line = String::new();
     loop {
         line.clear();
         if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-            return;
+            return heard;
         }
         let (tag, command) = line.trim_end().split_once(' ').unwrap();
+        heard.push(command.to_owned());
         let mut octets = answer(command);
         octets.extend_from_slice(format!("{tag} OK done\r\n").as_bytes());
         stream.get_mut().write_all(&octets).await.unwrap();
@@ -165,5 +198,54 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let connecting = ImapSource::connect(&access, "sesame");
     let (connected, ()) = futures::join!(Box::pin(connecting), serve(listener, tls));
     let error = connected.unwrap_err();
-    assert!(matches!(error, ImapError::Connect { .. }), "{error}");
+    assert!(matches!(error, ImapError::Untrusted { .. }), "{error}");
+    assert!(error.to_string().contains("--source-ca"), "{error}");
+}
+
+/// `imap://`, to a server of this name, that this file vouches for.
+fn upgraded(host: &str, port: u16, certificates: PathBuf) -> Access {
+    Access {
+        url: ImapUrl::parse(&format!("imap://ann@{host}:{port}")).unwrap(),
+        certificates: Some(certificates),
+        allow_plaintext: false,
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_upgraded_before_the_password_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, port, tls) = server(folder.path()).await;
+    let reading = async {
+        let access = upgraded("127.0.0.1", port, folder.path().join(TLS_FILE));
+        let mut source = ImapSource::connect(&access, "sesame").await.unwrap();
+        source.units().await.unwrap().len()
+    };
+    let serving = serve_upgraded(listener, tls, true);
+    let (mailboxes, heard) = futures::join!(Box::pin(reading), serving);
+    assert_eq!(mailboxes, 1);
+    assert_eq!(heard.first().map(String::as_str), Some("STARTTLS"));
+    assert!(
+        heard.get(1).is_some_and(|line| line.starts_with("LOGIN")),
+        "{heard:?}"
+    );
+}
+
+#[tokio::test]
+async fn without_a_good_upgrade_the_password_is_not_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    drop(Tls::open(other.path(), clock::now()).unwrap());
+    for (offers, vouching, reason) in [
+        (false, folder.path(), "offers no STARTTLS"),
+        (true, other.path(), "certificate is not to be trusted"),
+    ] {
+        let (listener, port, tls) = server(folder.path()).await;
+        let access = upgraded("127.0.0.1", port, vouching.join(TLS_FILE));
+        let connecting = ImapSource::connect(&access, "sesame");
+        let serving = serve_upgraded(listener, tls, offers);
+        let (connected, heard) = futures::join!(Box::pin(connecting), serving);
+        let error = connected.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert_eq!(heard, ["STARTTLS"]);
+    }
 }

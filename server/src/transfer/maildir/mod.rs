@@ -1,6 +1,6 @@
 //! Maildir and Maildir++: a file for each message, its flags in its name.
 //!
-//! Read: folders as `.Sub.Folder` or nested, flags `DFPRST` and keyword letters, Dovecot's and
+//! Read: folders as every common program lays them out, flags `DFPRST` and keyword letters, Dovecot's and
 //! Courier's keywords, the file's time as INTERNALDATE. Written: Maildir++ that Dovecot, Courier
 //! and mutt read. Rejected: a crate; those there know neither keywords nor Maildir++.
 

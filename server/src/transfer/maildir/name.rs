@@ -23,7 +23,15 @@ const DOT: &str = "&AC4-";
 /// The levels of a folder by its file name, which begins with a dot.
 pub(super) fn levels(file_name: &str) -> Vec<String> {
     let name = file_name.strip_prefix('.').unwrap_or(file_name);
-    name.split('.').map(decode).collect()
+    match name.strip_prefix('.').filter(|rest| !rest.is_empty()) {
+        // mbsync writes so what is in INBOX.
+        Some(rest) => ["INBOX"]
+            .into_iter()
+            .chain(rest.split('.'))
+            .map(decode)
+            .collect(),
+        None => name.split('.').map(decode).collect(),
+    }
 }
 
 /// The file name of a folder.
@@ -77,6 +85,7 @@ mod tests {
             (".Entwürfe", &["Entwürfe"]),
             (".v1&AC4-2", &["v1.2"]),
             (".Tom & Ann", &["Tom & Ann"]),
+            ("..sub.deep", &["INBOX", "sub", "deep"]),
         ] {
             assert_eq!(levels(name), expected, "{name}");
         }

@@ -1,20 +1,25 @@
 //! Folders and messages of a Maildir.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use letterlock_core::model::Flag;
 
-use super::keywords::Keywords;
+use super::keywords::{COURIER_FOLDER, Keywords};
 use super::name;
 use crate::transfer::files::FileEntry;
 use crate::transfer::mbox::{FoundFlags, keyword};
 
 /// What stands between a message's name and its flags; `:` cannot be in a name on Windows.
 const INFO_MARKS: [&str; 3] = [":2,", "!2,", ";2,"];
-/// Deepest nesting of plain folders that is looked into.
+/// Deepest nesting of folders that is looked into.
 const MAX_DEPTH: usize = 64;
+/// `KMail` keeps the folders in `a` in `.a.directory`.
+const KMAIL_ENDING: &str = ".directory";
+/// Thunderbird keeps those in `a` in `a.sbd`.
+const THUNDERBIRD_ENDING: &str = ".sbd";
 
 /// A folder of a Maildir.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,30 +35,32 @@ pub fn is_maildir(path: &Path) -> bool {
     path.join("cur").is_dir() || path.join("new").is_dir()
 }
 
-/// The folders below a directory, INBOX first: Maildir++ (`.Sub.Folder`), and plain nested
-/// directories as Dovecot has them with `LAYOUT=fs`.
+/// The folders below a directory, INBOX first, as these programs lay them out:
+///
+/// | where `A` has `B` in it | by |
+/// |---|---|
+/// | `.A.B` | Dovecot, Courier, mbsync's `SubFolders Maildir++` (`..B` is in INBOX) |
+/// | `A/B` | Dovecot's `LAYOUT=fs`, mbsync's `Verbatim`, mutt |
+/// | `A/.B` | mbsync's `Legacy` |
+/// | `.A.directory/B` | `KMail` |
+/// | `A.sbd/B` | Thunderbird |
 pub fn folders(root: &Path) -> io::Result<Vec<MaildirFolder>> {
     let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
     let mut to_do = vec![(root.to_owned(), Vec::new())];
     while let Some((path, levels)) = to_do.pop() {
+        // A link may lead to a folder that is above it, or beside it.
+        if levels.len() > MAX_DEPTH || !seen.insert(fs::canonicalize(&path)?) {
+            continue;
+        }
         for entry in fs::read_dir(&path)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !entry.path().is_dir() || matches!(&*name, "cur" | "new" | "tmp" | "." | "..") {
+            if !entry.path().is_dir() {
                 continue;
             }
-            let mut below: Vec<String> = levels.clone();
-            if name.starts_with('.') {
-                if is_maildir(&entry.path()) {
-                    below.extend(name::levels(&name));
-                    found.push(MaildirFolder {
-                        path: entry.path(),
-                        levels: below,
-                    });
-                }
-            } else if below.len() < MAX_DEPTH {
-                below.push(name::decode(&name));
-                to_do.push((entry.path(), below));
+            if let Some(more) = levels_of(&name, is_maildir(&entry.path())) {
+                to_do.push((entry.path(), [&levels[..], &more[..]].concat()));
             }
         }
         if is_maildir(&path) {
@@ -62,6 +69,26 @@ pub fn folders(root: &Path) -> io::Result<Vec<MaildirFolder>> {
     }
     found.sort_by(|a, b| a.levels.cmp(&b.levels));
     Ok(found)
+}
+
+/// The levels that a directory adds to those of the one that it is in; `None`: no mail in it.
+fn levels_of(name: &str, is_maildir: bool) -> Option<Vec<String>> {
+    let parts_of_folder = ["cur", "new", "tmp", COURIER_FOLDER];
+    if parts_of_folder.contains(&name) {
+        return None;
+    }
+    let holder = |prefix: &str, suffix: &str| {
+        let inner = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+        (!is_maildir && !inner.is_empty()).then(|| vec![name::decode(inner)])
+    };
+    if let Some(levels) = holder(".", KMAIL_ENDING).or_else(|| holder("", THUNDERBIRD_ENDING)) {
+        return Some(levels);
+    }
+    if name.starts_with('.') {
+        // Others with a dot are programs' own.
+        return is_maildir.then(|| name::levels(name));
+    }
+    Some(vec![name::decode(name)])
 }
 
 /// The messages of a folder, in the order of their delivery.

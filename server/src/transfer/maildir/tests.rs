@@ -51,6 +51,173 @@ fn folders_of_both_layouts_are_found() {
     assert_eq!(names, ["", "Lists/Rust", "Sent/2024"]);
 }
 
+/// Files of a store as its program's documentation has them, and the folders in it; stores of
+/// programs that the whole-system tests have are made there.
+const LAYOUTS: [(&str, &[&str], &[&str]); 6] = [
+    (
+        "Dovecot",
+        &[
+            "cur/1.a:2,S",
+            "subscriptions",
+            "dovecot-uidlist",
+            "dovecot.index.cache",
+            ".Sent/cur/1.a",
+            ".Sent/maildirfolder",
+            ".Lists.Rust/new/1.a",
+            ".Lists.Rust/dovecot-keywords",
+            ".imap/x/y",
+        ],
+        &["", "Lists/Rust", "Sent"],
+    ),
+    (
+        "Courier",
+        &[
+            "new/1.a",
+            "courierimapsubscribed",
+            "courierimapkeywords/:list",
+            "courierimaphieracl/x",
+            ".Trash/cur/1.a",
+            ".Trash/courierimapkeywords/.1.1.a",
+            ".v1&AC4-2.sub/cur/1.a",
+        ],
+        &["", "Trash", "v1.2/sub"],
+    ),
+    (
+        "mbsync, Legacy",
+        &[
+            "INBOX/cur/1.a,U=1:2,S",
+            "INBOX/.mbsyncstate",
+            "INBOX/.uidvalidity",
+            "INBOX/.sub/.deep/new/1.a",
+            "INBOX/.sub/cur/.keep",
+            "top/.sub/.deep/cur/1.a",
+            "top/.sub/tmp/.keep",
+            "top/.sub/cur/.keep",
+            "top/cur/.keep",
+        ],
+        &[
+            "INBOX",
+            "INBOX/sub",
+            "INBOX/sub/deep",
+            "top",
+            "top/sub",
+            "top/sub/deep",
+        ],
+    ),
+    (
+        "KMail",
+        &[
+            "inbox/cur/1.a:2,S",
+            ".inbox.index",
+            ".inbox.directory/Work/new/1.a",
+            ".inbox.directory/.Work.directory/2024/cur/1.a",
+            ".empty.directory/x",
+        ],
+        &["inbox", "inbox/Work", "inbox/Work/2024"],
+    ),
+    (
+        "Thunderbird",
+        &[
+            "Inbox/cur/1.eml",
+            "Inbox.msf",
+            "Inbox.sbd/Sub/cur/1.eml",
+            "Archives.sbd/2024/tmp/x",
+            "Archives.sbd/2024/cur/1.eml",
+        ],
+        &["Archives/2024", "Inbox", "Inbox/Sub"],
+    ),
+    (
+        "mutt",
+        &[
+            "in/cur/1.a",
+            "lists/rust/new/1.a",
+            ".muttrc/x",
+            "cache/hash",
+        ],
+        &["in", "lists/rust"],
+    ),
+];
+
+#[test]
+fn folders_of_every_layout_are_found() {
+    for (program, files, expected) in LAYOUTS {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            put(root.path(), file, "");
+        }
+        let found = folders(root.path()).unwrap();
+        let names: Vec<String> = found.iter().map(|folder| folder.levels.join("/")).collect();
+        assert_eq!(names, expected, "{program}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_back_end() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "a/cur/1.x", "");
+    std::os::unix::fs::symlink(root.path(), root.path().join("a/back")).unwrap();
+    std::os::unix::fs::symlink(root.path().join("a"), root.path().join("b")).unwrap();
+    assert_eq!(folders(root.path()).unwrap().len(), 1);
+}
+
+#[test]
+fn flags_are_read_behind_every_mark() {
+    let root = tempfile::tempdir().unwrap();
+    for name in [
+        "1.a:2,FS",
+        "2.b!2,FS",
+        "3.c;2,FS",
+        "4.d",
+        "5.e:1,odd",
+        "6.f:2,",
+    ] {
+        put(root.path(), &format!("cur/{name}"), "");
+    }
+    // A delivery that has not ended, or never will.
+    put(root.path(), "tmp/7.g", "half");
+    let found = messages(root.path()).unwrap();
+    let flags: Vec<usize> = found.iter().map(|file| file.flags.flags.len()).collect();
+    assert_eq!(flags, [2, 2, 2, 0, 0, 0]);
+}
+
+/// Python's `mailbox` makes the specimen.
+#[test]
+fn what_python_writes_is_read() {
+    let root = tempfile::tempdir().unwrap();
+    let script = "import mailbox, sys\n\
+        top = mailbox.Maildir(sys.argv[1], create=True)\n\
+        for box in [top, top.add_folder('Lists.Rust')]:\n\
+        \x20   for flags, sub in [('FRS', 'cur'), ('', 'new')]:\n\
+        \x20       m = mailbox.MaildirMessage('Subject: x\\n\\ntext\\n')\n\
+        \x20       m.set_subdir(sub); m.set_flags(flags); m.set_date(1700000000)\n\
+        \x20       box.add(m)\n";
+    let target = root.path().join("box");
+    let output = Command::new("python3")
+        .args(["-c", script])
+        .arg(&target)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let found = folders(&target).unwrap();
+    let names: Vec<String> = found.iter().map(|folder| folder.levels.join("/")).collect();
+    assert_eq!(names, ["", "Lists/Rust"]);
+    for folder in found {
+        let messages = messages(&folder.path).unwrap();
+        let mut flags: Vec<FlagSet> = messages.iter().map(|m| m.flags.flags.clone()).collect();
+        flags.sort();
+        assert_eq!(
+            flags,
+            [
+                FlagSet::new(),
+                flag_set(&["\\Flagged", "\\Answered", "\\Seen"])
+            ]
+        );
+        let metadata = fs::metadata(&messages[0].path).unwrap();
+        assert_eq!(modified(&metadata).unwrap().as_secs(), 1_700_000_000);
+    }
+}
+
 #[test]
 fn flags_keywords_and_order_are_read() {
     let root = tempfile::tempdir().unwrap();
