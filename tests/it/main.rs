@@ -1,7 +1,7 @@
 //! Whole-system tests: the real program, driven over its real listeners by real clients.
 //!
 //! Reading order: [`world`] starts and stops the program; [`talk`], [`imap`], [`tools`] and
-//! [`webdriver`] speak to it; `letter`, `outgoing`, `programs`, `refusals`, `restart`, `browser`,
+//! [`webdriver`] speak to it; `letter`, `outgoing`, `programs`, `clients`, `refusals`, `restart`, `browser`,
 //! `decrypt_page`, `kill` and `transfer` are the tests, one file per concern.
 //!
 //! Invariants: nothing of ours is replaced by a double; every wait is a poll with a deadline;
@@ -29,6 +29,8 @@ mod letter;
 mod outgoing;
 #[cfg(test)]
 mod programs;
+#[cfg(test)]
+mod clients;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

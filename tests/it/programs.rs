@@ -193,12 +193,12 @@ fn mbsyncs_folders_are_found_by_an_import() {
 
 /// A terminal of its own for one program, by tmux.
 #[derive(Debug)]
-struct Terminal {
+pub(crate) struct Terminal {
     socket: String,
 }
 
 impl Terminal {
-    fn open(world: &World, command: &str) -> Self {
+    pub(crate) fn open(world: &World, command: &str) -> Self {
         let socket = argument(&world.scratch("tmux").join("socket")).to_owned();
         let terminal = Self { socket };
         terminal.tmux(&["new-session", "-d", "-x", "130", "-y", "45", command]);
@@ -215,14 +215,14 @@ impl Terminal {
             .text()
     }
 
-    fn keys(&self, keys: &[&str]) {
+    pub(crate) fn keys(&self, keys: &[&str]) {
         let mut arguments = vec!["send-keys"];
         arguments.extend(keys);
         self.tmux(&arguments);
     }
 
     /// The screen, once it shows this.
-    fn wait_for(&self, text: &str) -> String {
+    pub(crate) fn wait_for(&self, text: &str) -> String {
         let mut last = String::new();
         let end = crate::world::now() + DEADLINE;
         poll(

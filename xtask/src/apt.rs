@@ -51,6 +51,12 @@ pub(crate) const TEST: &[Requirement] = &[
     program("mutt", "mutt"),
     program("tmux", "tmux"),
     program("gnupg", "gpg"),
+    program("curl", "curl"),
+    program("fetchmail", "fetchmail"),
+    program("getmail6", "getmail"),
+    program("offlineimap3", "offlineimap"),
+    program("neomutt", "neomutt"),
+    program("alpine", "alpine"),
     program("python3", "python3"),
 ];
 
