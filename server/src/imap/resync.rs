@@ -21,13 +21,13 @@ use tokio_util::task::TaskTracker;
 use super::conn::{Server, serve};
 use super::transcripts::{Alice, new_account, now};
 
-const STEPS: usize = 300;
+const STEPS: usize = 120;
 
 type Flags = BTreeSet<String>;
 
 #[tokio::test]
 async fn nothing_is_lost_with_the_connection() {
-    for seed in 0..8 {
+    for seed in 0..10 {
         run(seed).await;
     }
 }
@@ -130,6 +130,9 @@ impl Client {
         self.line().await;
         self.command("LOGIN alice sesame").await;
         self.command("ENABLE QRESYNC").await;
+        // Of what stands behind a message that was never fetched the position is not known.
+        let placed: BTreeSet<u32> = self.view.iter().map_while(|uid| *uid).collect();
+        self.cache.retain(|uid, _| placed.contains(uid));
         self.view.clear();
         let before = self.cache.clone();
         let since = self.highest;
@@ -227,11 +230,9 @@ impl Client {
             let answer = self.line().await;
             self.conclude(&answer);
             if answer.starts_with("t ") {
-                assert!(
-                    answer.starts_with("t OK"),
-                    "seed {}: {line}: {answer}",
-                    self.seed
-                );
+                // A number may stand for a message that is gone already.
+                let done = answer.starts_with("t OK") || answer.contains("[EXPUNGEISSUED]");
+                assert!(done, "seed {}: {line}: {answer}", self.seed);
                 // RFC 7162 6: a HIGHESTMODSEQ counts even if higher ones were seen.
                 self.highest = self
                     .heard
