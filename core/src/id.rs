@@ -143,21 +143,32 @@ bytes_id!(
 impl PlacementId {
     /// The id of an entry of a page.
     pub const fn of(page: PageId, entry: EntryId) -> Self {
-        let [a, b, c, d, e, f, g, h] = page.0;
-        let [i, j, k, l, m, n, o, p] = entry.0;
-        Self([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+        let page = (u64::from_be_bytes(page.0) as u128) << 64;
+        Self((page | u64::from_be_bytes(entry.0) as u128).to_be_bytes())
     }
 
     /// The page that it is in, for life.
     pub const fn page(&self) -> PageId {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        PageId([a, b, c, d, e, f, g, h])
+        let [page, _] = self.halves();
+        PageId(page)
     }
 
     /// Its entry there.
     pub const fn entry(&self) -> EntryId {
-        let [.., a, b, c, d, e, f, g, h] = self.0;
-        EntryId([a, b, c, d, e, f, g, h])
+        let [_, entry] = self.halves();
+        EntryId(entry)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "each half of 16 octets has 8"
+    )]
+    const fn halves(&self) -> [[u8; 8]; 2] {
+        let both = u128::from_be_bytes(self.0);
+        [
+            ((both >> 64) as u64).to_be_bytes(),
+            (both as u64).to_be_bytes(),
+        ]
     }
 }
 

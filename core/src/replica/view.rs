@@ -199,7 +199,9 @@ impl View {
             for Placed { shown, numbers } in &placed {
                 places.push((shown.message, shown.size, state.slot, numbers.uid));
             }
-            placed.iter().for_each(|placed| roster.put(placed));
+            for placed in &placed {
+                roster.put(placed);
+            }
             roster.finish(state.row.uid_next, state.row.highest_mod_seq);
         }
         self.places.fill(places);

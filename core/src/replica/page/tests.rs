@@ -31,7 +31,7 @@ fn entry(writes: &Writes) -> Entry {
     // A stamp names one write, so its value follows from it.
     let (millis, replica) = writes.moved;
     let to = MailboxId::new([millis.to_le_bytes()[0] ^ replica; 16]);
-    let (saved, saver) = writes.saved;
+    let (saved, by) = writes.saved;
     let mut flags = FlagStates::default();
     for (flag, millis, replica) in &writes.flags {
         let keyword = |text| Flag::Keyword(Keyword::new(text).unwrap());
@@ -49,7 +49,7 @@ fn entry(writes: &Writes) -> Entry {
     Entry::Live(PlacementEntry {
         message: MessageHash::new([writes.message; 32]),
         mailbox: Lww::new(to, stamp(millis, replica)),
-        save_date: Lww::new(Timestamp::from_millis(saved * 7), stamp(saved, saver)),
+        save_date: Lww::new(Timestamp::from_millis(saved * 7), stamp(saved, by)),
         internal_date: Timestamp::from_secs(i64::from(writes.message) - 3),
         size: u64::from(writes.message) << 20,
         flags,

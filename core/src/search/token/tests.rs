@@ -113,6 +113,24 @@ fn any_text() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
+/// Whether a mark ends the text: where the boundary after it is, it has no letter to be on, and
+/// goes to the word that follows.
+fn ends_with_lost_mark(text: &str) -> bool {
+    text.chars().next_back().is_some_and(|last| {
+        last.is_alphanumeric()
+            && !format!("-{last}")
+                .split_word_bounds()
+                .any(|part| part == "-")
+    })
+}
+
+#[test]
+fn a_mark_without_a_letter_goes_to_what_follows() {
+    assert!(ends_with_lost_mark("\u{115dc}"));
+    assert!(!ends_with_lost_mark("a") && !ends_with_lost_mark("日") && !ends_with_lost_mark("5"));
+    assert_eq!(words("\u{115dc}a"), ["\u{115dc}a"]);
+}
+
 proptest! {
     #[test]
     fn no_word_crosses_a_word_boundary_of_uax_29(text in any_text()) {
@@ -124,6 +142,7 @@ proptest! {
         }
         let mut boundaries: Vec<usize> = folded
             .split_word_bound_indices()
+            .filter(|(at, _)| !ends_with_lost_mark(&folded[..*at]))
             .map(|(at, _)| folded[..at].chars().count())
             .collect();
         boundaries.push(folded.chars().count());
