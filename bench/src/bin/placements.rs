@@ -26,10 +26,12 @@ const MESSAGES: usize = 100_000;
 const SIZES: [u32; 6] = [1, 16, 64, 128, 256, 1024];
 /// How many are moved.
 const MOVED: usize = 10_000;
-/// Messages appended in one step.
-const BATCH: usize = 500;
+/// Messages appended or copied in one step.
+const BATCH: usize = 1000;
 /// How often what is quick is done, for a mean.
 const ROUNDS: u32 = 20;
+/// In which Linux tells of processor time.
+const TICKS_PER_SECOND: f64 = 100.0;
 /// Says that the program is a child that opens a store and tells how that went.
 const LOAD: &str = "--load";
 
@@ -82,7 +84,7 @@ async fn measure(size: u32, messages: usize) -> Result<()> {
     };
     let clock = start();
     world.fill(messages).await?;
-    println!("  filled in {:.1} s", seconds(&clock));
+    println!("  filled in {:.1} s", clock.taken().seconds);
     world.push().await?;
     world.append_one().await?;
     world.new_device(folder.path()).await?;
@@ -107,16 +109,20 @@ async fn measure(size: u32, messages: usize) -> Result<()> {
 }
 
 impl World {
+    /// A few messages are appended and copied: it is placements that are measured.
     async fn fill(&self, messages: usize) -> Result<()> {
-        let mut number = 0;
+        let raws: Vec<Vec<u8>> = (0..messages.min(BATCH)).map(raw).collect();
+        let batch: Vec<NewMessage<'_>> = raws.iter().map(|raw| new(raw)).collect();
+        self.bridge
+            .append_all(self.inbox, &batch, None, NOW)
+            .await?;
+        let first = self.uids();
+        let mut number = first.len();
         while number < messages {
-            let last = messages.min(number + BATCH);
-            let raws: Vec<Vec<u8>> = (number..last).map(raw).collect();
-            let batch: Vec<NewMessage<'_>> = raws.iter().map(|raw| new(raw)).collect();
-            self.bridge
-                .append_all(self.inbox, &batch, None, NOW)
-                .await?;
-            number = last;
+            let some = first.get(..first.len().min(messages - number));
+            let some = some.unwrap_or_default();
+            self.bridge.copy(self.inbox, some, self.inbox, NOW).await?;
+            number += some.len();
         }
         Ok(())
     }
@@ -133,15 +139,15 @@ impl World {
     }
 
     /// A line of figures: seconds, octets written to the store, what is pushed.
-    async fn tell(&mut self, what: &str, seconds: f64, rounds: u32) -> Result<()> {
+    async fn tell(&mut self, what: &str, taken: Taken, rounds: u32) -> Result<()> {
         let written = self.written.take();
         let pushed = self.push().await?;
         self.written.take();
-        let rounds = rounds as usize;
         println!(
-            "  {what:<22} {:>10.2} ms  {:>9} octets written  {:>6} documents, {:>9} octets pushed",
-            seconds * 1000.0,
-            written / rounds,
+            "  {what:<22} {:>10.2} ms {:>8.1} of CPU {:>9} octets written  {:>6} documents, {:>9} octets pushed",
+            taken.seconds * 1000.0 / f64::from(rounds),
+            taken.cpu * 1000.0 / f64::from(rounds),
+            written / rounds as usize,
             pushed.documents,
             pushed.octets
         );
@@ -158,8 +164,8 @@ impl World {
                 .append_all(self.inbox, &batch, None, NOW)
                 .await?;
         }
-        let each = seconds(&clock) / f64::from(ROUNDS);
-        self.tell("append of one (of 20)", each, ROUNDS).await
+        self.tell("append of one (of 20)", clock.taken(), ROUNDS)
+            .await
     }
 
     async fn flag(&mut self, uids: &[Uid], rounds: u32, what: &str) -> Result<()> {
@@ -177,8 +183,7 @@ impl World {
                 bail!("not all flags were changed");
             }
         }
-        let each = seconds(&clock) / f64::from(rounds);
-        self.tell(what, each, rounds).await
+        self.tell(what, clock.taken(), rounds).await
     }
 
     async fn move_some(&mut self, uids: &[Uid]) -> Result<()> {
@@ -189,7 +194,7 @@ impl World {
         self.bridge
             .move_messages(self.inbox, uids, archive, NOW)
             .await?;
-        let taken = seconds(&clock);
+        let taken = clock.taken();
         self.tell(&format!("a move of {}", uids.len()), taken, 1)
             .await
     }
@@ -201,7 +206,7 @@ impl World {
         let fetched = pull(&other, &self.provider).await?;
         println!(
             "  a new device           {:>10.2} ms  {} documents, {} octets fetched",
-            seconds(&clock) * 1000.0,
+            clock.taken().seconds * 1000.0,
             fetched.documents,
             fetched.octets
         );
@@ -215,12 +220,18 @@ impl World {
         push(&other, &mut self.provider).await?;
         let flagged = FlagSet::from([Flag::Flagged]);
         let second = Uid::ONE.next().unwrap_or(Uid::ONE);
+        let neighbour = self.bridge.placement(self.inbox, second);
+        let neighbour = neighbour.context("no second message")?.id;
+        // UIDs are a device's own.
+        let theirs = other.roster(self.inbox).context("no inbox")?;
+        let theirs = theirs.iter().find(|entry| entry.id() == neighbour);
+        let theirs = theirs.context("the other device lacks a message")?.uid();
         let how = FlagChange::Add;
         self.bridge
             .store_flags(self.inbox, &[Uid::ONE], how, &flagged, NOW)
             .await?;
         other
-            .store_flags(self.inbox, &[second], how, &flagged, NOW)
+            .store_flags(self.inbox, &[theirs], how, &flagged, NOW)
             .await?;
         let mut up = self.push().await?;
         let theirs = push(&other, &mut self.provider).await?;
@@ -244,7 +255,7 @@ impl World {
         let snapshots: Vec<_> = (0..50).map(|_| self.bridge.roster(self.inbox)).collect();
         println!(
             "  50 snapshots           {:>10.3} ms",
-            seconds(&clock) * 1000.0
+            clock.taken().seconds * 1000.0
         );
         drop(snapshots);
         let clock = start();
@@ -252,7 +263,7 @@ impl World {
         println!(
             "  {} copies         {:>10.2} ms",
             all.len(),
-            seconds(&clock) * 1000.0
+            clock.taken().seconds * 1000.0
         );
     }
 }
@@ -309,13 +320,17 @@ async fn load(path: &Path) -> Result<()> {
     let before = resident();
     let clock = start();
     let replica = Replica::open(store, keys(), [5; 32], NOW).await?;
-    let taken = seconds(&clock) * 1000.0;
-    let messages = replica.usage().messages.max(1);
+    let taken = clock.taken();
+    let mailboxes = replica.mailboxes();
+    let messages = mailboxes.iter().map(|mailbox| u64::from(mailbox.messages));
+    let messages = messages.sum::<u64>().max(1);
     let (after, peak) = (resident(), status("VmHWM"));
     let kib = after.saturating_sub(before);
     println!(
-        "  opened                 {taken:>10.2} ms  {kib} KiB more resident ({} octets a message), \
+        "  opened                 {:>10.2} ms {:>8.1} of CPU  {kib} KiB more resident ({} octets a message), \
          {peak} KiB at the peak",
+        taken.seconds * 1000.0,
+        taken.cpu * 1000.0,
         kib * 1024 / messages
     );
     Ok(())
@@ -354,11 +369,42 @@ fn new(raw: &[u8]) -> NewMessage<'_> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn start() -> Instant {
-    Instant::now()
+/// When something began.
+struct Clock {
+    wall: Instant,
+    cpu: f64,
 }
 
-fn seconds(clock: &Instant) -> f64 {
-    clock.elapsed().as_secs_f64()
+/// What something took, in seconds: by the wall, and of all processors together.
+#[derive(Clone, Copy)]
+struct Taken {
+    seconds: f64,
+    cpu: f64,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn start() -> Clock {
+    Clock {
+        wall: Instant::now(),
+        cpu: cpu(),
+    }
+}
+
+impl Clock {
+    fn taken(&self) -> Taken {
+        Taken {
+            seconds: self.wall.elapsed().as_secs_f64(),
+            cpu: cpu() - self.cpu,
+        }
+    }
+}
+
+/// Seconds of processor that this process has used; 0 where the system does not tell.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name in brackets: utime and stime are the fields 14 and 15 of proc(5).
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u32 = ticks.filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+    f64::from(ticks) / TICKS_PER_SECOND
 }
