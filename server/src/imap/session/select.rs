@@ -88,6 +88,7 @@ impl Session {
                 attributes: Vec::new(),
                 name: mailbox.name.to_string(),
                 child_info: Vec::new(),
+                old_name: None,
             }));
         }
         self.state = State::Selected(Box::new(Selected {
