@@ -34,6 +34,8 @@ pub enum Extension {
     Qresync,
     /// RFC 9586: no sequence numbers.
     UidOnly,
+    /// RFC 6855: mailbox names in UTF-8, and messages with UTF-8 in their headers.
+    Utf8Accept,
 }
 
 /// A line of the table.
@@ -98,7 +100,6 @@ const TABLE: &[Capability] = &[
     always("MULTIAPPEND"),
     always("MULTISEARCH"),
     always("NAMESPACE"),
-    always("NOTIFY"),
     always("OBJECTID"),
     always("PARTIAL"),
     always("PREVIEW"),

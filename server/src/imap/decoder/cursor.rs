@@ -203,6 +203,10 @@ impl<'a> Cursor<'a> {
             match self.rest.split_first() {
                 Some((b'"', rest)) => {
                     self.rest = rest;
+                    // RFC 6855 3, RFC 9051 4.3: octets above 127 are UTF-8 or an error.
+                    if std::str::from_utf8(&out).is_err() {
+                        return Err(Syntax::Bad("a quoted string is not in UTF-8"));
+                    }
                     return Ok(out);
                 }
                 Some((b'\\', rest)) => match rest.split_first() {

@@ -50,6 +50,8 @@ enum At {
     /// Behind the literal in `UTF8 (`.
     Utf8End,
     CatPart,
+    /// Behind the literal in `CATENATE (UTF8 (`.
+    CatUtf8End,
     CatNext,
     Next,
 }
@@ -120,10 +122,14 @@ fn read(
                 At::LiteralEnd
             }
             At::CatPart => {
-                if cat_part(cursor, parts)? {
-                    let at = At::CatNext;
+                let at = cat_part(cursor, parts)?;
+                if at != At::CatPart {
                     return Ok(Some(Upload { at, ..upload }));
                 }
+                At::CatNext
+            }
+            At::CatUtf8End => {
+                cursor.expect(b')', "UTF8 (...) does not end")?;
                 At::CatNext
             }
             At::CatNext if cursor.eat(b')') => At::LiteralEnd,
@@ -208,27 +214,37 @@ fn message(cursor: &mut Cursor<'_>, parts: &mut Vec<Frame>) -> Parsed<At> {
         }
         "UTF8" => {
             cursor.space()?;
-            cursor.expect(b'(', "UTF8 has a literal in parentheses")?;
-            if cursor.peek() != Some(b'~') || !cursor.at_announcement() {
-                return Err(Syntax::Bad("UTF8 takes a literal8"));
-            }
-            parts.push(Frame::Upload(UploadPart::Utf8));
+            utf8(cursor, parts)?;
             Ok(At::Utf8End)
         }
         _ => Err(Syntax::Bad("a message is needed")),
     }
 }
 
-/// `cat-part = "TEXT" SP literal / "URL" SP astring`; whether it is a literal.
-fn cat_part(cursor: &mut Cursor<'_>, parts: &mut Vec<Frame>) -> Parsed<bool> {
+/// `"(" literal8`, of `utf8-literal = "UTF8" SP "(" literal8 ")"` (RFC 6855 4)
+fn utf8(cursor: &mut Cursor<'_>, parts: &mut Vec<Frame>) -> Parsed<()> {
+    cursor.expect(b'(', "UTF8 has a literal in parentheses")?;
+    if cursor.peek() != Some(b'~') || !cursor.at_announcement() {
+        return Err(Syntax::Bad("UTF8 takes a literal8"));
+    }
+    parts.push(Frame::Upload(UploadPart::Utf8));
+    Ok(())
+}
+
+/// `cat-part = "TEXT" SP literal / "URL" SP astring / "UTF8" SP "(" literal8 ")"`
+fn cat_part(cursor: &mut Cursor<'_>, parts: &mut Vec<Frame>) -> Parsed<At> {
     let word = cursor.word()?;
     cursor.space()?;
     match word.as_str() {
-        "TEXT" if cursor.at_announcement() => Ok(true),
+        "TEXT" if cursor.at_announcement() => Ok(At::CatNext),
         "URL" => {
             let url = cursor.astring()?;
             parts.push(Frame::Upload(UploadPart::Url(url)));
-            Ok(false)
+            Ok(At::CatPart)
+        }
+        "UTF8" => {
+            utf8(cursor, parts)?;
+            Ok(At::CatUtf8End)
         }
         _ => Err(Syntax::Bad("TEXT with a literal or URL is needed")),
     }

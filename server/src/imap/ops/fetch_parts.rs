@@ -15,6 +15,8 @@ use crate::imap::response::FetchValue;
 
 /// Sections that are longer are read while they are written.
 const STREAM_OCTETS: u64 = 256 * 1024;
+/// Longest part that is decoded for BINARY: it is in memory twice.
+const MAX_BINARY_OCTETS: u64 = 64 * 1024 * 1024;
 
 /// The value of an item that needs the message.
 pub(super) async fn content<S: Store>(
@@ -58,12 +60,21 @@ async fn binary<S: Store>(
     message: &Message,
     path: &[u32],
 ) -> Result<Option<Vec<u8>>, OpError> {
-    if path.is_empty() {
-        return Ok(Some(context.account.raw(message).await?));
-    }
     let Some(part) = message.structure.part(path) else {
         return Ok(None);
     };
+    let size = if path.is_empty() {
+        message.structure.size
+    } else {
+        part.body.end.saturating_sub(part.body.start)
+    };
+    if size > MAX_BINARY_OCTETS {
+        let reason = "The part is too large to be decoded at once, BODY brings it";
+        return Err(OpError::TooMany(reason));
+    }
+    if path.is_empty() {
+        return Ok(Some(context.account.raw(message).await?));
+    }
     let wire = context.account.read(message, part.body).await?;
     let octets = decode_binary(part, &wire).map_err(|_| OpError::UnknownEncoding)?;
     Ok(Some(octets))

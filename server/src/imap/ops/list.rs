@@ -9,13 +9,35 @@ use letterlock_core::account::MailboxStatus;
 use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
 use letterlock_core::store::Store;
 
-use super::{Context, ListedMailbox, status};
+use super::{Context, status};
 use crate::imap::command::{ListCommand, ListReport, ListSelection};
-use crate::imap::response::{Attribute, ListItem};
+use crate::imap::response::{Attribute, ListItem, StatusData};
 
 /// Names with their mailboxes; `None` is a parent without one.
 pub(super) type Tree = BTreeMap<MailboxName, Option<MailboxStatus>>;
 type Listed = Vec<ListedMailbox>;
+
+/// A mailbox that is listed.
+#[derive(Debug)]
+pub struct ListedMailbox {
+    /// Its line.
+    pub item: ListItem,
+    /// Its STATUS, if that was asked for.
+    pub status: Option<StatusData>,
+    /// Whose MYRIGHTS, if they were asked for.
+    pub my_rights: Option<MailboxName>,
+}
+
+impl ListedMailbox {
+    /// With its line alone.
+    fn of(item: ListItem) -> Self {
+        Self {
+            item,
+            status: None,
+            my_rights: None,
+        }
+    }
+}
 
 /// LIST.
 pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) -> Listed {

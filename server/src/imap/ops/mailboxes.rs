@@ -23,6 +23,17 @@ pub(super) async fn create<S: Store>(
     Ok(Outcome::Created(made.id))
 }
 
+/// Whether there is such a mailbox.
+pub(super) fn exists<S: Store>(
+    context: &Context<'_, S>,
+    name: &MailboxName,
+) -> Result<Outcome, OpError> {
+    match context.account.mailbox(name) {
+        Some(_) => Ok(Outcome::Done),
+        None => Err(OpError::NoSuchMailbox),
+    }
+}
+
 /// Deletes a mailbox with its messages; those below it stay (RFC 3501 6.3.4).
 pub(super) async fn delete<S: Store>(
     context: &Context<'_, S>,

@@ -37,18 +37,18 @@ use letterlock_core::store::{Store, StoreError};
 use super::command::{
     Access, Echo, FetchItem, ListCommand, SearchKey, SortCriterion, StatusItem, ThreadAlgorithm,
 };
-use super::notify::{NotifySet, StatusFirst};
 use super::recent::Recents;
-use super::response::{FetchValue, ListItem, Response, StatusData};
+use super::response::{FetchValue, Response, StatusData};
 use super::set::UidSet;
 use super::view::{Changed, Slot, Snapshot};
 
+pub use list::ListedMailbox;
 pub use search::Hit;
 pub use search_many::FoundIn;
 pub use select::{Resynced, SelectOp};
 pub use thread::Threaded;
 pub use upload::{Begin, Upload, UploadStep};
-pub use watch::Watch;
+pub use watch::{Watch, WatchOp};
 
 /// Work for the store.
 #[derive(Debug)]
@@ -81,24 +81,8 @@ pub enum Op {
     Create(MailboxName, Option<Role>),
     /// Whether there is such a mailbox: MYRIGHTS.
     Exists(MailboxName),
-    /// NOTIFY SET: what is to be told from here on.
-    BeginWatch {
-        /// What the client wants.
-        events: Arc<NotifySet>,
-        /// Whether it wants to know first how things are.
-        first: StatusFirst,
-        /// Of this mailbox it is told otherwise.
-        selected: Option<MailboxId>,
-        /// Whether mod-sequences are told.
-        mod_seqs: bool,
-    },
-    /// What has happened since the last look.
-    Watch {
-        /// What is watched.
-        watch: Box<Watch>,
-        /// Of this mailbox the client is told otherwise.
-        selected: Option<MailboxId>,
-    },
+    /// NOTIFY.
+    Watch(WatchOp),
     /// DELETE.
     Delete(MailboxName),
     /// RENAME.
@@ -233,7 +217,7 @@ pub enum Outcome {
     Refreshed(Refreshed),
     /// Of [`Op::List`] and [`Op::Lsub`].
     Listed(Vec<ListedMailbox>),
-    /// Of [`Op::BeginWatch`] and [`Op::Watch`]: what goes on being watched, unless there was too
+    /// Of [`Op::Watch`]: what goes on being watched, unless there was too
     /// much to tell, and what is told.
     Watched(Option<Box<Watch>>, Vec<Response>),
     /// Of [`Op::Status`].
@@ -258,28 +242,6 @@ pub enum Outcome {
     Expunged(bool),
     /// Of [`Op::Copy`] and [`Op::Move`]: source and copy.
     Copied(UidValidity, Vec<(Uid, Uid)>),
-}
-
-/// A mailbox that is listed.
-#[derive(Debug)]
-pub struct ListedMailbox {
-    /// Its line.
-    pub item: ListItem,
-    /// Its STATUS, if that was asked for.
-    pub status: Option<StatusData>,
-    /// Whose MYRIGHTS, if they were asked for.
-    pub my_rights: Option<MailboxName>,
-}
-
-impl ListedMailbox {
-    /// With its line alone.
-    fn of(item: ListItem) -> Self {
-        Self {
-            item,
-            status: None,
-            my_rights: None,
-        }
-    }
 }
 
 /// A mailbox that was opened.
@@ -450,17 +412,8 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
         }
         Op::Status(name, items) => status::run(context, &name, &items),
         Op::Create(name, role) => mailboxes::create(context, &name, role).await,
-        Op::BeginWatch {
-            events,
-            first,
-            selected,
-            mod_seqs,
-        } => Ok(watch::begin(context, events, first, selected, mod_seqs)),
-        Op::Watch { watch, selected } => watch::look(context, *watch, selected).await,
-        Op::Exists(name) => match context.account.mailbox(&name) {
-            Some(_) => Ok(Outcome::Done),
-            None => Err(OpError::NoSuchMailbox),
-        },
+        Op::Watch(op) => watch::run(context, op).await,
+        Op::Exists(name) => mailboxes::exists(context, &name),
         Op::Delete(name) => mailboxes::delete(context, &name).await,
         Op::Rename(from, to) => mailboxes::rename(context, &from, &to).await,
         Op::Subscribe(name, subscription) => {

@@ -32,8 +32,47 @@ pub struct Watch {
     pub mod_seqs: bool,
 }
 
+/// What is asked.
+#[derive(Debug)]
+pub enum WatchOp {
+    /// NOTIFY SET: what is to be told from here on.
+    Begin {
+        /// What the client wants.
+        events: Arc<NotifySet>,
+        /// Whether it wants to know first how things are.
+        first: StatusFirst,
+        /// Of this mailbox it is told otherwise.
+        selected: Option<MailboxId>,
+        /// Whether mod-sequences are told.
+        mod_seqs: bool,
+    },
+    /// What has happened since the last look.
+    Look {
+        /// What is watched.
+        watch: Box<Watch>,
+        /// Of this mailbox the client is told otherwise.
+        selected: Option<MailboxId>,
+    },
+}
+
+/// Begins to watch, or looks.
+pub(super) async fn run<S: Store>(
+    context: &Context<'_, S>,
+    op: WatchOp,
+) -> Result<Outcome, OpError> {
+    match op {
+        WatchOp::Begin {
+            events,
+            first,
+            selected,
+            mod_seqs,
+        } => Ok(begin(context, events, first, selected, mod_seqs)),
+        WatchOp::Look { watch, selected } => look(context, *watch, selected).await,
+    }
+}
+
 /// Begins to watch.
-pub(super) fn begin<S: Store>(
+fn begin<S: Store>(
     context: &Context<'_, S>,
     events: Arc<NotifySet>,
     first: StatusFirst,
@@ -63,7 +102,7 @@ pub(super) fn begin<S: Store>(
 }
 
 /// What is new since the last look.
-pub(super) async fn look<S: Store>(
+async fn look<S: Store>(
     context: &Context<'_, S>,
     mut watch: Watch,
     selected: Option<MailboxId>,

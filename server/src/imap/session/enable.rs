@@ -10,7 +10,11 @@ use crate::imap::view::Release;
 impl Session {
     /// How mailbox names are written.
     pub fn names(&self) -> Names {
-        if self.enabled.has(Extension::Imap4rev2) {
+        let utf8 = [Extension::Imap4rev2, Extension::Utf8Accept];
+        if utf8
+            .into_iter()
+            .any(|extension| self.enabled.has(extension))
+        {
             Names::Utf8
         } else {
             Names::Utf7

@@ -15,6 +15,7 @@
 //! Rejected: async functions per command; a session that can be stepped can be tested by lines.
 
 mod enable;
+mod extensions;
 mod follow;
 mod login;
 mod notify;
@@ -30,9 +31,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::capability::Enabled;
-use super::command::{Access, Command, MailboxArgument, Numbering, Secret, SpecialUse, Tag};
+use super::command::{Access, Command, Numbering, Secret, Tag};
 use super::decoder::{Admits, Frame, Refusal, Syntax};
-use super::ops::{Op, OpError, Subscription, UploadStep};
+use super::ops::{Op, Subscription, UploadStep};
 use super::response::{Code, Reply, Response};
 use super::view::Release;
 use crate::scram::{self, ClientFirst};
@@ -331,62 +332,6 @@ impl Session {
                 }
             }
             command => self.start_on_rights(tag, command),
-        }
-    }
-
-    /// RFC 3501 6.3.3, RFC 6154 3.
-    fn create(&mut self, tag: Tag, mailbox: MailboxArgument, use_for: SpecialUse) {
-        let Some(name) = self.possible(&tag, mailbox) else {
-            return;
-        };
-        let role = match use_for {
-            SpecialUse::None => None,
-            SpecialUse::Role(role) => Some(role),
-            SpecialUse::Unsupported => {
-                let reply = super::encoder::status_for(&OpError::SpecialUse);
-                return self.finish(tag, reply, Release::All);
-            }
-        };
-        self.run(Op::Create(name, role), Running::Create(tag));
-    }
-
-    /// RFC 4314 3.5, RFC 4978 3, RFC 9208 4.1: there are no limits, and everybody may do all with his own.
-    fn start_on_rights(&mut self, tag: Tag, command: Command) {
-        match command {
-            Command::MyRights(mailbox) => {
-                if let Some(name) = self.existing(&tag, mailbox) {
-                    self.run(Op::Exists(name.clone()), Running::MyRights(tag, name));
-                }
-            }
-            Command::Notify(command) => self.notify(tag, command),
-            // A second time would compress what is compressed (RFC 4978 3).
-            Command::Compress if self.compressed => {
-                let reply = Reply::no("DEFLATE is active").with(Code::CompressionActive);
-                self.finish(tag, reply, Release::All);
-            }
-            Command::Compress => {
-                self.compressed = true;
-                self.tagged(tag, Reply::ok("DEFLATE begins"));
-                self.actions.push_back(Action::Compress);
-            }
-            Command::GetQuota(root) if root.is_empty() => {
-                self.send(Response::Quota);
-                self.finish(tag, Reply::ok("GETQUOTA done"), Release::All);
-            }
-            Command::GetQuota(_) => {
-                let reply = Reply::no("There is no such quota root").with(Code::NonExistent);
-                self.finish(tag, reply, Release::All);
-            }
-            // It may ask about a mailbox that does not exist (RFC 9208 4.1.2).
-            Command::GetQuotaRoot(mailbox) => {
-                if let Some(name) = self.possible(&tag, mailbox) {
-                    self.send(Response::QuotaRoot(name));
-                    self.send(Response::Quota);
-                    self.finish(tag, Reply::ok("GETQUOTAROOT done"), Release::All);
-                }
-            }
-            Command::Esearch(sources, command) => self.search_many(tag, sources, command),
-            command => self.start_on_messages(tag, command),
         }
     }
 

@@ -19,7 +19,7 @@ use super::{Running, Session, State};
 use crate::imap::capability::Extension;
 use crate::imap::command::{Numbering, Tag};
 use crate::imap::notify::{NotifyCommand, SelectedEvents, When};
-use crate::imap::ops::{Op, Outcome, Refreshed, Watch};
+use crate::imap::ops::{Op, Outcome, Refreshed, Watch, WatchOp};
 use crate::imap::response::{Code, Reply, Response};
 use crate::imap::view::{Release, Slot, View};
 
@@ -56,18 +56,18 @@ impl Session {
                 self.finish(tag, reply, Release::All);
             }
             NotifyCommand::Set { first, events } => {
-                let op = Op::BeginWatch {
+                let op = Op::Watch(WatchOp::Begin {
                     events: Arc::new(events),
                     first,
                     selected: self.selected_mailbox(),
                     mod_seqs: self.enabled.has(Extension::Condstore),
-                };
+                });
                 self.run(op, Running::BeginNotify(tag));
             }
         }
     }
 
-    /// The answer to [`Op::BeginWatch`]. It ends like NOOP: what is new here comes before the
+    /// The answer to [`WatchOp::Begin`]. It ends like NOOP: what is new here comes before the
     /// tagged response.
     pub(super) fn notify_begun(&mut self, tag: Tag, outcome: Outcome) {
         if let Outcome::Watched(Some(watch), responses) = outcome {
@@ -89,7 +89,8 @@ impl Session {
                 let stage = Stage::Elsewhere(watch.events.selected.clone());
                 let selected = self.selected_mailbox();
                 let before = Box::new(std::mem::take(&mut self.running));
-                self.run(Op::Watch { watch, selected }, Running::Wake(before, stage));
+                let op = Op::Watch(WatchOp::Look { watch, selected });
+                self.run(op, Running::Wake(before, stage));
             }
             Notifying::Unsaid | Notifying::Nothing | Notifying::Watch(_) => {}
         }

@@ -43,23 +43,6 @@ impl Session {
             (Running::Select(tag, access), Outcome::Selected(mailbox)) => {
                 self.selected(tag, access, *mailbox);
             }
-            (Running::List(tag), Outcome::Listed(items)) => {
-                self.listed(tag, items, Response::List, "LIST done");
-            }
-            (Running::Lsub(tag), Outcome::Listed(items)) => {
-                self.listed(tag, items, Response::Lsub, "LSUB done");
-            }
-            (Running::Status(tag), Outcome::Status(status)) => {
-                self.send(Response::Status(status));
-                self.finish(tag, Reply::ok("STATUS done"), Release::All);
-            }
-            (Running::MyRights(tag, name), Outcome::Done) => {
-                self.send(Response::MyRights(name));
-                self.finish(tag, Reply::ok("MYRIGHTS done"), Release::All);
-            }
-            (Running::BeginNotify(tag), outcome) => self.notify_begun(tag, outcome),
-            (Running::Wake(before, stage), outcome) => self.woken(before, stage, outcome),
-            (Running::Upload(uploading), outcome) => self.uploaded(uploading, outcome),
             (Running::Fetch(tag, mut fetching), Outcome::Fetched(fetched)) => {
                 fetching
                     .queue
@@ -73,20 +56,6 @@ impl Session {
             (Running::Vanished(tag, fetching), Outcome::Vanished(spans)) => {
                 self.vanished(spans);
                 self.fetch_step(tag, fetching);
-            }
-            (Running::Search(tag, searching), Outcome::Found(hits)) => {
-                self.found(tag, &searching, &hits);
-            }
-            (Running::SearchMany(tag, searching), Outcome::FoundMany(found)) => {
-                self.found_many(tag, &searching, found);
-            }
-            (Running::Thread(tag, by, release), Outcome::Threaded(rows)) => {
-                self.threaded(by, &rows);
-                self.finish(tag, Reply::ok("THREAD done"), release);
-            }
-            (Running::Create(tag), Outcome::Created(id)) => {
-                let reply = Reply::ok("CREATE done").with(Code::MailboxId(id));
-                self.finish(tag, reply, Release::All);
             }
             (Running::Store(tag, by), Outcome::Stored(stored)) => self.stored(tag, by, stored),
             (Running::Copy(tag), Outcome::Copied(validity, pairs)) => {
@@ -111,6 +80,44 @@ impl Session {
                 } else {
                     self.finish(tag, reply, Release::All);
                 }
+            }
+            (running, outcome) => self.handle_other_success(running, outcome),
+        }
+    }
+
+    /// The same, of commands about mailboxes, searches and APPEND, and of wake-ups.
+    fn handle_other_success(&mut self, running: Running, outcome: Outcome) {
+        match (running, outcome) {
+            (Running::List(tag), Outcome::Listed(items)) => {
+                self.listed(tag, items, Response::List, "LIST done");
+            }
+            (Running::Lsub(tag), Outcome::Listed(items)) => {
+                self.listed(tag, items, Response::Lsub, "LSUB done");
+            }
+            (Running::Status(tag), Outcome::Status(status)) => {
+                self.send(Response::Status(status));
+                self.finish(tag, Reply::ok("STATUS done"), Release::All);
+            }
+            (Running::MyRights(tag, name), Outcome::Done) => {
+                self.send(Response::MyRights(name));
+                self.finish(tag, Reply::ok("MYRIGHTS done"), Release::All);
+            }
+            (Running::BeginNotify(tag), outcome) => self.notify_begun(tag, outcome),
+            (Running::Wake(before, stage), outcome) => self.woken(before, stage, outcome),
+            (Running::Upload(uploading), outcome) => self.uploaded(uploading, outcome),
+            (Running::Search(tag, searching), Outcome::Found(hits)) => {
+                self.found(tag, &searching, &hits);
+            }
+            (Running::SearchMany(tag, searching), Outcome::FoundMany(found)) => {
+                self.found_many(tag, &searching, found);
+            }
+            (Running::Thread(tag, by, release), Outcome::Threaded(rows)) => {
+                self.threaded(by, &rows);
+                self.finish(tag, Reply::ok("THREAD done"), release);
+            }
+            (Running::Create(tag), Outcome::Created(id)) => {
+                let reply = Reply::ok("CREATE done").with(Code::MailboxId(id));
+                self.finish(tag, reply, Release::All);
             }
             (Running::Simple(tag, text), Outcome::Done) => {
                 self.finish(tag, Reply::ok(text), Release::All);

@@ -7,6 +7,7 @@
 use letterlock_core::account::MAX_APPEND_OCTETS;
 
 use super::{Action, Level, Running, Session, State};
+use crate::imap::capability::Extension;
 use crate::imap::command::{Access, AppendCommand, Tag, UploadPart, Waits};
 use crate::imap::encoder::status_for;
 use crate::imap::ops::{Begin, OpError, Outcome, UploadStep};
@@ -96,6 +97,11 @@ impl Session {
         let step = match part {
             UploadPart::Literal { octets, waits } => {
                 return self.announced(uploading, octets, waits);
+            }
+            // What it says of the message goes for all messages here: any octets are taken.
+            UploadPart::Utf8 if self.enabled.has(Extension::Utf8Accept) => {
+                self.running = Running::Upload(uploading);
+                return;
             }
             UploadPart::Utf8 => {
                 let reply = Reply::bad("UTF8=ACCEPT is not enabled");

@@ -1,0 +1,69 @@
+//! Commands of small extensions about the account and its mailboxes: CREATE for a special use
+//! (RFC 6154), rights (RFC 4314), quota (RFC 9208), compression (RFC 4978), NOTIFY (RFC 5465).
+//!
+//! Invariant: they answer from what the session knows, or by one question to the store.
+
+use super::{Action, Running, Session};
+use crate::imap::command::{Command, MailboxArgument, SpecialUse, Tag};
+use crate::imap::ops::{Op, OpError};
+use crate::imap::response::{Code, Reply, Response};
+use crate::imap::view::Release;
+
+impl Session {
+    /// RFC 3501 6.3.3, RFC 6154 3.
+    pub(super) fn create(&mut self, tag: Tag, mailbox: MailboxArgument, use_for: SpecialUse) {
+        let Some(name) = self.possible(&tag, mailbox) else {
+            return;
+        };
+        let role = match use_for {
+            SpecialUse::None => None,
+            SpecialUse::Role(role) => Some(role),
+            SpecialUse::Unsupported => {
+                let reply = crate::imap::encoder::status_for(&OpError::SpecialUse);
+                return self.finish(tag, reply, Release::All);
+            }
+        };
+        self.run(Op::Create(name, role), Running::Create(tag));
+    }
+
+    /// RFC 4314 3.5, RFC 4978 3, RFC 9208 4.1: there are no limits, and everybody may do all with
+    /// his own.
+    pub(super) fn start_on_rights(&mut self, tag: Tag, command: Command) {
+        match command {
+            Command::MyRights(mailbox) => {
+                if let Some(name) = self.existing(&tag, mailbox) {
+                    self.run(Op::Exists(name.clone()), Running::MyRights(tag, name));
+                }
+            }
+            Command::Notify(command) => self.notify(tag, command),
+            // A second time would compress what is compressed (RFC 4978 3).
+            Command::Compress if self.compressed => {
+                let reply = Reply::no("DEFLATE is active").with(Code::CompressionActive);
+                self.finish(tag, reply, Release::All);
+            }
+            Command::Compress => {
+                self.compressed = true;
+                self.tagged(tag, Reply::ok("DEFLATE begins"));
+                self.actions.push_back(Action::Compress);
+            }
+            Command::GetQuota(root) if root.is_empty() => {
+                self.send(Response::Quota);
+                self.finish(tag, Reply::ok("GETQUOTA done"), Release::All);
+            }
+            Command::GetQuota(_) => {
+                let reply = Reply::no("There is no such quota root").with(Code::NonExistent);
+                self.finish(tag, reply, Release::All);
+            }
+            // It may ask about a mailbox that does not exist (RFC 9208 4.1.2).
+            Command::GetQuotaRoot(mailbox) => {
+                if let Some(name) = self.possible(&tag, mailbox) {
+                    self.send(Response::QuotaRoot(name));
+                    self.send(Response::Quota);
+                    self.finish(tag, Reply::ok("GETQUOTAROOT done"), Release::All);
+                }
+            }
+            Command::Esearch(sources, command) => self.search_many(tag, sources, command),
+            command => self.start_on_messages(tag, command),
+        }
+    }
+}
