@@ -487,21 +487,13 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
             slots,
             keys,
             criteria,
-        } => {
-            let hits = search::run(context, mailbox, slots, keys).await?;
-            let sorted = sort::run(context, mailbox, hits, &criteria).await?;
-            Ok(Outcome::Found(sorted))
-        }
+        } => sort::find(context, mailbox, slots, keys, &criteria).await,
         Op::Thread {
             mailbox,
             slots,
             keys,
             algorithm,
-        } => {
-            let hits = search::run(context, mailbox, slots, keys).await?;
-            let threaded = thread::run(context, mailbox, &hits, algorithm).await?;
-            Ok(Outcome::Threaded(threaded))
-        }
+        } => thread::find(context, mailbox, slots, keys, algorithm).await,
         Op::Store(op) => store::run(context, op).await.map(Outcome::Stored),
         Op::Copy(op) => copy::copy(context, op).await,
         Op::Move(op) => copy::move_messages(context, op).await,

@@ -13,8 +13,9 @@ use letterlock_core::mime::{EnvelopeAddress, decode_header};
 use letterlock_core::store::Store;
 use letterlock_core::threads::base_subject;
 
-use super::{Context, Hit, OpError};
-use crate::imap::command::{SortCriterion, SortKey};
+use super::{Context, Hit, OpError, Outcome, search};
+use crate::imap::command::{SearchKey, SortCriterion, SortKey};
+use crate::imap::view::Slot;
 
 /// What a message is compared by.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,8 +24,21 @@ enum Value {
     Text(String),
 }
 
+/// Finds messages and sorts them.
+pub(super) async fn find<S: Store>(
+    context: &Context<'_, S>,
+    mailbox: MailboxId,
+    slots: Vec<Slot>,
+    keys: Vec<SearchKey>,
+    criteria: &[SortCriterion],
+) -> Result<Outcome, OpError> {
+    let hits = search::run(context, mailbox, slots, keys).await?;
+    let sorted = run(context, mailbox, hits, criteria).await?;
+    Ok(Outcome::Found(sorted))
+}
+
 /// Sorts what was found; what is gone meanwhile is left out.
-pub(super) async fn run<S: Store>(
+async fn run<S: Store>(
     context: &Context<'_, S>,
     mailbox: MailboxId,
     hits: Vec<Hit>,

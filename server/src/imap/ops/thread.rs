@@ -11,8 +11,8 @@ use letterlock_core::store::Store;
 use letterlock_core::threads::{Threadable, references};
 
 use super::sort::{sent, subject};
-use super::{Context, Hit, OpError};
-use crate::imap::command::ThreadAlgorithm;
+use super::{Context, Hit, OpError, Outcome, search};
+use crate::imap::command::{SearchKey, ThreadAlgorithm};
 use crate::imap::view::Slot;
 
 /// A line of a tree of threads; parents come before their children.
@@ -32,8 +32,21 @@ struct Found {
     message: Option<Arc<MessageDocument>>,
 }
 
+/// Finds messages and arranges them.
+pub(super) async fn find<S: Store>(
+    context: &Context<'_, S>,
+    mailbox: MailboxId,
+    slots: Vec<Slot>,
+    keys: Vec<SearchKey>,
+    algorithm: ThreadAlgorithm,
+) -> Result<Outcome, OpError> {
+    let hits = search::run(context, mailbox, slots, keys).await?;
+    let threaded = run(context, mailbox, &hits, algorithm).await?;
+    Ok(Outcome::Threaded(threaded))
+}
+
 /// Arranges what was found; what is gone meanwhile is left out.
-pub(super) async fn run<S: Store>(
+async fn run<S: Store>(
     context: &Context<'_, S>,
     mailbox: MailboxId,
     hits: &[Hit],

@@ -74,6 +74,13 @@ impl Session {
                 self.vanished(spans);
                 self.fetch_step(tag, fetching);
             }
+            (running, outcome) => self.handle_more(running, outcome),
+        }
+    }
+
+    /// Outcomes of searches, and of what changes messages and mailboxes.
+    fn handle_more(&mut self, running: Running, outcome: Outcome) {
+        match (running, outcome) {
             (Running::Search(tag, searching), Outcome::Found(hits)) => {
                 self.found(tag, &searching, &hits);
             }
