@@ -4,9 +4,9 @@ use letterlock_core::id::{MailboxId, ModSeq, SequenceNumber, Uid, UidValidity};
 
 use super::*;
 use crate::imap::accounts::LoginRefused;
-use crate::imap::command::{FetchItem, FetchModifiers, SelectParameters};
+use crate::imap::command::{FetchItem, FetchModifiers, MailboxArgument, SelectParameters};
 use crate::imap::encoder::encode;
-use crate::imap::ops::{Fetched, FetchedMessage, Outcome, Refreshed, SelectedMailbox};
+use crate::imap::ops::{Fetched, FetchedMessage, OpError, Outcome, Refreshed, SelectedMailbox};
 use crate::imap::response::{FetchValue, MessageNumber};
 use crate::imap::set::{Bound, MessageSet, Range, SequenceSet};
 use crate::imap::view::{Present, Snapshot};
@@ -69,7 +69,7 @@ fn a_reason_from_elsewhere_ends_no_line() {
 
 #[test]
 fn a_large_message_is_refused_before_it_is_sent() {
-    use crate::imap::command::{AppendCommand, MailboxArgument, UploadPart, Waits};
+    use crate::imap::command::{AppendCommand, UploadPart, Waits};
     let mut session = with_two_messages();
     let mailbox = MailboxArgument::Name(MailboxName::inbox());
     let command = AppendCommand {
