@@ -370,7 +370,8 @@ fn list(cursor: &mut Cursor<'_>, context: &mut Context) -> Parsed<SearchKey> {
 fn named(cursor: &mut Cursor<'_>, context: &mut Context, word: &str) -> Parsed<SearchKey> {
     let not = |key| SearchKey::Not(Box::new(key));
     Ok(match word {
-        "ALL" => SearchKey::All,
+        // Every mailbox here knows when a message came into it.
+        "ALL" | "SAVEDATESUPPORTED" => SearchKey::All,
         "ANSWERED" => SearchKey::Flag(Flag::Answered),
         "DELETED" => SearchKey::Flag(Flag::Deleted),
         "DRAFT" => SearchKey::Flag(Flag::Draft),
@@ -388,8 +389,6 @@ fn named(cursor: &mut Cursor<'_>, context: &mut Context, word: &str) -> Parsed<S
         "UNKEYWORD" => not(SearchKey::Flag(keyword(cursor)?)),
         "BEFORE" | "ON" | "SINCE" | "SENTBEFORE" | "SENTON" | "SENTSINCE" | "SAVEDBEFORE"
         | "SAVEDON" | "SAVEDSINCE" => dated(cursor, word)?,
-        // Every mailbox here knows when a message came into it.
-        "SAVEDATESUPPORTED" => SearchKey::All,
         "EMAILID" => SearchKey::EmailId(object_id(cursor)?),
         "THREADID" => SearchKey::ThreadId(object_id(cursor)?),
         "LARGER" => SearchKey::Larger(size(cursor)?),

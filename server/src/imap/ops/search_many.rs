@@ -65,7 +65,7 @@ pub(super) async fn run<S: Store>(
 }
 
 fn includes(source: &Source, mailbox: &MailboxStatus, selected: Option<MailboxId>) -> bool {
-    let named = |arguments: &[MailboxArgument], test: fn(&MailboxName, &MailboxName) -> bool| {
+    let any = |arguments: &[MailboxArgument], test: fn(&MailboxName, &MailboxName) -> bool| {
         arguments.iter().any(|argument| match argument {
             MailboxArgument::Name(name) => test(name, &mailbox.name),
             MailboxArgument::Impossible => false,
@@ -76,11 +76,11 @@ fn includes(source: &Source, mailbox: &MailboxStatus, selected: Option<MailboxId
         Source::Inboxes => mailbox.name.is_inbox(),
         Source::Personal => true,
         Source::Subscribed => mailbox.subscribed,
-        Source::Subtree(names) => named(names, is_at_or_below),
-        Source::SubtreeOne(names) => named(names, |root, name| {
+        Source::Subtree(names) => any(names, is_at_or_below),
+        Source::SubtreeOne(names) => any(names, |root, name| {
             root == name || name.parent().is_some_and(|parent| parent == *root)
         }),
-        Source::Mailboxes(names) => named(names, |wanted, name| wanted == name),
+        Source::Mailboxes(names) => any(names, |wanted, name| wanted == name),
     }
 }
 

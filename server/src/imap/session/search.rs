@@ -248,16 +248,15 @@ impl Session {
 
     /// Answers with what was found, in its order.
     pub(super) fn found(&mut self, tag: Tag, searching: &Searching, hits: &[Hit]) {
-        match &searching.returns {
-            Some(returns) => self.found_extended(&tag, searching, returns, hits),
-            None => {
-                let numbers = numbers(searching.by, hits);
-                let highest = highest(hits).filter(|_| searching.mod_seq);
-                self.send(match searching.kind {
-                    Kind::Search => Response::Search(numbers, highest),
-                    Kind::Sort => Response::Sort(numbers, highest),
-                });
-            }
+        if let Some(returns) = &searching.returns {
+            self.found_extended(&tag, searching, returns, hits);
+        } else {
+            let numbers = numbers(searching.by, hits);
+            let highest = highest(hits).filter(|_| searching.mod_seq);
+            self.send(match searching.kind {
+                Kind::Search => Response::Search(numbers, highest),
+                Kind::Sort => Response::Sort(numbers, highest),
+            });
         }
         let done = match searching.kind {
             Kind::Search => "SEARCH done",
