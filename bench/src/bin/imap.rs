@@ -33,7 +33,7 @@ fn main() -> Result<()> {
         println!("{}, {messages} messages", kind.name());
         let mut peer = Peer::start(kind, &folder.path().join(nth.to_string()), &letterlock)?;
         let mut run = Run::new(&mut peer, kind.name(), messages, |step| {
-            println!("  {step}")
+            println!("  {step}");
         });
         run.all().with_context(|| kind.name())?;
         reports.push(run.report);

@@ -111,7 +111,8 @@ impl Client {
         loop {
             answer.octets += self.read_response()?;
             if let Some(rest) = self.line.strip_prefix(tag.as_bytes()) {
-                answer.tagged = String::from_utf8_lossy(rest).trim().to_owned();
+                let text = String::from_utf8_lossy(rest);
+                text.trim().clone_into(&mut answer.tagged);
                 if !answer.tagged.starts_with("OK") {
                     bail!("{}", answer.tagged);
                 }

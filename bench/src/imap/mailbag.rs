@@ -92,20 +92,22 @@ fn size(numbers: &mut Numbers) -> usize {
 }
 
 fn header(number: u32, numbers: &mut Numbers) -> String {
-    let subject = match Needle::Subject.is_in(number) {
-        true => format!("{NEEDLE_SUBJECT} {}", words(4, numbers)),
-        false => words(6, numbers),
+    let subject = if Needle::Subject.is_in(number) {
+        format!("{NEEDLE_SUBJECT} {}", words(4, numbers))
+    } else {
+        words(6, numbers)
     };
-    let from = match Needle::From.is_in(number) {
-        true => NEEDLE_FROM.to_owned(),
-        false => format!("user{:03}@example.org", numbers.below(300)),
+    let from = if Needle::From.is_in(number) {
+        NEEDLE_FROM.to_owned()
+    } else {
+        format!("user{:03}@example.org", numbers.below(300))
     };
     let (day, minute) = (1 + number % 28, number % 60);
-    let parent = if number % 5 > 0 {
+    let parent = if number.is_multiple_of(5) {
+        String::new()
+    } else {
         let parent = number - number % 5;
         format!("In-Reply-To: <{parent}@bench.example>\r\nReferences: <{parent}@bench.example>\r\n")
-    } else {
-        String::new()
     };
     format!(
         "Return-Path: <{from}>\r\n\

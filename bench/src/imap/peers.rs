@@ -191,6 +191,7 @@ impl Peer {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "nobody else can be told")]
 impl Drop for Peer {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
@@ -204,9 +205,10 @@ fn stored(folder: &Path) -> Result<u64> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        octets += match metadata.is_dir() {
-            true => stored(&entry.path())?,
-            false => metadata.len(),
+        octets += if metadata.is_dir() {
+            stored(&entry.path())?
+        } else {
+            metadata.len()
         };
     }
     Ok(octets)
@@ -257,47 +259,15 @@ fn configure(kind: Kind, folder: &Path, address: SocketAddr) -> Result<()> {
     };
     let (uid, gid) = (id("-u")?, id("-g")?);
     let owner = format!("{uid}:{gid}");
-    let plugin = if kind == Kind::DovecotCrypt {
-        let (private, public) = (folder.join("private.pem"), folder.join("public.pem"));
-        let openssl = |arguments: &[&str], out: &Path| {
-            Command::new("openssl")
-                .args(arguments)
-                .arg("-out")
-                .arg(out)
-                .status()
-        };
-        openssl(
-            &[
-                "genpkey",
-                "-algorithm",
-                "EC",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-            ],
-            &private,
-        )?;
-        let from = private.display().to_string();
-        openssl(&["pkey", "-in", &from, "-pubout"], &public)?;
-        Command::new("chown")
-            .arg(&owner)
-            .args([&private, &public])
-            .status()?;
-        "mail_crypt"
+    let (plugin, keys) = if kind == Kind::DovecotCrypt {
+        ("mail_crypt", make_keys(folder, &owner)?)
     } else {
-        ""
+        ("", String::new())
     };
     Command::new("chown")
         .arg(&owner)
         .arg(folder.join("mail"))
         .status()?;
-    let keys = if plugin.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "plugin {{\n  mail_crypt_global_private_key = <{root}/private.pem\n  \
-             mail_crypt_global_public_key = <{root}/public.pem\n  mail_crypt_save_version = 2\n}}\n"
-        )
-    };
     let port = address.port();
     fs::write(
         folder.join("dovecot.conf"),
@@ -318,4 +288,30 @@ fn configure(kind: Kind, folder: &Path, address: SocketAddr) -> Result<()> {
         ),
     )?;
     Ok(())
+}
+
+/// Makes the keys of `mail_crypt` and gives their part of the configuration.
+fn make_keys(folder: &Path, owner: &str) -> Result<String> {
+    let (private, public) = (folder.join("private.pem"), folder.join("public.pem"));
+    let openssl = |arguments: &[&str], out: &Path| {
+        let mut command = Command::new("openssl");
+        command.args(arguments).arg("-out").arg(out).status()
+    };
+    let curve = "ec_paramgen_curve:P-256";
+    openssl(
+        &["genpkey", "-algorithm", "EC", "-pkeyopt", curve],
+        &private,
+    )?;
+    let from = private.display().to_string();
+    openssl(&["pkey", "-in", &from, "-pubout"], &public)?;
+    Command::new("chown")
+        .arg(owner)
+        .args([&private, &public])
+        .status()?;
+    let root = folder.canonicalize()?;
+    let root = root.display();
+    Ok(format!(
+        "plugin {{\n  mail_crypt_global_private_key = <{root}/private.pem\n  \
+         mail_crypt_global_public_key = <{root}/public.pem\n  mail_crypt_save_version = 2\n}}\n"
+    ))
 }

@@ -33,6 +33,16 @@ const HEADERS: &str = "UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (FROM TO CC
 /// Times a step is repeated whose second run is warm.
 const ROUNDS: usize = 3;
 
+/// A search, and how many messages it has to find.
+struct Question {
+    /// Of the first time, and of the others.
+    names: [&'static str; 2],
+    keys: String,
+    /// What follows the keys, if anything.
+    literal: &'static str,
+    expected: usize,
+}
+
 /// One server being measured.
 #[derive(Debug)]
 pub struct Run<'a> {
@@ -240,69 +250,13 @@ impl<'a> Run<'a> {
     fn search(&mut self) -> Result<()> {
         (self.say)("search");
         let mut client = self.selected()?;
-        let count = |needle: Needle| needle.count(self.messages);
-        let all = usize::try_from(self.messages)?;
-        let middle = self.messages / 2;
-        let by_id = format!("HEADER Message-ID \"<{middle}@bench.example>\"");
-        let words: [(&'static str, &'static str, &str, &str, usize); 8] = [
-            (
-                "search unseen, first",
-                "search unseen",
-                "UNSEEN",
-                "",
-                all - all.div_ceil(3),
-            ),
-            (
-                "search subject, first",
-                "search subject",
-                "SUBJECT ",
-                NEEDLE_SUBJECT,
-                count(Needle::Subject),
-            ),
-            (
-                "search from, first",
-                "search from",
-                "FROM ",
-                NEEDLE_FROM,
-                count(Needle::From),
-            ),
-            (
-                "search message-id, first",
-                "search message-id",
-                &by_id,
-                "",
-                1,
-            ),
-            (
-                "search body, first",
-                "search body",
-                "BODY ",
-                NEEDLE,
-                count(Needle::Plain),
-            ),
-            (
-                "search body in quoted-printable, first",
-                "search body in quoted-printable",
-                "CHARSET UTF-8 BODY ",
-                NEEDLE_QUOTED,
-                count(Needle::Quoted),
-            ),
-            (
-                "search body in base64, first",
-                "search body in base64",
-                "BODY ",
-                NEEDLE_BASE64,
-                count(Needle::Base64),
-            ),
-            (
-                "search text in vain, first",
-                "search text in vain",
-                "TEXT ",
-                "nosuchwordanywhere",
-                0,
-            ),
-        ];
-        for (first, warm, keys, literal, expected) in words {
+        for question in self.questions() {
+            let Question {
+                names: [first, warm],
+                keys,
+                literal,
+                expected,
+            } = question;
             let mut times = Vec::new();
             for _ in 0..ROUNDS {
                 let mut found = 0;
@@ -325,6 +279,11 @@ impl<'a> Run<'a> {
             let warmest = times.into_iter().fold(f64::MAX, f64::min);
             self.report.time(warm, warmest);
         }
+        self.arrange(&mut client)
+    }
+
+    /// SORT and THREAD, where the server has them.
+    fn arrange(&mut self, client: &mut Client) -> Result<()> {
         for (first, warm, capability, command) in [
             (
                 "sort, first",
@@ -348,6 +307,72 @@ impl<'a> Run<'a> {
             self.report.time(warm, seconds(|| client.run(command))?);
         }
         Ok(())
+    }
+
+    fn questions(&self) -> Vec<Question> {
+        let count = |needle: Needle| needle.count(self.messages);
+        let unseen = (0..self.messages).filter(|number| number % 3 > 0).count();
+        let middle = self.messages / 2;
+        let by_id = format!("HEADER Message-ID \"<{middle}@bench.example>\"");
+        let question = |names, keys: &str, literal, expected| Question {
+            names,
+            keys: keys.to_owned(),
+            literal,
+            expected,
+        };
+        vec![
+            question(
+                ["search unseen, first", "search unseen"],
+                "UNSEEN",
+                "",
+                unseen,
+            ),
+            question(
+                ["search subject, first", "search subject"],
+                "SUBJECT ",
+                NEEDLE_SUBJECT,
+                count(Needle::Subject),
+            ),
+            question(
+                ["search from, first", "search from"],
+                "FROM ",
+                NEEDLE_FROM,
+                count(Needle::From),
+            ),
+            question(
+                ["search message-id, first", "search message-id"],
+                &by_id,
+                "",
+                1,
+            ),
+            question(
+                ["search body, first", "search body"],
+                "BODY ",
+                NEEDLE,
+                count(Needle::Plain),
+            ),
+            question(
+                [
+                    "search body in quoted-printable, first",
+                    "search body in quoted-printable",
+                ],
+                "CHARSET UTF-8 BODY ",
+                NEEDLE_QUOTED,
+                count(Needle::Quoted),
+            ),
+            question(
+                ["search body in base64, first", "search body in base64"],
+                "BODY ",
+                NEEDLE_BASE64,
+                count(Needle::Base64),
+            ),
+            question(
+                ["search text in vain, first", "search text in vain"],
+                "TEXT ",
+                "nosuchwordanywhere",
+                0,
+            ),
+        ]
     }
 
     fn store(&mut self) -> Result<()> {
@@ -461,7 +486,7 @@ impl<'a> Run<'a> {
         (self.say)("idle");
         let mut waiting = self.client()?;
         waiting.run(&format!("SELECT {OTHER}"))?;
-        let mut writing = self.client()?;
+        let mut author = self.client()?;
         let mut times = Vec::new();
         for number in 0..IDLES {
             let tag = waiting.send("IDLE")?;
@@ -478,7 +503,7 @@ impl<'a> Run<'a> {
                 }
             });
             let message = message(u32::try_from(number)?);
-            writing.append(OTHER, "", &message)?;
+            author.append(OTHER, "", &message)?;
             let done = now();
             let told;
             (waiting, told) = waiter
