@@ -96,7 +96,7 @@ pub(crate) fn imap(paths: &Paths, messages: u32) -> Result<()> {
         &mut build,
     )?;
     let release = paths.target.join("release");
-    let mut command = program(paths, &release.join("imap"));
+    let mut command = program(paths, release.join("imap"));
     command
         .arg(release.join("letterlock"))
         .arg(paths.target.join(IMAP_TABLE))
