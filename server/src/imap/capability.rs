@@ -100,6 +100,7 @@ const TABLE: &[Capability] = &[
     always("MULTIAPPEND"),
     always("MULTISEARCH"),
     always("NAMESPACE"),
+    always("NOTIFY"),
     always("OBJECTID"),
     always("PARTIAL"),
     always("PREVIEW"),
@@ -120,6 +121,7 @@ const TABLE: &[Capability] = &[
     enabled_by("UIDONLY", Extension::UidOnly),
     always("UIDPLUS"),
     always("UNSELECT"),
+    enabled_by("UTF8=ACCEPT", Extension::Utf8Accept),
     always("WITHIN"),
 ];
 
