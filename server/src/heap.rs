@@ -8,7 +8,7 @@
 //! the bridge's store and back: 13 to 34 MB above the baseline from run to run; with what is set
 //! here 7 to 8, every time.
 //!
-//! Invariant: a block of [`MAPPED_FROM_OCTETS`] is a mapping of its own, gone when it is freed.
+//! Invariant: a block of `MAPPED_FROM_OCTETS` is a mapping of its own, gone when it is freed.
 //! Rejected: another allocator for Rust alone; SQLite and its cache, in C, would stay where they
 //! are. Rejected: `GLIBC_TUNABLES`; it counts only when a process starts, so each would start
 //! itself once more.

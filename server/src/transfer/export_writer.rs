@@ -1,7 +1,7 @@
 //! Where the messages of one mailbox are written: an mbox, a Maildir++ folder, or a directory of
 //! `.eml` files.
 //!
-//! Invariant: of a message no more than [`MAX_AT_ONCE_OCTETS`] or one content is in memory. What
+//! Invariant: of a message no more than `MAX_AT_ONCE_OCTETS` or one content is in memory. What
 //! stands before a message in an mbox follows from all of it, so a long one is read twice for
 //! that format. Rejected: a temporary file; it would be mail in the clear in a place that nobody
 //! asked for.

@@ -1,6 +1,6 @@
 //! The one place where a long message goes from its file into the account, piece by piece.
 //!
-//! Invariant: of a long message no more than one content and [`READ_OCTETS`] are in memory; the
+//! Invariant: of a long message no more than one content and `READ_OCTETS` are in memory; the
 //! message, its place and the position after it are written in one atomic step, so an import that
 //! is killed in the middle of it begins it again and finds the contents that it had stored.
 

@@ -37,7 +37,7 @@ const SYSTEM_FLAGS: &str = "\\Answered \\Flagged \\Deleted \\Seen \\Draft";
 const RIGHTS: &str = "lrswipkxtecd";
 
 /// Writes one response with its line end. What comes back are the places in `out`, ascending, at
-/// which the octets of each [`FetchValue::Stream`] belong.
+/// which the octets of each [`super::response::FetchValue::Stream`] belong.
 #[must_use = "octets that are streamed must be put where they belong"]
 pub fn encode(response: &Response, names: Names, out: &mut Vec<u8>) -> Vec<usize> {
     let mut streams = Vec::new();

@@ -2,7 +2,7 @@
 //! messages of any size, in pieces as they come.
 //!
 //! Invariant: nothing is seen before the command ends; then all of its messages are durable in
-//! one step, or none is there. What is held is at most [`HELD_OCTETS`] of contents and
+//! one step, or none is there. What is held is at most `HELD_OCTETS` of contents and
 //! [`MAX_SKELETON`] of headers, whatever the messages have. Messages are taken as they are,
 //! whatever is wrong with them.
 
