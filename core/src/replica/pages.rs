@@ -24,7 +24,7 @@ use crate::seal::{self, AccountKeys, EnvelopeHash, Header};
 use crate::store::{Store, Table};
 
 /// Most placements that a device puts into one page. By measurement: see ARCHITECTURE.md.
-pub const PAGE_PLACEMENTS: u32 = 128;
+pub const PAGE_PLACEMENTS: u32 = 64;
 /// Incoming messages whose places in the provider's log are in one range of so many share a page.
 /// Most of that log are documents, so a page gets a part of that.
 const INCOMING_GENERATIONS: u64 = 256;
