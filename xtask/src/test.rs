@@ -22,6 +22,9 @@ use crate::web::{self, Flavour};
 /// Rooms with native integration tests, in `<room>/tests/`.
 const ROOMS: &[&str] = &["core", "server", "xtask"];
 const CHROMEDRIVER: &str = "chromedriver";
+/// How long the tests of one program may take in the browser, in seconds: unoptimised crypto on a
+/// busy machine takes most of the runner's own 20.
+const BROWSER_SECONDS: &str = "240";
 
 /// One of the three parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,8 +140,15 @@ fn build_wasm_tests(paths: &Paths) -> Result<()> {
 
 fn wasm(paths: &Paths, filter: Option<&str>) -> Result<()> {
     let mut command = wasm_tests(paths)?;
-    command.env("CHROMEDRIVER", chromedriver()?).args(filter);
-    step("tests in headless Chromium", "usually 30 s", &mut command)
+    command
+        .env("CHROMEDRIVER", chromedriver()?)
+        .env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_SECONDS)
+        .args(filter);
+    step(
+        "tests in headless Chromium",
+        "usually 1 minute",
+        &mut command,
+    )
 }
 
 fn system(paths: &Paths, filter: Option<&str>) -> Result<()> {
