@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 /// Octets of the message.
 const SIZE: usize = 64 * 1024 * 1024;
 /// Most memory above the baseline, in octets.
-const MOST_OCTETS: u64 = 24 * 1024 * 1024;
+const MOST_OCTETS: u64 = 40 * 1024 * 1024;
 
 fn now() -> Timestamp {
     Timestamp::from_secs(1_777_982_700)
@@ -60,6 +60,7 @@ impl Accounts for Anybody {
 
 #[tokio::test]
 async fn a_large_message_passes_through() {
+    letterlock_server::heap::keep_small();
     if memory("VmHWM").is_none() {
         println!("skipped: this system does not tell a process's peak of memory");
         return;
