@@ -5,6 +5,9 @@ use core::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::letters::{Letter, Numbers, letter};
 
 /// Real mail: mbox files of mailing lists, seen from the project's root.
@@ -168,18 +171,24 @@ fn quoted_printable(subtype: &str, body: &str) -> String {
 
 /// A part of octets that look like nothing, in base64.
 fn file(media_type: &str, disposition: &str, octets: usize, number: u32) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = format!(
+    let mut numbers = Numbers::new(u64::from(number) + 5);
+    let mut noise = Vec::with_capacity(octets + 8);
+    while noise.len() < octets {
+        noise.extend_from_slice(&numbers.number().to_be_bytes());
+    }
+    format!(
         "Content-Type: {media_type}; name=\"file-{number}\"\r\nContent-ID: <{number}@file>\r\n\
          Content-Disposition: {disposition}; filename=\"file-{number}\"\r\n\
-         Content-Transfer-Encoding: base64\r\n\r\n"
-    );
-    let mut numbers = Numbers::new(u64::from(number) + 5);
-    for _ in 0..octets / 57 {
-        for _ in 0..76 {
-            let at = usize::try_from(numbers.below(64)).unwrap_or(0);
-            text.push(ALPHABET.get(at).copied().map_or('A', char::from));
-        }
+         Content-Transfer-Encoding: base64\r\n\r\n{}",
+        base64(&noise)
+    )
+}
+
+/// Lines of 76 characters (RFC 2045 6.8).
+pub(crate) fn base64(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len() * 3 / 2);
+    for line in octets.chunks(57) {
+        STANDARD.encode_string(line, &mut text);
         text.push_str("\r\n");
     }
     text

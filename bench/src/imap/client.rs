@@ -188,10 +188,10 @@ impl Client {
         &self.line
     }
 
-    /// Another handle on the socket, to wait on while this one writes.
+    /// Writes octets as they are.
     ///
     /// # Errors
-    /// Those of the system.
+    /// The connection.
     pub fn write(&mut self, octets: &[u8]) -> Result<()> {
         self.writer
             .write_all(octets)

@@ -1,6 +1,7 @@
 //! The mail that both servers get: 2 to 100 kB, as often small as large, with words to be found.
 
 use crate::letters::{Language, Numbers};
+use crate::mail::base64;
 
 /// Messages of which the needle is in the text, by how it is written there.
 pub const NEEDLE: &str = "xylophonquartz";
@@ -182,26 +183,6 @@ fn encoded(octets: usize, numbers: &mut Numbers) -> String {
         "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
         base64(format!("{text}and {NEEDLE_BASE64} too\r\n").as_bytes())
     )
-}
-
-fn base64(octets: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(octets.len() * 3 / 2);
-    for line in octets.chunks(57) {
-        for group in line.chunks(3) {
-            let mut bits = 0_u32;
-            for nth in 0..3 {
-                bits = bits << 8 | u32::from(group.get(nth).copied().unwrap_or(0));
-            }
-            for nth in 0..4_usize {
-                let digit = usize::try_from(bits >> (18 - 6 * nth) & 63).unwrap_or(0);
-                let digit = ALPHABET.get(digit).copied().map_or('A', char::from);
-                text.push(if nth > group.len() { '=' } else { digit });
-            }
-        }
-        text.push_str("\r\n");
-    }
-    text
 }
 
 #[cfg(test)]

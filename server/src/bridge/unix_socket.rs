@@ -7,13 +7,15 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
 /// Who may open it.
 const MODE: u32 = 0o600;
+/// Who may enter the folder in which it is made.
+const ROOM_MODE: u32 = 0o700;
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -70,17 +72,7 @@ impl PrivateSocket {
                 Err(cause) => return Err(error(cause)),
             },
         }
-        let mut hidden = path.as_os_str().to_owned();
-        hidden.push(format!(".{}", std::process::id()));
-        let hidden = PathBuf::from(hidden);
-        let listener = UnixListener::bind(&hidden).map_err(error)?;
-        let named = fs::set_permissions(&hidden, fs::Permissions::from_mode(MODE))
-            .and_then(|()| fs::rename(&hidden, path));
-        if let Err(cause) = named {
-            // The first failure is the one to tell.
-            let _gone = fs::remove_file(&hidden);
-            return Err(error(cause));
-        }
+        let listener = bind_apart(path).map_err(error)?;
         Ok(Self {
             listener,
             path: path.to_owned(),
@@ -91,6 +83,27 @@ impl PrivateSocket {
     pub async fn accept(&self) -> io::Result<tokio::net::UnixStream> {
         Ok(self.listener.accept().await?.0)
     }
+}
+
+/// Binds in a folder that its owner alone can enter, and gives the socket its name once it has its
+/// mode.
+fn bind_apart(path: &Path) -> io::Result<UnixListener> {
+    let mut room = path.as_os_str().to_owned();
+    room.push(format!(".{}", std::process::id()));
+    let room = PathBuf::from(room);
+    fs::DirBuilder::new().mode(ROOM_MODE).create(&room)?;
+    let inside = room.join("s");
+    let bound = UnixListener::bind(&inside).and_then(|listener| {
+        fs::set_permissions(&inside, fs::Permissions::from_mode(MODE))?;
+        fs::rename(&inside, path)?;
+        Ok(listener)
+    });
+    if bound.is_err() {
+        // The first failure is the one to tell.
+        let _gone = fs::remove_file(&inside);
+    }
+    let _gone = fs::remove_dir(&room);
+    bound
 }
 
 impl Drop for PrivateSocket {
