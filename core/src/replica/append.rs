@@ -129,7 +129,8 @@ impl<S: Store> Replica<S> {
         Ok(row)
     }
 
-    /// Copies messages; UIDs that are not there are passed over.
+    /// Copies messages; UIDs that are not there are passed over. [`ReplicaError::NotHere`], and
+    /// nothing is copied, if one of them has not come to this device as a whole.
     pub async fn copy(
         &self,
         from: MailboxId,
@@ -144,6 +145,7 @@ impl<S: Store> Replica<S> {
             let Some(placed) = change.placement(from, uid) else {
                 continue;
             };
+            change.must_be_whole(placed.shown.message).await?;
             let arrival = Arrival {
                 id: change.new_placement().await?,
                 mailbox: to,

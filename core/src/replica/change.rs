@@ -10,6 +10,7 @@ use futures::lock::MutexGuard;
 use rand::RngCore;
 use rand_chacha::ChaCha20Rng;
 
+use super::awaited::Awaited;
 use super::changes::MAX_VANISHED;
 use super::document::{MailboxDocument, Stamp};
 use super::documents::Written;
@@ -37,6 +38,8 @@ pub(super) struct Change<'a, S> {
     pub(super) written: BTreeMap<DocId, Written>,
     /// How many messages refer to a document, where this change has counted.
     pub(super) counts: BTreeMap<DocId, u32>,
+    /// What is referred to and not here.
+    pub(super) awaited: Awaited,
     /// In how many more places a message is than before, or in how many fewer.
     pub(super) moved: BTreeMap<MessageHash, i64>,
     /// Pages that this change has read, with its edits.
@@ -69,6 +72,7 @@ impl<'a, S: Store> Change<'a, S> {
             links: Vec::new(),
             written: BTreeMap::new(),
             counts: BTreeMap::new(),
+            awaited: Awaited::default(),
             moved: BTreeMap::new(),
             pages: BTreeMap::new(),
             arrivals: BTreeSet::new(),

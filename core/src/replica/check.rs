@@ -66,6 +66,13 @@ pub enum Finding {
         /// How many are noted.
         stored: u32,
     },
+    /// A document is referred to and not here and the replica does not know it, or the other way
+    /// round.
+    #[error("document {document} is noted as awaited and is not, or the other way round")]
+    WrongAwaited {
+        /// Which.
+        document: DocId,
+    },
     /// Nothing refers to a document, and the collector does not know of it.
     #[error("document {document} is not referred to and would stay forever")]
     Orphan {
@@ -141,6 +148,8 @@ impl CheckReport {
 struct Found {
     messages: BTreeSet<MessageHash>,
     contents: BTreeSet<DocId>,
+    /// What is here and does not open.
+    unreadable: BTreeSet<DocId>,
     counted: BTreeMap<DocId, u32>,
     /// Placements that are where their pages say.
     placed: BTreeSet<PlacementId>,
@@ -155,6 +164,7 @@ impl<S: Store> Replica<S> {
         self.check_messages(&mut report, &mut found).await?;
         self.check_contents(&mut report, &mut found).await?;
         self.check_counts(&mut report, &found).await?;
+        self.check_awaited(&mut report, &found).await?;
         self.check_orphans(&mut report, &found).await?;
         self.check_mailboxes(&mut report, &found);
         Ok(report)
@@ -181,7 +191,10 @@ impl<S: Store> Replica<S> {
                     }
                     Ok(Document::Page(page)) => self.check_page(&page, report, found).await?,
                     Ok(_) => {}
-                    Err(_) => report.add(Finding::Unreadable { document: id }),
+                    Err(_) => {
+                        found.unreadable.insert(id);
+                        report.add(Finding::Unreadable { document: id });
+                    }
                 }
             }
         }
@@ -275,7 +288,10 @@ impl<S: Store> Replica<S> {
                     }
                     // A removal that waits to be pushed.
                     Ok(Document::Removed(_)) => {}
-                    Ok(_) | Err(_) => report.add(Finding::Unreadable { document: id }),
+                    Ok(_) | Err(_) => {
+                        found.unreadable.insert(id);
+                        report.add(Finding::Unreadable { document: id });
+                    }
                 }
             }
         }
@@ -304,6 +320,36 @@ impl<S: Store> Replica<S> {
                     stored,
                 });
             }
+        }
+        Ok(())
+    }
+
+    async fn check_awaited(
+        &self,
+        report: &mut CheckReport,
+        found: &Found,
+    ) -> Result<(), ReplicaError> {
+        let message_id = |hash: &MessageHash| message_doc_id(&self.keys, *hash);
+        let mut here: BTreeSet<DocId> = found.messages.iter().map(message_id).collect();
+        here.extend(&found.contents);
+        here.extend(&found.unreadable);
+        let mut awaited: BTreeSet<DocId> = found.counted.keys().copied().collect();
+        for state in self.view().mailboxes.values() {
+            awaited.extend(
+                state
+                    .roster
+                    .iter()
+                    .map(|entry| message_id(&entry.message())),
+            );
+        }
+        awaited.retain(|id| !here.contains(id));
+        let mut noted = BTreeSet::new();
+        for (key, _) in self.store.scan(Table::Awaited, KeyRange::all()).await? {
+            noted.insert(doc_id(Table::Awaited, &key)?);
+        }
+        for document in awaited.symmetric_difference(&noted) {
+            let document = *document;
+            report.add(Finding::WrongAwaited { document });
         }
         Ok(())
     }

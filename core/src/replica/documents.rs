@@ -103,7 +103,7 @@ impl<S: Store> Change<'_, S> {
             Document::Removed(_) => Written::Removed(base),
             _ => Written::Waits(base),
         };
-        self.written.insert(id, written);
+        self.note_written(id, written);
         Ok(())
     }
 
@@ -118,7 +118,14 @@ impl<S: Store> Change<'_, S> {
         }
         let row = self.replica.packed(envelope);
         self.batch.put(table_of(collection), *id.as_bytes(), row);
-        self.written.insert(id, Written::Settled);
+        self.note_written(id, Written::Settled);
+    }
+
+    fn note_written(&mut self, id: DocId, written: Written) {
+        if matches!(written, Written::Waits(_) | Written::Settled) {
+            self.awaited.end(id);
+        }
+        self.written.insert(id, written);
     }
 
     /// Deletes a message's or content's envelope from this device; nothing of it waits any more.

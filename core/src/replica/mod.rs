@@ -15,6 +15,7 @@
 //! may try again. Rejected: a write-behind cache; a `250` or `OK` is given only for what is
 //! durable.
 
+mod awaited;
 mod change;
 mod load;
 pub mod document;

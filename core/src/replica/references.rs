@@ -122,6 +122,7 @@ impl<S: Store> Change<'_, S> {
             let count = self.count(id).await?;
             self.counts.insert(id, count.saturating_add(1));
             if count == 0 {
+                self.note_referred(*come).await?;
                 self.batch.delete(Table::Garbage, come.garbage_key());
             }
         }
@@ -156,13 +157,19 @@ impl<S: Store> Change<'_, S> {
         Ok(is_staged || self.is_referred(referred).await?)
     }
 
-    /// Lets the collector look at it later, unless something refers to it.
+    /// Lets the collector look at it later, unless something refers to it or it is not here.
     pub(super) async fn keep_or_discard(
         &mut self,
         referred: Referred,
         garbage: Garbage,
     ) -> Result<(), ReplicaError> {
-        if !self.is_referred(referred).await? {
+        if self.is_referred(referred).await? {
+            return Ok(());
+        }
+        let id = self.replica.doc_id_of(referred);
+        if self.is_awaited(id).await? {
+            self.awaited.end(id);
+        } else {
             self.discard(referred, garbage);
         }
         Ok(())
@@ -207,17 +214,16 @@ impl<S: Store> Change<'_, S> {
     /// Last step before the commit: writes the counts, and which messages came into a first
     /// mailbox or left the last.
     pub(super) async fn note_garbage(&mut self) -> Result<(), ReplicaError> {
-        for (message, moved) in core::mem::take(&mut self.moved) {
+        for (message, moved) in self.moved.clone() {
             let before = self.places_before(message);
             let is_placed = before.saturating_add(moved) > 0;
             let referred = Referred::Message(message);
             if is_placed && before == 0 {
+                self.note_referred(referred).await?;
                 self.batch.delete(Table::Garbage, referred.garbage_key());
             } else if !is_placed && before > 0 {
-                let count = self.count(message_doc_id(&self.replica.keys, message));
-                if count.await? == 0 {
-                    self.discard(referred, Garbage::since(self.now));
-                }
+                let garbage = Garbage::since(self.now);
+                self.keep_or_discard(referred, garbage).await?;
             }
         }
         for (id, count) in core::mem::take(&mut self.counts) {
@@ -228,7 +234,7 @@ impl<S: Store> Change<'_, S> {
                     .put(Table::References, *id.as_bytes(), encode_row(&count));
             }
         }
-        Ok(())
+        self.finish_awaited().await
     }
 
     /// In how many places a message was before this change.

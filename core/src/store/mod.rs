@@ -55,11 +55,13 @@ pub enum Table {
     SearchIndex,
     /// Which messages answer which.
     Threads,
+    /// What is referred to and not on this device, by document id.
+    Awaited,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Mailboxes,
         Self::Placements,
@@ -75,6 +77,7 @@ impl Table {
         Self::Unindexed,
         Self::SearchIndex,
         Self::Threads,
+        Self::Awaited,
     ];
 
     /// The name that a backend gives the table.
@@ -95,6 +98,7 @@ impl Table {
             Self::Unindexed => "unindexed",
             Self::SearchIndex => "search_index",
             Self::Threads => "threads",
+            Self::Awaited => "awaited",
         }
     }
 }

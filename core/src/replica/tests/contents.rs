@@ -204,6 +204,7 @@ async fn the_check_finds_what_is_wrong() {
         uid,
         message: message.hash,
     };
+    let awaited = |document| Finding::WrongAwaited { document };
     let miscounted = |document, counted, stored| Finding::WrongCount {
         document,
         counted,
@@ -211,7 +212,8 @@ async fn the_check_finds_what_is_wrong() {
     };
     let id = content.as_bytes();
     let cases = [
-        (delete(Table::Contents, id), vec![missing]),
+        (delete(Table::Contents, id), vec![missing, awaited(content)]),
+        (put(Table::Awaited, id, Vec::new()), vec![awaited(content)]),
         (
             put(Table::Contents, id, [&sound[..], b"x"].concat()),
             vec![unreadable(document), unreadable(content)],
@@ -230,16 +232,17 @@ async fn the_check_finds_what_is_wrong() {
                 miscounted(content, 0, 1),
                 Finding::Orphan { document: content },
                 gone,
+                awaited(document),
             ],
         ),
     ];
-    for (batch, expected) in cases {
+    for (batch, mut expected) in cases {
         let fresh = copy_of(&replica).await;
         fresh.store.commit(batch).await.unwrap();
         let mut findings = fresh.check().await.unwrap().findings;
-        let mut expected = expected;
-        findings.sort_by_key(|finding| format!("{finding:?}"));
-        expected.sort_by_key(|finding| format!("{finding:?}"));
+        let by_text = |finding: &Finding| format!("{finding:?}");
+        findings.sort_by_key(by_text);
+        expected.sort_by_key(by_text);
         assert_eq!(findings, expected);
     }
 }

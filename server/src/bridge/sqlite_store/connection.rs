@@ -109,7 +109,8 @@ pub(super) fn create_table(table: Table) -> String {
         | Table::Garbage
         | Table::Vanished
         | Table::Unindexed
-        | Table::Threads => "STRICT, WITHOUT ROWID",
+        | Table::Threads
+        | Table::Awaited => "STRICT, WITHOUT ROWID",
     };
     format!(
         "CREATE TABLE IF NOT EXISTS {} (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) {layout}",
