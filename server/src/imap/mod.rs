@@ -39,6 +39,8 @@ mod compressed;
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod resync;
 
 pub use accounts::{Accounts, Grant, LoginRefused, Peer, Salt};

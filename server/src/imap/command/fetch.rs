@@ -3,8 +3,10 @@
 /// What FETCH can bring (RFC 3501 6.4.5), macros resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchItem {
-    /// The UID.
+    /// The UID, asked for.
     Uid,
+    /// The UID that UID FETCH brings unasked, where nothing else tells it.
+    ImpliedUid,
     /// The flags.
     Flags,
     /// The internal date.

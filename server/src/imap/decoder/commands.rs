@@ -114,7 +114,9 @@ fn by_number(cursor: &mut Cursor<'_>, name: &str, by: Numbering) -> Parsed<Comma
             let modifiers = condstore::fetch_modifiers(cursor, by)?;
             if modifiers.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
                 // It is told unasked (RFC 7162 3.1.4.1).
-                let behind_uid = usize::from(items.first() == Some(&FetchItem::Uid));
+                let uid = [FetchItem::Uid, FetchItem::ImpliedUid];
+                let behind_uid = items.first().is_some_and(|first| uid.contains(first));
+                let behind_uid = usize::from(behind_uid);
                 items.insert(behind_uid, FetchItem::ModSeq);
             }
             Ok(Command::Fetch {

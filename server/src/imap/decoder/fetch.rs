@@ -33,9 +33,11 @@ pub(super) fn items(cursor: &mut Cursor<'_>, by: Numbering) -> Parsed<Vec<FetchI
     if items.is_empty() || items.len() > MAX_ITEMS {
         return Err(Syntax::Bad("1 to 256 items are needed"));
     }
-    if by == Numbering::Uid || items.contains(&FetchItem::Uid) {
+    if items.contains(&FetchItem::Uid) {
         items.retain(|item| *item != FetchItem::Uid);
         items.insert(0, FetchItem::Uid);
+    } else if by == Numbering::Uid {
+        items.insert(0, FetchItem::ImpliedUid);
     }
     Ok(items)
 }

@@ -242,6 +242,11 @@ fn the_uid_comes_first() {
         panic!();
     };
     assert_eq!(items, [FetchItem::Uid, FetchItem::Flags, FetchItem::Size]);
+    let Command::Fetch { items, .. } = command("a UID FETCH 1 FLAGS (CHANGEDSINCE 1)") else {
+        panic!();
+    };
+    let expected = [FetchItem::ImpliedUid, FetchItem::ModSeq, FetchItem::Flags];
+    assert_eq!(items, expected);
 }
 
 #[test]

@@ -86,10 +86,10 @@ fn tell_change(message: &mut FetchedMessage, placement: &Placement, tells: Tells
     if tells == Tells::Flags {
         return;
     }
-    if !values
+    let has_uid = values
         .iter()
-        .any(|value| matches!(value, FetchValue::Uid(_)))
-    {
+        .any(|value| matches!(value, FetchValue::Uid(_)));
+    if tells == Tells::ModSeq && !has_uid {
         values.insert(0, FetchValue::Uid(placement.uid));
     }
     if !values
@@ -179,7 +179,7 @@ async fn fetch_one<S: Store>(
     let mut message: Option<Arc<Message>> = None;
     for item in items {
         let value = match item {
-            FetchItem::Uid => FetchValue::Uid(slot.uid),
+            FetchItem::Uid | FetchItem::ImpliedUid => FetchValue::Uid(slot.uid),
             FetchItem::Flags => {
                 fetched.told = Some(placement.mod_seq);
                 flags_value(placement, &slot)

@@ -176,6 +176,8 @@ pub enum Tells {
     Flags,
     /// Mod-sequence and UID too: the client knows CONDSTORE (RFC 7162 3.2.4).
     ModSeq,
+    /// Mod-sequence too; the response begins with the UID anyway (RFC 9586 3.3).
+    ModSeqAlone,
 }
 
 /// STORE.

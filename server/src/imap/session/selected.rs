@@ -171,9 +171,13 @@ impl Session {
         &mut self,
         tag: Tag,
         messages: &MessageSet,
-        items: Vec<FetchItem>,
+        mut items: Vec<FetchItem>,
         modifiers: &FetchModifiers,
     ) {
+        if self.enabled.has(Extension::UidOnly) {
+            // Each response begins with it (RFC 9586 3.3).
+            items.retain(|item| *item != FetchItem::ImpliedUid);
+        }
         if modifiers.vanished && !self.enabled.has(Extension::Qresync) {
             return self.bad(Some(tag), Reply::bad("VANISHED needs ENABLE QRESYNC"));
         }
@@ -258,10 +262,13 @@ impl Session {
 
     /// What is told of changes that nobody asked for.
     fn tells(&self) -> Tells {
-        if self.enabled.has(Extension::Condstore) {
-            Tells::ModSeq
-        } else {
-            Tells::Flags
+        match (
+            self.enabled.has(Extension::Condstore),
+            self.enabled.has(Extension::UidOnly),
+        ) {
+            (true, false) => Tells::ModSeq,
+            (true, true) => Tells::ModSeqAlone,
+            (false, _) => Tells::Flags,
         }
     }
 
@@ -375,14 +382,15 @@ impl Session {
         let tells = self.tells();
         let mut values = Vec::new();
         let rev2 = self.enabled.has(Extension::Imap4rev2);
-        if by == Numbering::Uid || tells == Tells::ModSeq || rev2 {
+        let unnamed = !self.enabled.has(Extension::UidOnly);
+        if unnamed && (by == Numbering::Uid || tells == Tells::ModSeq || rev2) {
             values.push(FetchValue::Uid(slot.uid));
         }
         if let Some(flags) = flags {
             self.tell_keywords(&flags);
             values.push(FetchValue::Flags(flags, Recency::of(slot.recent)));
         }
-        if tells == Tells::ModSeq {
+        if tells != Tells::Flags {
             values.push(FetchValue::ModSeq(slot.mod_seq));
         }
         self.send_fetch(slot, values);

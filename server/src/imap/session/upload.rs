@@ -8,7 +8,7 @@ use letterlock_core::account::MAX_APPEND_OCTETS;
 
 use super::{Action, Level, Running, Session, State};
 use crate::imap::capability::Extension;
-use crate::imap::command::{Access, AppendCommand, Tag, UploadPart, Waits};
+use crate::imap::command::{Access, AppendCommand, Numbering, Tag, UploadPart, Waits};
 use crate::imap::encoder::status_for;
 use crate::imap::ops::{Begin, OpError, Outcome, UploadStep};
 use crate::imap::response::{Code, Reply, Response};
@@ -34,6 +34,10 @@ impl Session {
         };
         if let Some(wrong) = self.out_of_place(level) {
             return self.bad(Some(tag), Reply::bad(wrong));
+        }
+        let by = command.replaces.as_ref().map(MessageSet::numbering);
+        if by == Some(Numbering::Sequence) && self.enabled.has(Extension::UidOnly) {
+            return self.uid_required(tag);
         }
         self.bad_commands = 0;
         let old = match command.replaces {
