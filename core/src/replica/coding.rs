@@ -6,11 +6,10 @@
 //! (a C library, or a dictionary of 120 KB, in the browser's bundle) for a tenth less.
 
 use std::borrow::Cow;
-use std::io::{Read, Write};
+use std::io::Write;
 
-use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use flate2::{Compress, Compression, Decompress};
+use flate2::{Compress, Compression, Decompress, FlushDecompress, Status};
 
 use super::dictionary::DICTIONARY;
 use super::document::DocumentError;
@@ -21,6 +20,11 @@ const DEFLATED: u8 = 1;
 /// Values from this length on, in octets, are deflated at the quickest level: they are mostly
 /// base64, which has nothing to find but its alphabet.
 const QUICK_FROM_OCTETS: usize = 256 * 1024;
+
+/// Room for a value that is inflated: so many times its deflated octets. Most are done with that.
+const USUAL_GAIN: usize = 4;
+/// Least room that is added, in octets.
+const LEAST_ROOM: usize = 4096;
 
 /// Appends the octet that says how the value is coded, then the value as it is.
 pub(super) fn plain(out: &mut Vec<u8>, value: &[u8]) {
@@ -67,21 +71,37 @@ fn deflate(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn inflate(deflated: &[u8], limit: usize) -> Result<Vec<u8>, DocumentError> {
-    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let mut decompress = Decompress::new(false);
     decompress
         .set_dictionary(DICTIONARY)
         .map_err(|_| DocumentError::Damaged)?;
-    let mut decoder = ZlibDecoder::new_with_decompress(deflated, decompress).take(bound);
-    let mut value = Vec::new();
-    decoder
-        .read_to_end(&mut value)
-        .map_err(|_| DocumentError::Damaged)?;
-    let read = usize::try_from(decoder.get_ref().total_in()).unwrap_or(usize::MAX);
-    if value.len() > limit || read != deflated.len() {
-        return Err(DocumentError::Damaged);
+    // One octet more than may be shows that there is more.
+    let most = limit.saturating_add(1);
+    let mut value = Vec::with_capacity(deflated.len().saturating_mul(USUAL_GAIN).min(most));
+    let mut rest = deflated;
+    loop {
+        let before = (rest.len(), value.len());
+        let read = decompress.total_in();
+        let status = decompress
+            .decompress_vec(rest, &mut value, FlushDecompress::None)
+            .map_err(|_| DocumentError::Damaged)?;
+        let taken = decompress.total_in().saturating_sub(read);
+        rest = usize::try_from(taken)
+            .ok()
+            .and_then(|taken| rest.get(taken..))
+            .ok_or(DocumentError::Damaged)?;
+        match status {
+            Status::StreamEnd if rest.is_empty() && value.len() <= limit => return Ok(value),
+            Status::StreamEnd => return Err(DocumentError::Damaged),
+            Status::Ok | Status::BufError => {}
+        }
+        if value.len() == value.capacity() && value.len() < most {
+            let room = most.saturating_sub(value.len());
+            value.reserve_exact(room.min(value.len().max(LEAST_ROOM)));
+        } else if before == (rest.len(), value.len()) || value.len() >= most {
+            return Err(DocumentError::Damaged);
+        }
     }
-    Ok(value)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod partial;
 mod appender;
 mod expunge;
 mod fetch;
+mod fetch_many;
 mod pieces;
 mod flags;
 mod incoming;

@@ -19,6 +19,7 @@ use crate::id::{MessageHash, ModSeq, PlacementId, Timestamp, Uid};
 use crate::model::{Flag, FlagSet, Keyword};
 
 mod chunk;
+mod compare;
 mod flags;
 #[cfg(test)]
 mod tests;

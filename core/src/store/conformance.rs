@@ -36,6 +36,14 @@ async fn puts_and_gets<S: Store>(store: &S) {
     batch.delete(Table::Meta, b"never there");
     commit(store, batch).await;
     assert_eq!(get(store, Table::Meta, b"a").await, None);
+    put(store, Table::Meta, b"b", b"3").await;
+    let keys = [&b"b"[..], b"a", b"empty", b"b"].map(<[u8]>::to_vec);
+    let values = match store.get_many(Table::Meta, keys.to_vec()).await {
+        Ok(values) => values,
+        Err(error) => panic!("get_many: {error}"),
+    };
+    let three = Some(b"3".to_vec());
+    assert_eq!(values, [three.clone(), None, Some(Vec::new()), three]);
 }
 
 async fn scans_in_order<S: Store>(store: &S) {

@@ -197,6 +197,22 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         key: &[u8],
     ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + MaybeSend;
 
+    /// The values under several keys, in their order: for backends to which one question with
+    /// many keys is cheaper than many questions.
+    fn get_many(
+        &self,
+        table: Table,
+        keys: Vec<Key>,
+    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, StoreError>> + MaybeSend {
+        async move {
+            let mut values = Vec::with_capacity(keys.len());
+            for key in &keys {
+                values.push(self.get(table, key).await?);
+            }
+            Ok(values)
+        }
+    }
+
     /// The rows of a range, in the order of their keys.
     fn scan(
         &self,

@@ -83,6 +83,24 @@ impl<S: Store> Store for SealedStore<S> {
             .transpose()
     }
 
+    async fn get_many(
+        &self,
+        table: Table,
+        keys: Vec<Key>,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let sealed = self.inner.get_many(table, keys.clone()).await?;
+        if holds_sealed_documents(table) {
+            return Ok(sealed);
+        }
+        let rows = keys.iter().zip(sealed);
+        rows.map(|(key, sealed)| {
+            sealed
+                .map(|sealed| self.open(table, key, &sealed))
+                .transpose()
+        })
+        .collect()
+    }
+
     async fn scan(&self, table: Table, range: KeyRange) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
         let rows = self.inner.scan(table, range).await?;
         if holds_sealed_documents(table) {

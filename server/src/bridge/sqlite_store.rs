@@ -140,6 +140,17 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn get_many(
+        &self,
+        table: Table,
+        keys: Vec<Key>,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.reading(table, move |reader| {
+            keys.iter().map(|key| select(reader, table, key)).collect()
+        })
+        .await
+    }
+
     async fn scan(&self, table: Table, range: KeyRange) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
         self.reading(table, move |reader| select_range(reader, table, &range))
             .await

@@ -30,6 +30,7 @@ use super::compress::Deflate;
 use super::decoder::{Admits, Decoder};
 use super::encoder::encode;
 use super::ops::{self, Op, OpError, Outcome, Upload, UploadStep};
+use super::recall::Recall;
 use super::recent::Recents;
 use super::response::{FetchValue, Response};
 use super::session::{Action, Session};
@@ -53,6 +54,7 @@ pub type Clock = fn() -> Timestamp;
 pub struct Server<A> {
     accounts: A,
     recents: Recents,
+    recall: Recall,
     clock: Clock,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -63,6 +65,7 @@ impl<A: Accounts> Server<A> {
         Self {
             accounts,
             recents: Recents::default(),
+            recall: Recall::default(),
             clock,
             tls: None,
         }
@@ -342,6 +345,7 @@ impl<A: Accounts> Connection<'_, A> {
         let context = ops::Context {
             account: &login.account,
             recents: &self.server.recents,
+            recall: &self.server.recall,
             now: (self.server.clock)(),
         };
         let outcome = Box::pin(ops::run(&context, op)).await;
@@ -358,6 +362,7 @@ impl<A: Accounts> Connection<'_, A> {
         let context = ops::Context {
             account: &login.account,
             recents: &self.server.recents,
+            recall: &self.server.recall,
             now: (self.server.clock)(),
         };
         let outcome = Box::pin(ops::upload::run(&context, &mut login.upload, step)).await;

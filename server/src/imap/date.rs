@@ -43,6 +43,16 @@ impl Date {
         Self(instant.as_secs().div_euclid(DAY))
     }
 
+    /// Days since 1970-01-01.
+    pub const fn days(self) -> i64 {
+        self.0
+    }
+
+    /// The day so many days after 1970-01-01.
+    pub const fn from_days(days: i64) -> Self {
+        Self(days)
+    }
+
     /// Year, month, day.
     fn civil(self) -> (i64, i64, i64) {
         mime::civil_from_days(self.0)

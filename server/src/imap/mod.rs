@@ -19,6 +19,7 @@ pub mod encoder;
 pub mod object_id;
 pub mod notify;
 pub mod ops;
+pub mod recall;
 pub mod recent;
 pub mod response;
 pub mod session;

@@ -303,6 +303,18 @@ pub enum FetchValue {
     Section(SectionRequest, Option<SectionOctets>),
     /// `BODY[]` of which the octets are read while they are written.
     Stream(SectionRequest, Arc<Message>, Span),
+    /// Another one of these as it was written before.
+    Rendered(Rendered),
+}
+
+/// A value of a FETCH response as it goes out; its `Debug` tells the size alone.
+#[derive(Clone)]
+pub struct Rendered(pub Arc<[u8]>);
+
+impl core::fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Rendered({})", self.0.len())
+    }
 }
 
 /// Octets of a message; their `Debug` tells the size alone.

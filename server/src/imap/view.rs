@@ -1,25 +1,25 @@
 //! One session's view of its mailbox: sequence numbers to UIDs (RFC 3501 2.3.1.2, 7.4.1).
 //!
+//! ```text
+//! what the client counts = the roster, shared with all who look at the mailbox
+//!                        + what is gone from it and not yet told
+//! ```
+//!
 //! Invariants: UIDs ascend; a number that the client was told stays with its message until an
 //! EXPUNGE response is released; **no EXPUNGE is released during FETCH, STORE or SEARCH**
-//! (RFC 3501 5.5, 7.4.1) - that rule lives here alone. 16 octets a message.
-//! Rejected: a view shared by all sessions; each has been told something else.
+//! (RFC 3501 5.5, 7.4.1) - that rule lives here alone. A session has memory of its own only for
+//! what it knows otherwise than the roster has it: what it was not told yet, 40 octets a message.
+//! Rejected: a list of UIDs for each session; opening a mailbox of a million messages would copy
+//! them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use letterlock_core::account::{Roster, RosterEntry};
 use letterlock_core::id::{ModSeq, SequenceNumber, Uid};
 use letterlock_core::model::FlagSet;
 
 use super::set::{MessageSet, Range};
-
-/// One message as the client knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    uid: Uid,
-    /// The mod-sequence of the flags that the client was told.
-    mod_seq: ModSeq,
-    recent: bool,
-}
 
 /// A message under both its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +34,6 @@ pub struct Slot {
     pub recent: bool,
 }
 
-/// A message of the mailbox as the store has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Present {
-    /// Its UID.
-    pub uid: Uid,
-    /// Its mod-sequence.
-    pub mod_seq: ModSeq,
-}
-
 /// A message whose flags are to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
@@ -54,23 +45,21 @@ pub struct Changed {
     pub flags: FlagSet,
 }
 
-/// What the mailbox looks like, in a form that is cheap when little has happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the mailbox looks like.
+#[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// The mailbox's HIGHESTMODSEQ from just before the rest was read.
-    pub highest: ModSeq,
-    /// Every message, UIDs ascending.
-    pub present: Vec<Present>,
-    /// Those with a mod-sequence above the one that was asked for.
-    pub changed: Vec<Changed>,
+    /// Its messages.
+    pub roster: Arc<Roster>,
     /// UIDs from here on are `\Recent` in this session.
     pub recent_from: Uid,
+    /// Whether the client wants to know what happened to flags.
+    pub tells_flags: bool,
 }
 
 impl Snapshot {
     /// Nothing is `\Recent`.
     pub fn forget_recent(&mut self) {
-        self.recent_from = Uid::new(u32::MAX).unwrap_or(Uid::ONE);
+        self.recent_from = Uid::LAST;
     }
 }
 
@@ -108,10 +97,15 @@ pub struct OutOfRange;
 /// The view.
 #[derive(Debug, Default)]
 pub struct View {
-    entries: Vec<Entry>,
-    /// Gone from the mailbox, not yet told.
-    vanished: BTreeSet<Uid>,
-    /// Below the mod-sequence of each of these.
+    /// The mailbox as it was merged last.
+    roster: Arc<Roster>,
+    /// Gone from it, not yet told; ascending.
+    vanished: Vec<Vanished>,
+    /// The mod-sequences that the client knows, where the roster has others.
+    known: BTreeMap<Uid, ModSeq>,
+    /// What this session shows as `\Recent`: ranges of UIDs, ascending.
+    recent: Vec<(Uid, Uid)>,
+    /// Below the mod-sequence of each that vanished.
     before_vanished: Option<ModSeq>,
     /// Highest mod-sequence that was merged.
     mod_seq: Option<ModSeq>,
@@ -119,20 +113,36 @@ pub struct View {
     told: Option<(u32, u32)>,
 }
 
+/// A message that the client counts and the mailbox has no more.
+#[derive(Debug, Clone, Copy)]
+struct Vanished {
+    uid: Uid,
+    mod_seq: ModSeq,
+    /// Where it stands, from 0.
+    index: usize,
+}
+
 impl View {
     /// Messages that the client knows of, or is about to.
     pub fn len(&self) -> u32 {
-        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.count()).unwrap_or(u32::MAX)
+    }
+
+    fn count(&self) -> usize {
+        self.roster.len().saturating_add(self.vanished.len())
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.count() == 0
     }
 
     /// Of them `\Recent`.
     pub fn recent(&self) -> u32 {
-        let count = self.entries.iter().filter(|entry| entry.recent).count();
+        let count = self.recent.iter().fold(0_usize, |sum, (from, to)| {
+            let behind = to.next().map_or(self.count(), |next| self.index_from(next));
+            sum.saturating_add(behind.saturating_sub(self.index_from(*from)))
+        });
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
@@ -158,37 +168,81 @@ impl View {
 
     /// Every message with its numbers.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        (1_u32..)
-            .zip(&self.entries)
-            .filter_map(|(number, entry)| slot(number, *entry))
+        self.slots_in(0, self.count())
+    }
+
+    /// The messages from one position up to another, counted from 0.
+    fn slots_in(&self, from: usize, to: usize) -> impl Iterator<Item = Slot> + '_ {
+        let first = self.vanished.partition_point(|gone| gone.index < from);
+        let mut gone = self.vanished.get(first..).unwrap_or_default().iter();
+        let mut next_gone = gone.next();
+        let mut entries = self.roster.iter_from(from.saturating_sub(first));
+        (from..to).filter_map(move |index| {
+            if let Some(vanished) = next_gone.filter(|vanished| vanished.index == index) {
+                next_gone = gone.next();
+                return self.slot(index, vanished.uid, vanished.mod_seq);
+            }
+            let entry = entries.next()?;
+            self.slot(index, entry.uid(), self.known(&entry))
+        })
     }
 
     /// The message at a position.
     pub fn at(&self, number: u32) -> Option<Slot> {
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
-        slot(number, *self.entries.get(index)?)
+        let before = self.vanished.partition_point(|gone| gone.index < index);
+        if let Some(gone) = self.vanished.get(before).filter(|gone| gone.index == index) {
+            return self.slot(index, gone.uid, gone.mod_seq);
+        }
+        let entry = self.roster.get(index.checked_sub(before)?)?;
+        self.slot(index, entry.uid(), self.known(&entry))
     }
 
     /// Whether the session counts this message.
     pub fn has(&self, uid: Uid) -> bool {
-        self.index(uid).is_some()
+        self.is_gone(uid) || self.roster.find(uid).is_some()
     }
 
     /// Whether a message that the session counts is gone from the mailbox.
     pub fn is_gone(&self, uid: Uid) -> bool {
-        self.vanished.contains(&uid)
+        let found = self.vanished.binary_search_by_key(&uid, |gone| gone.uid);
+        found.is_ok()
     }
 
     /// The message with a UID.
     pub fn find(&self, uid: Uid) -> Option<Slot> {
-        let index = self.index(uid)?;
+        if !self.has(uid) {
+            return None;
+        }
+        let index = self.index_from(uid);
         self.at(u32::try_from(index).ok()?.checked_add(1)?)
     }
 
-    fn index(&self, uid: Uid) -> Option<usize> {
-        self.entries
-            .binary_search_by_key(&uid, |entry| entry.uid)
-            .ok()
+    /// Where the first message stands whose UID is not below this one.
+    fn index_from(&self, uid: Uid) -> usize {
+        let gone = self.vanished.partition_point(|gone| gone.uid < uid);
+        self.roster.position_from(uid).saturating_add(gone)
+    }
+
+    fn slot(&self, index: usize, uid: Uid, mod_seq: ModSeq) -> Option<Slot> {
+        let number = u32::try_from(index).ok()?.checked_add(1)?;
+        let behind = self.recent.partition_point(|(from, _)| *from <= uid);
+        let range = behind.checked_sub(1).and_then(|at| self.recent.get(at));
+        Some(Slot {
+            number: SequenceNumber::new(number)?,
+            uid,
+            mod_seq,
+            recent: range.is_some_and(|(_, to)| uid <= *to),
+        })
+    }
+
+    /// The mod-sequence of the flags that the client was told.
+    fn known(&self, entry: &RosterEntry<'_>) -> ModSeq {
+        if self.known.is_empty() {
+            return entry.mod_seq();
+        }
+        let known = self.known.get(&entry.uid()).copied();
+        known.unwrap_or_else(|| entry.mod_seq())
     }
 
     /// The messages that a command names, ascending, each once. A UID that is not in use is
@@ -205,12 +259,7 @@ impl View {
         let mut slots = Vec::new();
         let mut next = 0;
         for (from, to) in spans {
-            for index in from.max(next)..to {
-                let number = u32::try_from(index)
-                    .ok()
-                    .and_then(|index| index.checked_add(1));
-                slots.extend(number.and_then(|number| self.at(number)));
-            }
+            slots.extend(self.slots_in(from.max(next), to));
             next = next.max(to);
         }
         Ok(slots)
@@ -225,7 +274,7 @@ impl View {
                 continue;
             }
             let end = usize::try_from(to).map_err(|_| OutOfRange)?;
-            if end > self.entries.len() {
+            if end > self.count() {
                 return Err(OutOfRange);
             }
             let start = usize::try_from(from.saturating_sub(1)).map_err(|_| OutOfRange)?;
@@ -236,12 +285,12 @@ impl View {
 
     /// Half-open index ranges of UIDs.
     fn spans_of_uids(&self, ranges: &[Range]) -> Vec<(usize, usize)> {
-        let last = self.entries.last().map_or(0, |entry| entry.uid.get());
+        let last = self.last().map_or(0, Uid::get);
+        let index_from = |uid| Uid::new(uid).map_or(0, |uid| self.index_from(uid));
         let span = |range: &Range| {
             let (from, to) = range.resolve(last);
-            let start = self.entries.partition_point(|entry| entry.uid.get() < from);
-            let end = self.entries.partition_point(|entry| entry.uid.get() <= to);
-            (start, end)
+            let end = to.checked_add(1).map_or(self.count(), index_from);
+            (index_from(from), end)
         };
         ranges
             .iter()
@@ -250,54 +299,104 @@ impl View {
             .collect()
     }
 
+    /// The highest UID that the session counts.
+    fn last(&self) -> Option<Uid> {
+        let gone = self.vanished.last().map(|gone| gone.uid);
+        gone.max(self.roster.last().map(|entry| entry.uid()))
+    }
+
     /// Takes in the state of the mailbox; gives the flags that the client does not know yet.
     /// Nothing is renumbered before [`View::release`].
     pub fn merge(&mut self, snapshot: &Snapshot) -> Vec<Notice> {
         if !self.holds_back() {
             self.before_vanished = self.mod_seq;
         }
-        let mut present = snapshot.present.iter().peekable();
-        for entry in &self.entries {
-            while present.next_if(|message| message.uid < entry.uid).is_some() {}
-            if present
-                .next_if(|message| message.uid == entry.uid)
-                .is_none()
-            {
-                self.vanished.insert(entry.uid);
+        let last = self.last();
+        let changed = self.take_flags(snapshot, last);
+        self.take_vanished(&snapshot.roster);
+        self.roster = Arc::clone(&snapshot.roster);
+        self.take_recent(snapshot.recent_from, last);
+        self.mod_seq = self.mod_seq.max(Some(snapshot.roster.highest_mod_seq()));
+        changed
+            .into_iter()
+            .filter_map(|(uid, flags)| Some(Notice::Flags(self.find(uid)?, flags)))
+            .collect()
+    }
+
+    /// Notes which flags the client is told now, and which it is not.
+    fn take_flags(&mut self, snapshot: &Snapshot, last: Option<Uid>) -> Vec<(Uid, FlagSet)> {
+        let mut news = Vec::new();
+        let (Some(last), Some(since)) = (last, self.mod_seq) else {
+            return news;
+        };
+        for (_, after) in snapshot.roster.changed_since(since) {
+            let uid = after.uid();
+            let Some(before) = self.roster.find(uid).filter(|_| uid <= last) else {
+                continue;
+            };
+            let known = self.known(&before);
+            if known >= after.mod_seq() || snapshot.tells_flags {
+                self.known.remove(&uid);
+            } else {
+                self.known.insert(uid, known);
+            }
+            if known < after.mod_seq() && snapshot.tells_flags {
+                news.push((uid, after.flags()));
             }
         }
-        let last = self.entries.last().map(|entry| entry.uid);
-        let fresh = snapshot
-            .present
-            .iter()
-            .filter(|message| Some(message.uid) > last);
-        let recent_from = snapshot.recent_from;
-        self.entries.extend(fresh.map(|message| Entry {
-            uid: message.uid,
-            mod_seq: message.mod_seq,
-            recent: message.uid >= recent_from,
-        }));
-        self.mod_seq = self.mod_seq.max(Some(snapshot.highest));
-        let mut notices = Vec::new();
-        for changed in &snapshot.changed {
-            if Some(changed.uid) <= last && self.tell(changed.uid, changed.mod_seq) {
-                let slot = self.find(changed.uid);
-                notices.extend(slot.map(|slot| Notice::Flags(slot, changed.flags.clone())));
+        news
+    }
+
+    /// Notes what has left the mailbox.
+    fn take_vanished(&mut self, later: &Roster) {
+        let before = self.vanished.len();
+        let gone = self.roster.gone_in(later).map(|entry| Vanished {
+            uid: entry.uid(),
+            mod_seq: self.known(&entry),
+            index: 0,
+        });
+        let gone: Vec<Vanished> = gone.collect();
+        for vanished in &gone {
+            self.known.remove(&vanished.uid);
+        }
+        self.vanished.extend(gone);
+        if self.vanished.len() > before {
+            self.vanished.sort_unstable_by_key(|gone| gone.uid);
+            for (place, vanished) in self.vanished.iter_mut().enumerate() {
+                vanished.index = later.position_from(vanished.uid).saturating_add(place);
             }
         }
-        notices
+    }
+
+    /// Notes what is new and `\Recent`.
+    fn take_recent(&mut self, from: Uid, last: Option<Uid>) {
+        let Some(to) = self.roster.last().map(|entry| entry.uid()) else {
+            return;
+        };
+        let fresh = last.map_or(Some(Uid::ONE), Uid::next);
+        let Some(from) = fresh
+            .map(|fresh| fresh.max(from))
+            .filter(|from| *from <= to)
+        else {
+            return;
+        };
+        match self.recent.last_mut() {
+            Some((_, end)) if end.next() >= Some(from) => *end = to,
+            _ => self.recent.push((from, to)),
+        }
     }
 
     /// Notes that the client has been told the flags of this mod-sequence; `false` if it knew.
     pub fn tell(&mut self, uid: Uid, mod_seq: ModSeq) -> bool {
-        let Some(entry) = self
-            .index(uid)
-            .and_then(|index| self.entries.get_mut(index))
-        else {
+        let Some(entry) = self.roster.find(uid) else {
             return false;
         };
-        let news = entry.mod_seq < mod_seq;
-        entry.mod_seq = entry.mod_seq.max(mod_seq);
+        let news = self.known(&entry) < mod_seq;
+        if news && entry.mod_seq() == mod_seq {
+            self.known.remove(&uid);
+        } else if news {
+            self.known.insert(uid, mod_seq);
+        }
         news
     }
 
@@ -325,165 +424,13 @@ impl View {
 
     /// Removes what has vanished; highest number first, so that each is right when it is read.
     fn expunge(&mut self) -> Vec<Slot> {
-        let vanished = std::mem::take(&mut self.vanished);
-        let gone = self.slots().filter(|slot| vanished.contains(&slot.uid));
-        let mut gone: Vec<Slot> = gone.collect();
-        gone.reverse();
-        self.entries.retain(|entry| !vanished.contains(&entry.uid));
-        gone
+        let gone = std::mem::take(&mut self.vanished);
+        let slots = gone.iter().rev();
+        slots
+            .filter_map(|gone| self.slot(gone.index, gone.uid, gone.mod_seq))
+            .collect()
     }
-}
-
-fn slot(number: u32, entry: Entry) -> Option<Slot> {
-    let number = SequenceNumber::new(number)?;
-    Some(Slot {
-        number,
-        uid: entry.uid,
-        mod_seq: entry.mod_seq,
-        recent: entry.recent,
-    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::imap::set::{Bound, SequenceSet, UidSet};
-    use letterlock_core::model::Flag;
-
-    #[test]
-    fn numbers_and_uids_are_told_apart() {
-        let view = view_of(&[3, 5, 9]);
-        let range = |from, to| {
-            vec![Range {
-                from: Bound::Number(from),
-                to,
-            }]
-        };
-        let uids = |set: MessageSet| -> Vec<u32> {
-            view.resolve(&set)
-                .unwrap()
-                .iter()
-                .map(|slot| slot.uid.get())
-                .collect()
-        };
-        assert_eq!(
-            uids(MessageSet::Sequence(SequenceSet(range(2, Bound::Last)))),
-            [5, 9]
-        );
-        assert_eq!(
-            uids(MessageSet::Uid(UidSet(range(4, Bound::Number(8))))),
-            [5]
-        );
-        // `559:*` has the last message, whatever its UID (RFC 3501 6.4.8).
-        assert_eq!(uids(MessageSet::Uid(UidSet(range(559, Bound::Last)))), [9]);
-        assert_eq!(
-            uids(MessageSet::Uid(UidSet(range(559, Bound::Number(600))))),
-            [0_u32; 0]
-        );
-        let beyond = MessageSet::Sequence(SequenceSet(range(4, Bound::Number(4))));
-        assert_eq!(view.resolve(&beyond), Err(OutOfRange));
-        let mut twice = range(1, Bound::Number(2));
-        twice.extend(range(2, Bound::Number(3)));
-        assert_eq!(uids(MessageSet::Sequence(SequenceSet(twice))), [3, 5, 9]);
-    }
-
-    #[test]
-    fn expunges_wait_and_then_come_from_the_top() {
-        let mut view = view_of(&[1, 2, 3, 4]);
-        view.merge(&snapshot(&[2, 4, 7], 5));
-        assert_eq!(
-            view.release(Release::HoldExpunges),
-            [Notice::Exists {
-                messages: 5,
-                recent: 1
-            }]
-        );
-        // The numbers still mean what the client was told.
-        assert_eq!(view.at(3).map(|slot| slot.uid.get()), Some(3));
-        assert!(view.holds_back());
-        assert_eq!(numbers_gone(&view.release(Release::All)), [3, 1]);
-        assert!(!view.holds_back());
-        assert_eq!(view.at(1).map(|slot| slot.uid.get()), Some(2));
-        assert_eq!(view.release(Release::All), []);
-    }
-
-    #[test]
-    fn an_expunge_and_an_arrival_together_tell_both() {
-        let mut view = view_of(&[1, 2]);
-        view.merge(&snapshot(&[2, 3], 3));
-        let notices = view.release(Release::All);
-        assert_eq!(numbers_gone(&notices[..1]), [1]);
-        let exists = Notice::Exists {
-            messages: 2,
-            recent: 1,
-        };
-        assert_eq!(notices[1..], [exists]);
-    }
-
-    #[test]
-    fn what_is_held_back_holds_back_what_is_known() {
-        let mut view = view_of(&[1, 2]);
-        let at = |mod_seq| ModSeq::new(mod_seq);
-        let mut state = snapshot(&[1], 10);
-        state.highest = at(20).unwrap();
-        view.merge(&state);
-        assert_eq!((view.mod_seq(), view.told_up_to()), (at(20), at(1)));
-        view.release(Release::HoldExpunges);
-        state.highest = at(30).unwrap();
-        view.merge(&state);
-        assert_eq!((view.mod_seq(), view.told_up_to()), (at(30), at(1)));
-        view.release(Release::All);
-        assert_eq!(view.told_up_to(), at(30));
-    }
-
-    fn numbers_gone(notices: &[Notice]) -> Vec<u32> {
-        let [Notice::Expunged(slots)] = notices else {
-            panic!("{notices:?}");
-        };
-        slots.iter().map(|slot| slot.number.get()).collect()
-    }
-
-    #[test]
-    fn flags_are_told_once() {
-        let mut view = view_of(&[1, 2]);
-        let flags = FlagSet::from([Flag::Seen]);
-        let mod_seq = ModSeq::new(20).unwrap();
-        let changed = Changed {
-            uid: Uid::ONE,
-            mod_seq,
-            flags: flags.clone(),
-        };
-        let snapshot = Snapshot {
-            highest: mod_seq,
-            changed: vec![changed],
-            ..snapshot(&[1, 2], 10)
-        };
-        let slot = Slot {
-            mod_seq,
-            ..view.at(1).unwrap()
-        };
-        assert_eq!(view.merge(&snapshot), [Notice::Flags(slot, flags)]);
-        assert_eq!(view.merge(&snapshot), []);
-        assert_eq!(view.mod_seq(), Some(mod_seq));
-    }
-
-    fn view_of(uids: &[u32]) -> View {
-        let mut view = View::default();
-        view.merge(&snapshot(uids, 100));
-        view.release(Release::All);
-        view
-    }
-
-    fn snapshot(uids: &[u32], recent_from: u32) -> Snapshot {
-        let present = |uid: &u32| Present {
-            uid: Uid::new(*uid).unwrap(),
-            mod_seq: ModSeq::ONE,
-        };
-        Snapshot {
-            highest: ModSeq::ONE,
-            present: uids.iter().map(present).collect(),
-            changed: Vec::new(),
-            recent_from: Uid::new(recent_from).unwrap(),
-        }
-    }
-}
+mod tests;

@@ -159,9 +159,13 @@ proptest! {
         }
         check(&roster, &model);
         check_ranges(&roster, &model, number, since);
-        for (roster, model) in &snapshots {
-            check(roster, model);
+        for (before, known) in &snapshots {
+            check(before, known);
+            let gone: Vec<Uid> = before.gone_in(&roster).map(|entry| entry.uid()).collect();
+            let expected = known.keys().filter(|uid| !model.contains_key(uid));
+            prop_assert_eq!(gone, expected.copied().collect::<Vec<_>>());
         }
+        prop_assert_eq!(roster.last().map(|entry| entry.uid()), model.keys().next_back().copied());
     }
 }
 

@@ -59,6 +59,35 @@ async fn a_long_leaf_is_kept_and_read_in_pieces() {
 }
 
 #[tokio::test]
+async fn many_are_read_as_one_by_one() {
+    let replica = device(1).await;
+    let small = b"Subject: small\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\n";
+    let mut hashes = Vec::new();
+    for raw in [&large_message()[..], small, b"Subject: none\r\n\r\n"] {
+        let uid = append(&replica, raw).await;
+        hashes.push(message_at(&replica, uid).await.hash);
+    }
+    let unknown = MessageHash::new([9; 32]);
+    hashes.insert(1, unknown);
+    let found = replica.messages(&hashes).await.unwrap();
+    let found: Vec<Option<Arc<Message>>> = found.into_iter().map(Result::unwrap).collect();
+    assert!(found[1].is_none());
+    let mut wanted = Vec::new();
+    for message in found.into_iter().flatten() {
+        let end = usize::try_from(message.structure.size).unwrap();
+        for (start, end) in [(0, end), (3, end - 1), (end, end), (end / 2, end / 2 + 9)] {
+            wanted.push((Arc::clone(&message), span(start, end)));
+        }
+    }
+    let all = replica.read_many(&wanted).await.unwrap();
+    for ((message, span), read) in wanted.iter().zip(all) {
+        let expected = replica.read(message, *span).await.unwrap();
+        assert!(read.unwrap() == expected, "{span:?} of {message:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_is_read_piece_by_piece() {
     let replica = device(1).await;
     let raw = large_message();

@@ -1,10 +1,10 @@
 //! FETCH responses (RFC 3501 7.4.2, 9 `message-data`, `msg-att`).
 
-use letterlock_core::model::Flag;
+use letterlock_core::model::{Flag, FlagSet};
 
 use super::strings::{write_astring, write_literal};
 use super::{body_structure, envelope, put, write_nstring};
-use crate::imap::command::{SectionLabel, SectionRequest, SectionText};
+use crate::imap::command::{FetchItem, SectionLabel, SectionRequest, SectionText};
 use crate::imap::date::write_date_time;
 use crate::imap::object_id::email_id;
 use crate::imap::response::{FetchData, FetchValue, MessageNumber, Recency, SectionOctets};
@@ -29,16 +29,56 @@ pub(super) fn write(out: &mut Vec<u8>, data: &FetchData, streams: &mut Vec<usize
     out.push(b')');
 }
 
+/// A value as it goes out.
+pub fn rendered(value: &FetchValue) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_value(&mut out, value);
+    out
+}
+
+/// What an item is called whose value goes out the same way every time, whoever asks.
+pub fn item_name(item: &FetchItem) -> Option<Vec<u8>> {
+    match item {
+        FetchItem::Envelope => Some(b"ENVELOPE".to_vec()),
+        FetchItem::Body => Some(b"BODY".to_vec()),
+        FetchItem::BodyStructure => Some(b"BODYSTRUCTURE".to_vec()),
+        FetchItem::Preview(_) => Some(b"PREVIEW".to_vec()),
+        FetchItem::Section(request) => {
+            let is_header = matches!(
+                request.text,
+                SectionText::Header
+                    | SectionText::HeaderFields(_)
+                    | SectionText::HeaderFieldsNot(_)
+            );
+            if !is_header || !request.part.is_empty() || request.partial.is_some() {
+                return None;
+            }
+            let mut name = Vec::new();
+            write_section_name(&mut name, request);
+            Some(name)
+        }
+        _ => None,
+    }
+}
+
+fn write_flags(out: &mut Vec<u8>, flags: &FlagSet, recency: Recency) {
+    let recent = (recency == Recency::Recent).then_some("\\Recent");
+    let names = flags.iter().map(Flag::as_str).chain(recent);
+    out.extend_from_slice(b"FLAGS (");
+    for (index, name) in names.enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(name.as_bytes());
+    }
+    out.push(b')');
+}
+
 fn write_value(out: &mut Vec<u8>, value: &FetchValue) {
     match value {
+        FetchValue::Rendered(rendered) => out.extend_from_slice(&rendered.0),
         FetchValue::Uid(uid) => put(out, format_args!("UID {uid}")),
-        FetchValue::Flags(flags, recency) => {
-            let mut names: Vec<&str> = flags.iter().map(Flag::as_str).collect();
-            if *recency == Recency::Recent {
-                names.push("\\Recent");
-            }
-            put(out, format_args!("FLAGS ({})", names.join(" ")));
-        }
+        FetchValue::Flags(flags, recency) => write_flags(out, flags, *recency),
         FetchValue::ModSeq(mod_seq) => put(out, format_args!("MODSEQ ({mod_seq})")),
         FetchValue::InternalDate(instant) => {
             let written = write_date_time(*instant);

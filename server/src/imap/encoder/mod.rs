@@ -27,6 +27,7 @@ use super::response::{
 };
 use super::set::{write_set, write_spans};
 use super::utf7::Names;
+pub use fetch::{item_name, rendered};
 use strings::{write_mailbox, write_quoted, write_string};
 
 /// The system flags, in the order of RFC 3501 2.3.2; `\Recent` is not settable.
@@ -136,7 +137,7 @@ pub fn status_for(error: &OpError) -> Reply {
             Reply::no("The part has a transfer encoding that is not known").with(Code::UnknownCte)
         }
         OpError::Full => Reply::no("The disk is full").with(Code::Unavailable),
-        OpError::Replica(_) => {
+        OpError::Interrupted | OpError::Replica(_) => {
             Reply::no("Something failed inside the server").with(Code::ServerBug)
         }
     }

@@ -14,12 +14,13 @@ pub(super) async fn run<S: Store>(
     mailbox: MailboxId,
     only: Option<BTreeSet<Uid>>,
 ) -> Result<Outcome, OpError> {
-    let placements = context.account.placements(mailbox);
-    let deleted = placements
-        .iter()
-        .filter(|placement| placement.flags.contains(&Flag::Deleted));
+    let roster = context.account.roster(mailbox).unwrap_or_default();
+    if roster.counts().deleted == 0 {
+        return Ok(Outcome::Expunged(false));
+    }
+    let deleted = roster.iter().filter(|entry| entry.has(&Flag::Deleted));
     let uids: Vec<Uid> = deleted
-        .map(|placement| placement.uid)
+        .map(|entry| entry.uid())
         .filter(|uid| only.as_ref().is_none_or(|only| only.contains(uid)))
         .collect();
     if uids.is_empty() {

@@ -1,24 +1,28 @@
 //! FETCH (RFC 3501 6.4.5): some messages at a time, and of each only what was asked for.
 //!
-//! Invariant: a step ends once its answers are larger than [`FETCH_STEP_OCTETS`], so that what
-//! is held is that and one more answer, however many messages the command names. A section above
-//! a limit ([`super::fetch_parts`]) is not held at all: it is read while it is written.
+//! Invariant: messages of which octets are wanted are, in one step, one or not larger together
+//! than [`FETCH_STEP_OCTETS`], however many the command names. A section above a limit
+//! ([`super::fetch_parts`]) is not held at all: it is read while it is written. What a list of
+//! messages shows is kept as it was written ([`crate::imap::recall`]).
 
 use std::sync::Arc;
 
-use letterlock_core::account::{MessageDocument as Message, Placement};
-use letterlock_core::id::{MailboxId, Uid};
+use letterlock_core::account::{Roster, RosterEntry};
+use letterlock_core::id::{MailboxId, MessageHash, Uid};
 use letterlock_core::model::{Flag, FlagChange, FlagSet};
 use letterlock_core::store::Store;
 
-use super::fetch_parts::content;
+use super::fetch_parts::{is_octets, values};
+use super::lanes::load;
 use super::{Context, FetchOp, Fetched, FetchedMessage, OpError, Tells};
 use crate::imap::command::{Access, BinaryRequest, FetchItem, SectionRequest, SetsSeen};
-use crate::imap::response::{FetchValue, Recency};
+use crate::imap::encoder::{item_name, rendered};
+use crate::imap::recall::Kind;
+use crate::imap::response::{FetchValue, Recency, Rendered};
 use crate::imap::view::Slot;
 
-/// Octets of answers after which a step ends.
-const FETCH_STEP_OCTETS: u64 = 256 * 1024;
+/// Octets of messages that a step reads.
+const FETCH_STEP_OCTETS: u64 = 512 * 1024;
 
 /// Fetches some messages.
 pub(super) async fn run<S: Store>(
@@ -26,32 +30,37 @@ pub(super) async fn run<S: Store>(
     op: FetchOp,
 ) -> Result<Fetched, OpError> {
     let sets_seen = op.access == Access::ReadWrite && op.items.iter().any(sets_seen);
+    let mut roster = context.account.roster(op.mailbox).unwrap_or_default();
     let mut slots = op.slots.as_slice();
+    if op.items.iter().any(is_octets) {
+        slots = within_step(&roster, slots);
+    }
     if sets_seen {
         // Only what goes out in this step is marked: the client may leave before the next.
-        slots = within_step(context, op.mailbox, slots);
-        mark_seen(context, op.mailbox, slots).await?;
+        mark_seen(context, op.mailbox, &roster, slots).await?;
+        roster = context.account.roster(op.mailbox).unwrap_or_default();
     }
     let mut fetched = Fetched {
-        messages: Vec::new(),
-        taken: 0,
+        messages: Vec::with_capacity(slots.len()),
+        taken: slots.len(),
         gone: false,
         failed: None,
     };
-    let mut octets = 0_u64;
+    let mut plans = Vec::with_capacity(slots.len());
     for slot in slots {
-        fetched.taken = fetched.taken.saturating_add(1);
-        let Some(placement) = context.account.placement(op.mailbox, slot.uid) else {
+        let Some(entry) = roster.find(slot.uid) else {
             fetched.gone = true;
             continue;
         };
-        if op
-            .changed_since
-            .is_some_and(|since| placement.mod_seq.get() <= since)
-        {
-            continue;
+        let passes = |since| entry.mod_seq().get() > since;
+        if op.changed_since.is_none_or(passes) {
+            plans.push(Plan::of(*slot, entry, &op.items));
         }
-        let mut message = match fetch_one(context, *slot, &placement, &op.items).await {
+    }
+    fill(context, &op.items, &mut plans).await?;
+    for plan in plans {
+        let entry = plan.entry;
+        let mut message = match plan.finish() {
             Ok(message) => message,
             Err(error) => {
                 // One message that cannot be read does not hide the others.
@@ -59,28 +68,142 @@ pub(super) async fn run<S: Store>(
                 continue;
             }
         };
-        if sets_seen && placement.mod_seq > slot.mod_seq {
-            tell_change(&mut message, &placement, op.tells);
+        if sets_seen && entry.mod_seq() > message.slot.mod_seq {
+            tell_change(&mut message, &entry, op.tells);
         }
-        octets = message
-            .values
-            .iter()
-            .fold(octets, |sum, value| sum.saturating_add(weight(value)));
         fetched.messages.push(message);
-        if octets > FETCH_STEP_OCTETS {
-            break;
-        }
     }
     Ok(fetched)
 }
 
+/// A message to be fetched, with what is known of it.
+struct Plan<'a> {
+    slot: Slot,
+    entry: RosterEntry<'a>,
+    /// A value for each item; `None` where the message has to be asked.
+    values: Vec<Option<FetchValue>>,
+    failed: Option<OpError>,
+    tells_flags: bool,
+}
+
+impl<'a> Plan<'a> {
+    fn of(slot: Slot, entry: RosterEntry<'a>, items: &[FetchItem]) -> Self {
+        Self {
+            slot,
+            entry,
+            values: items
+                .iter()
+                .map(|item| at_hand(item, slot, &entry))
+                .collect(),
+            failed: None,
+            tells_flags: items.contains(&FetchItem::Flags),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.values.iter().any(Option::is_none)
+    }
+
+    fn finish(self) -> Result<FetchedMessage, OpError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(FetchedMessage {
+                slot: self.slot,
+                values: self.values.into_iter().flatten().collect(),
+                told: self.tells_flags.then(|| self.entry.mod_seq()),
+            }),
+        }
+    }
+}
+
+/// The value of an item that needs no message.
+fn at_hand(item: &FetchItem, slot: Slot, entry: &RosterEntry<'_>) -> Option<FetchValue> {
+    Some(match item {
+        FetchItem::Uid | FetchItem::ImpliedUid => FetchValue::Uid(slot.uid),
+        FetchItem::Flags => flags_value(entry, &slot),
+        FetchItem::ModSeq => FetchValue::ModSeq(entry.mod_seq()),
+        FetchItem::EmailId => FetchValue::EmailId(entry.message()),
+        FetchItem::SaveDate => FetchValue::SaveDate(entry.save_date()),
+        FetchItem::InternalDate => FetchValue::InternalDate(entry.internal_date()),
+        FetchItem::Size => FetchValue::Size(entry.size()),
+        FetchItem::Envelope
+        | FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::ThreadId
+        | FetchItem::Preview(_)
+        | FetchItem::Binary(_)
+        | FetchItem::BinarySize(_)
+        | FetchItem::Section(_) => return None,
+    })
+}
+
+/// Fills in what the messages have to be asked for: first by what was kept of them.
+async fn fill<S: Store>(
+    context: &Context<'_, S>,
+    items: &Arc<[FetchItem]>,
+    plans: &mut [Plan<'_>],
+) -> Result<(), OpError> {
+    let kind = |item| item_name(item).and_then(|name| context.recall.kind(&name));
+    let kinds: Vec<Option<Kind>> = items.iter().map(kind).collect();
+    for (nth, kind) in kinds.iter().enumerate() {
+        let Some(kind) = kind else { continue };
+        let hashes = plans.iter().map(|plan| plan.entry.message());
+        let kept = context.recall.find(*kind, hashes);
+        for (plan, kept) in plans.iter_mut().zip(kept) {
+            if let Some(value) = plan.values.get_mut(nth) {
+                *value = kept.map(|octets| FetchValue::Rendered(Rendered(octets)));
+            }
+        }
+    }
+    let open = plans.iter().filter(|plan| plan.is_open());
+    let open: Vec<Wanted> = open
+        .map(|plan| Wanted {
+            message: plan.entry.message(),
+            items: plan.values.iter().map(Option::is_none).collect(),
+        })
+        .collect();
+    let made = load(context.account, open, |account, wanted| {
+        let items = Arc::clone(items);
+        async move { Ok(values(&account, &wanted, &items).await) }
+    });
+    let mut made = made.await?.into_iter();
+    for plan in plans.iter_mut().filter(|plan| plan.is_open()) {
+        match made.next() {
+            Some(Ok(values)) => {
+                let places = plan.values.iter_mut().zip(&kinds);
+                let open = places.filter(|(place, _)| place.is_none());
+                for ((place, kind), value) in open.zip(values) {
+                    *place = Some(match kind {
+                        Some(kind) => {
+                            let octets: Arc<[u8]> = rendered(&value).into();
+                            context.recall.keep(*kind, plan.entry.message(), &octets);
+                            FetchValue::Rendered(Rendered(octets))
+                        }
+                        None => value,
+                    });
+                }
+            }
+            Some(Err(error)) => plan.failed = Some(error),
+            None => plan.failed = Some(OpError::Interrupted),
+        }
+    }
+    Ok(())
+}
+
+/// A message to be read, and for which items.
+pub(super) struct Wanted {
+    pub(super) message: MessageHash,
+    /// For each item, whether it is wanted.
+    pub(super) items: Vec<bool>,
+}
+
 /// The client is told that its fetch has changed the flags (RFC 3501 6.4.5), and when
 /// (RFC 7162 3.2.4).
-fn tell_change(message: &mut FetchedMessage, placement: &Placement, tells: Tells) {
+fn tell_change(message: &mut FetchedMessage, entry: &RosterEntry<'_>, tells: Tells) {
     if message.told.is_none() {
-        let flags = flags_value(placement, &message.slot);
+        let flags = flags_value(entry, &message.slot);
         message.values.push(flags);
-        message.told = Some(placement.mod_seq);
+        message.told = Some(entry.mod_seq());
     }
     let values = &mut message.values;
     if tells == Tells::Flags {
@@ -90,13 +213,13 @@ fn tell_change(message: &mut FetchedMessage, placement: &Placement, tells: Tells
         .iter()
         .any(|value| matches!(value, FetchValue::Uid(_)));
     if tells == Tells::ModSeq && !has_uid {
-        values.insert(0, FetchValue::Uid(placement.uid));
+        values.insert(0, FetchValue::Uid(entry.uid()));
     }
     if !values
         .iter()
         .any(|value| matches!(value, FetchValue::ModSeq(_)))
     {
-        values.push(FetchValue::ModSeq(placement.mod_seq));
+        values.push(FetchValue::ModSeq(entry.mod_seq()));
     }
 }
 
@@ -114,17 +237,10 @@ fn sets_seen(item: &FetchItem) -> bool {
 }
 
 /// The first messages, at least one, that are no larger than a step.
-fn within_step<'a, S: Store>(
-    context: &Context<'_, S>,
-    mailbox: MailboxId,
-    slots: &'a [Slot],
-) -> &'a [Slot] {
+fn within_step<'a>(roster: &Roster, slots: &'a [Slot]) -> &'a [Slot] {
     let mut octets = 0_u64;
     let fits = |slot: &&Slot| {
-        let size = context
-            .account
-            .placement(mailbox, slot.uid)
-            .map_or(0, |placement| placement.size);
+        let size = roster.find(slot.uid).map_or(0, |entry| entry.size());
         octets = octets.saturating_add(size);
         octets <= FETCH_STEP_OCTETS
     };
@@ -135,12 +251,10 @@ fn within_step<'a, S: Store>(
 async fn mark_seen<S: Store>(
     context: &Context<'_, S>,
     mailbox: MailboxId,
+    roster: &Roster,
     slots: &[Slot],
 ) -> Result<(), OpError> {
-    let unseen = |uid: &Uid| {
-        let placement = context.account.placement(mailbox, *uid);
-        placement.is_some_and(|placement| !placement.flags.contains(&Flag::Seen))
-    };
+    let unseen = |uid: &Uid| roster.find(*uid).is_some_and(|entry| !entry.is_seen());
     let uids: Vec<Uid> = slots.iter().map(|slot| slot.uid).filter(unseen).collect();
     if !uids.is_empty() {
         let seen = FlagSet::from([Flag::Seen]);
@@ -152,65 +266,6 @@ async fn mark_seen<S: Store>(
     Ok(())
 }
 
-/// About how much a value holds in memory and on the wire.
-fn weight(value: &FetchValue) -> u64 {
-    match value {
-        FetchValue::Section(_, Some(octets)) | FetchValue::Binary(_, Some(octets)) => {
-            octets.0.len() as u64
-        }
-        FetchValue::Envelope(message)
-        | FetchValue::Body(message)
-        | FetchValue::BodyStructure(message) => message.skeleton.len() as u64,
-        _ => 32,
-    }
-}
-
-async fn fetch_one<S: Store>(
-    context: &Context<'_, S>,
-    slot: Slot,
-    placement: &Placement,
-    items: &[FetchItem],
-) -> Result<FetchedMessage, OpError> {
-    let mut fetched = FetchedMessage {
-        slot,
-        values: Vec::with_capacity(items.len()),
-        told: None,
-    };
-    let mut message: Option<Arc<Message>> = None;
-    for item in items {
-        let value = match item {
-            FetchItem::Uid | FetchItem::ImpliedUid => FetchValue::Uid(slot.uid),
-            FetchItem::Flags => {
-                fetched.told = Some(placement.mod_seq);
-                flags_value(placement, &slot)
-            }
-            FetchItem::ModSeq => FetchValue::ModSeq(placement.mod_seq),
-            FetchItem::EmailId => FetchValue::EmailId(placement.message),
-            FetchItem::SaveDate => FetchValue::SaveDate(placement.save_date),
-            FetchItem::InternalDate => FetchValue::InternalDate(placement.internal_date),
-            FetchItem::Size => FetchValue::Size(placement.size),
-            FetchItem::Envelope
-            | FetchItem::Body
-            | FetchItem::BodyStructure
-            | FetchItem::ThreadId
-            | FetchItem::Preview(_)
-            | FetchItem::Binary(_)
-            | FetchItem::BinarySize(_)
-            | FetchItem::Section(_) => {
-                let message = if let Some(message) = &message {
-                    Arc::clone(message)
-                } else {
-                    let read = context.account.message(placement.message).await?;
-                    Arc::clone(message.insert(read.ok_or(OpError::NotHere)?))
-                };
-                content(context, message, item).await?
-            }
-        };
-        fetched.values.push(value);
-    }
-    Ok(fetched)
-}
-
-fn flags_value(placement: &Placement, slot: &Slot) -> FetchValue {
-    FetchValue::Flags(placement.flags.clone(), Recency::of(slot.recent))
+fn flags_value(entry: &RosterEntry<'_>, slot: &Slot) -> FetchValue {
+    FetchValue::Flags(entry.flags(), Recency::of(slot.recent))
 }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use letterlock_core::account::MessageDocument as Message;
+use letterlock_core::account::{Account, MessageDocument as Message, ReplicaError};
 use letterlock_core::mime::header::{FieldSelection, select_fields};
 use letterlock_core::mime::{SectionKind, Span, decode_binary};
 use letterlock_core::store::Store;
 
-use super::{Context, OpError};
+use super::OpError;
+use super::fetch::Wanted;
 use crate::imap::command::{FetchItem, Octets, SectionRequest, SectionText};
 use crate::imap::object_id::thread_id;
 use crate::imap::response::FetchValue;
@@ -18,25 +19,129 @@ const STREAM_OCTETS: u64 = 256 * 1024;
 /// Longest part that is decoded for BINARY: it is in memory twice.
 const MAX_BINARY_OCTETS: u64 = 64 * 1024 * 1024;
 
+/// Whether an item brings octets of the message, as many as it may have.
+pub(super) fn is_octets(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::Section(request) => matches!(
+            request.text,
+            SectionText::Whole | SectionText::Text | SectionText::Mime
+        ),
+        FetchItem::Binary(_) | FetchItem::BinarySize(_) => true,
+        _ => false,
+    }
+}
+
+/// The values of those items that are wanted of messages.
+pub(super) async fn values<S: Store>(
+    account: &Account<S>,
+    wanted: &[Wanted],
+    items: &[FetchItem],
+) -> Vec<Result<Vec<FetchValue>, OpError>> {
+    let messages = documents(account, wanted).await;
+    let mut spans = Vec::new();
+    let here = messages.iter().zip(wanted);
+    for (message, wanted) in
+        here.filter_map(|(message, wanted)| message.as_ref().ok().zip(Some(wanted)))
+    {
+        let items = items.iter().zip(&wanted.items).filter(|(_, is)| **is);
+        let found = items.filter_map(|(item, _)| span_of(message, item));
+        spans.extend(found.map(|span| (Arc::clone(message), span)));
+    }
+    // Where they cannot be read together, each is read by itself and says why.
+    let mut read = account
+        .read_many(&spans)
+        .await
+        .unwrap_or_default()
+        .into_iter();
+    let mut all = Vec::with_capacity(wanted.len());
+    for (message, wanted) in messages.into_iter().zip(wanted) {
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => {
+                all.push(Err(error));
+                continue;
+            }
+        };
+        let mut values = Vec::with_capacity(items.len());
+        let mut failed = None;
+        for (item, _) in items.iter().zip(&wanted.items).filter(|(_, is)| **is) {
+            let octets = span_of(&message, item).and_then(|_| read.next());
+            match value(account, &message, item, octets).await {
+                Ok(value) => values.push(value),
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+        all.push(failed.map_or(Ok(values), Err));
+    }
+    all
+}
+
+/// The structures of messages.
+async fn documents<S: Store>(
+    account: &Account<S>,
+    wanted: &[Wanted],
+) -> Vec<Result<Arc<Message>, OpError>> {
+    let hashes: Vec<_> = wanted.iter().map(|wanted| wanted.message).collect();
+    let mut messages = Vec::with_capacity(hashes.len());
+    if let Ok(found) = account.messages(&hashes).await {
+        messages.extend(found);
+    } else {
+        // One row that is damaged may fail them all.
+        for hash in hashes {
+            messages.push(account.message(hash).await);
+        }
+    }
+    let here = messages.into_iter();
+    here.map(|message| message?.ok_or(OpError::NotHere))
+        .collect()
+}
+
+/// Where the octets are that an item asks for, if they are in one place and not too many.
+fn span_of(message: &Message, item: &FetchItem) -> Option<Span> {
+    let FetchItem::Section(request) = item else {
+        return None;
+    };
+    let Some(Place::Span(span)) = place(message, request) else {
+        return None;
+    };
+    let span = cut(span, request.partial);
+    (span.len() <= STREAM_OCTETS).then_some(span)
+}
+
+/// The value of an item that needs the message, or its octets that were read already.
+async fn value<S: Store>(
+    account: &Account<S>,
+    message: &Arc<Message>,
+    item: &FetchItem,
+    octets: Option<Result<Vec<u8>, ReplicaError>>,
+) -> Result<FetchValue, OpError> {
+    match (item, octets) {
+        (FetchItem::Section(request), Some(octets)) => {
+            Ok(FetchValue::Section(request.clone(), Some(Octets(octets?))))
+        }
+        (item, _) => content(account, Arc::clone(message), item).await,
+    }
+}
+
 /// The value of an item that needs the message.
-pub(super) async fn content<S: Store>(
-    context: &Context<'_, S>,
+async fn content<S: Store>(
+    account: &Account<S>,
     message: Arc<Message>,
     item: &FetchItem,
 ) -> Result<FetchValue, OpError> {
     Ok(match item {
         FetchItem::Envelope => FetchValue::Envelope(message),
         FetchItem::Body => FetchValue::Body(message),
-        FetchItem::Section(request) => section(context, message, request).await?,
+        FetchItem::Section(request) => section(account, message, request).await?,
         FetchItem::ThreadId => {
             let summary = &message.structure.summary;
-            FetchValue::ThreadId(thread_id(context.account.keys(), &message.hash, summary))
+            FetchValue::ThreadId(thread_id(account.keys(), &message.hash, summary))
         }
         FetchItem::Preview(_) => {
             FetchValue::Preview(Some(message.structure.summary.preview.clone()))
         }
         FetchItem::Binary(request) => {
-            let octets = binary(context, &message, &request.part).await?;
+            let octets = binary(account, &message, &request.part).await?;
             let cut_out = |octets: Vec<u8>| match request.partial {
                 Some(_) => cut(whole(&octets), request.partial).of(&octets).to_vec(),
                 None => octets,
@@ -44,7 +149,7 @@ pub(super) async fn content<S: Store>(
             FetchValue::Binary(request.clone(), octets.map(cut_out).map(Octets))
         }
         FetchItem::BinarySize(part) => {
-            let octets = binary(context, &message, part).await?;
+            let octets = binary(account, &message, part).await?;
             // A part that is not there has no octets.
             let size = octets.map_or(0, |octets| octets.len() as u64);
             FetchValue::BinarySize(part.clone(), size)
@@ -56,7 +161,7 @@ pub(super) async fn content<S: Store>(
 /// A part without its transfer encoding; `None` if the message has no such part. The message
 /// itself has none of its own that could be undone in one go.
 async fn binary<S: Store>(
-    context: &Context<'_, S>,
+    account: &Account<S>,
     message: &Message,
     path: &[u32],
 ) -> Result<Option<Vec<u8>>, OpError> {
@@ -73,9 +178,9 @@ async fn binary<S: Store>(
         return Err(OpError::TooMany(reason));
     }
     if path.is_empty() {
-        return Ok(Some(context.account.raw(message).await?));
+        return Ok(Some(account.raw(message).await?));
     }
-    let wire = context.account.read(message, part.body).await?;
+    let wire = account.read(message, part.body).await?;
     let octets = decode_binary(part, &wire).map_err(|_| OpError::UnknownEncoding)?;
     Ok(Some(octets))
 }
@@ -89,12 +194,12 @@ fn whole(octets: &[u8]) -> Span {
 
 /// A section, or what is asked for of it.
 async fn section<S: Store>(
-    context: &Context<'_, S>,
+    account: &Account<S>,
     message: Arc<Message>,
     request: &SectionRequest,
 ) -> Result<FetchValue, OpError> {
     let request = request.clone();
-    let octets = match find(context, &message, &request).await? {
+    let octets = match find(account, &message, &request).await? {
         None => None,
         Some(Found::Octets(octets)) => {
             let cut = cut(whole(&octets), request.partial);
@@ -104,12 +209,12 @@ async fn section<S: Store>(
             let span = cut(span, request.partial);
             if span.end.saturating_sub(span.start) > STREAM_OCTETS {
                 // Once the literal's length is told, nothing can be taken back.
-                if !context.account.is_here(&message, span).await? {
+                if !account.is_here(&message, span).await? {
                     return Err(OpError::NotHere);
                 }
                 return Ok(FetchValue::Stream(request, message, span));
             }
-            Some(context.account.read(&message, span).await?)
+            Some(account.read(&message, span).await?)
         }
     };
     Ok(FetchValue::Section(request, octets.map(Octets)))
@@ -125,10 +230,28 @@ pub(super) enum Found {
 
 /// Finds a section, whatever its partial; `None` if the message has no such part.
 pub(super) async fn find<S: Store>(
-    context: &Context<'_, S>,
+    account: &Account<S>,
     message: &Message,
     request: &SectionRequest,
 ) -> Result<Option<Found>, OpError> {
+    let (span, selection, names) = match place(message, request) {
+        None => return Ok(None),
+        Some(Place::Span(span)) => return Ok(Some(Found::Span(span))),
+        Some(Place::Fields(span, selection, names)) => (span, selection, names),
+    };
+    let header = account.read(message, span).await?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let octets = select_fields(&header, selection, &names);
+    Ok(Some(Found::Octets(octets)))
+}
+
+/// What a section is made of.
+enum Place<'a> {
+    Span(Span),
+    Fields(Span, FieldSelection, &'a [String]),
+}
+
+fn place<'a>(message: &Message, request: &'a SectionRequest) -> Option<Place<'a>> {
     let kind = match request.text {
         SectionText::Whole => SectionKind::Content,
         SectionText::Text => SectionKind::Text,
@@ -137,20 +260,16 @@ pub(super) async fn find<S: Store>(
             SectionKind::Header
         }
     };
-    let Some(span) = message.structure.section(&request.part, kind) else {
-        return Ok(None);
-    };
-    let (selection, names) = match &request.text {
-        SectionText::HeaderFields(names) => (FieldSelection::Fields, names),
-        SectionText::HeaderFieldsNot(names) => (FieldSelection::FieldsNot, names),
-        SectionText::Whole | SectionText::Text | SectionText::Mime | SectionText::Header => {
-            return Ok(Some(Found::Span(span)));
+    let span = message.structure.section(&request.part, kind)?;
+    Some(match &request.text {
+        SectionText::HeaderFields(names) => Place::Fields(span, FieldSelection::Fields, names),
+        SectionText::HeaderFieldsNot(names) => {
+            Place::Fields(span, FieldSelection::FieldsNot, names)
         }
-    };
-    let header = context.account.read(message, span).await?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let octets = select_fields(&header, selection, &names);
-    Ok(Some(Found::Octets(octets)))
+        SectionText::Whole | SectionText::Text | SectionText::Mime | SectionText::Header => {
+            Place::Span(span)
+        }
+    })
 }
 
 /// What a partial fetch leaves of a section; beyond its end that is nothing (RFC 3501 6.4.5).

@@ -5,9 +5,11 @@
 //! work; waiting for a disk is not protocol.
 
 mod copy;
+mod digest;
 mod expunge;
 mod fetch;
 mod fetch_parts;
+mod lanes;
 mod list;
 mod mailboxes;
 mod refresh;
@@ -15,6 +17,7 @@ mod search;
 mod search_fuzzy;
 pub mod search_many;
 mod search_narrow;
+mod search_read;
 mod search_text;
 mod select;
 mod sort;
@@ -37,6 +40,7 @@ use letterlock_core::store::{Store, StoreError};
 use super::command::{
     Access, Echo, FetchItem, ListCommand, SearchKey, SortCriterion, StatusItem, ThreadAlgorithm,
 };
+use super::recall::Recall;
 use super::recent::Recents;
 use super::response::{FetchValue, Response, StatusData};
 use super::set::UidSet;
@@ -272,10 +276,28 @@ pub struct SelectedMailbox {
 pub enum Refreshed {
     /// As it was.
     Same,
-    /// Like this; and for each followed search, the changed messages that it finds now.
-    Snapshot(Snapshot, Vec<BTreeSet<Uid>>),
+    /// Like this.
+    News(News),
     /// It was deleted.
     Gone,
+}
+
+/// What has changed in a mailbox.
+#[derive(Debug)]
+pub struct News {
+    /// How it is now.
+    pub snapshot: Snapshot,
+    /// What that is to searches that are followed, if any are.
+    pub followed: Option<Followed>,
+}
+
+/// What followed searches find.
+#[derive(Debug)]
+pub struct Followed {
+    /// The messages that have changed.
+    pub changed: Vec<Uid>,
+    /// For each search, those of them that it finds now.
+    pub found: Vec<BTreeSet<Uid>>,
 }
 
 /// Some messages.
@@ -363,6 +385,9 @@ pub enum OpError {
     /// No room on the disk.
     #[error("disk is full")]
     Full,
+    /// A part of the work ended early.
+    #[error("a part of the work ended early")]
+    Interrupted,
     /// Anything else.
     #[error(transparent)]
     Replica(ReplicaError),
@@ -388,9 +413,11 @@ impl From<ReplicaError> for OpError {
 /// What an operation works with.
 pub struct Context<'a, S: Store> {
     /// Whose mail.
-    pub account: &'a Account<S>,
+    pub account: &'a Arc<Account<S>>,
     /// What was `\Recent` to whom.
     pub recents: &'a Recents,
+    /// What was shown of messages.
+    pub recall: &'a Recall,
     /// The time.
     pub now: Timestamp,
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use letterlock_core::account::Placement;
-use letterlock_core::id::{MailboxId, ModSeq, SequenceNumber};
+use letterlock_core::account::{Roster, RosterEntry};
+use letterlock_core::id::{MailboxId, ModSeq, SequenceNumber, Uid};
 use letterlock_core::store::Store;
 
-use super::select::{changed_placement, next_uid, present};
-use super::{Context, OpError, Refreshed, search};
+use super::{Context, Followed, News, OpError, Refreshed, search};
 use crate::imap::command::{Access, SearchKey};
 use crate::imap::view::{Slot, Snapshot};
 
@@ -19,40 +18,53 @@ pub(super) async fn run<S: Store>(
     access: Access,
     followed: &[Arc<SearchKey>],
 ) -> Result<Refreshed, OpError> {
-    // Read before the messages: what comes in between is seen twice and told once.
-    let Some(highest) = context.account.highest_mod_seq(mailbox) else {
+    let Some(roster) = context.account.roster(mailbox) else {
         return Ok(Refreshed::Gone);
     };
-    if Some(highest) == since {
+    if Some(roster.highest_mod_seq()) == since {
         return Ok(Refreshed::Same);
     }
-    let placements = context.account.placements(mailbox);
-    let next = next_uid(&placements);
-    let changed = placements
-        .iter()
-        .filter(|placement| Some(placement.mod_seq) > since);
-    let snapshot = Snapshot {
-        highest,
-        changed: changed.clone().map(changed_placement).collect(),
-        present: placements.iter().map(present).collect(),
-        recent_from: context.recents.claim(mailbox, next, access),
+    let mut news = News {
+        snapshot: Snapshot {
+            recent_from: context.recents.claim(mailbox, roster.uid_next(), access),
+            tells_flags: true,
+            roster,
+        },
+        followed: None,
     };
-    let mut found = Vec::with_capacity(followed.len());
-    if let Some(last) = placements.last().map(slot) {
-        for key in followed {
-            let slots = changed.clone().map(slot).collect();
-            found.push(search::matching(context, mailbox, slots, last, key).await?);
+    if !followed.is_empty() {
+        news.followed = Some(look(context, mailbox, since, &news.snapshot.roster, followed).await?);
+    }
+    Ok(Refreshed::News(news))
+}
+
+/// Which of the changed messages followed searches find now.
+async fn look<S: Store>(
+    context: &Context<'_, S>,
+    mailbox: MailboxId,
+    since: Option<ModSeq>,
+    roster: &Roster,
+    searches: &[Arc<SearchKey>],
+) -> Result<Followed, OpError> {
+    let since = since.unwrap_or(ModSeq::ONE);
+    let changed = roster.changed_since(since);
+    let slots: Vec<Slot> = changed.map(|(_, entry)| slot(&entry)).collect();
+    let changed: Vec<Uid> = slots.iter().map(|slot| slot.uid).collect();
+    let mut found = Vec::with_capacity(searches.len());
+    if let Some(last) = roster.last().map(|entry| slot(&entry)) {
+        for key in searches {
+            found.push(search::matching(context, mailbox, slots.clone(), last, key).await?);
         }
     }
-    Ok(Refreshed::Snapshot(snapshot, found))
+    Ok(Followed { changed, found })
 }
 
 /// A message whose number and `\Recent` no followed search asks for.
-fn slot(placement: &Placement) -> Slot {
+fn slot(entry: &RosterEntry<'_>) -> Slot {
     Slot {
         number: SequenceNumber::ONE,
-        uid: placement.uid,
-        mod_seq: placement.mod_seq,
+        uid: entry.uid(),
+        mod_seq: entry.mod_seq(),
         recent: false,
     }
 }

@@ -1,28 +1,33 @@
 //! SEARCH (RFC 3501 6.4.4): exact substrings, in text as people read it.
 //!
 //! A message is judged by what is at hand first: numbers, flags, dates; only if that does not
-//! decide is its header read, and only then its body. Texts are compared by i;unicode-casemap
+//! decide is its header read, and only then its body ([`super::search_read`]). Texts are compared by i;unicode-casemap
 //! (RFC 5255 4.3).
 //! The account's index is asked first which messages cannot have a text: those are not read for
 //! it ([`super::search_narrow`]). Rejected: believing the index; it knows words, not octets.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use letterlock_core::account::{MessageDocument as Message, Placement};
+use letterlock_core::account::{MessageDocument as Message, RosterEntry};
 use letterlock_core::casemap::casemap;
 use letterlock_core::id::{MailboxId, ModSeq, Timestamp, Uid};
 use letterlock_core::search::CandidatePlace as Place;
 use letterlock_core::store::Store;
 
+use super::digest::{Digest, Text};
 use super::search_fuzzy::{self, Loose};
 use super::search_narrow::Narrowing;
-use super::search_text::{Header, body_texts, read_header};
-use super::{Context, OpError};
+use super::search_text::Header;
+use super::{Context, OpError, search_read};
 use crate::imap::command::SearchKey;
 use crate::imap::date::Date;
-use crate::imap::object_id::{email_id, thread_id};
+use crate::imap::object_id::email_id;
 use crate::imap::set::Range;
 use crate::imap::view::Slot;
+
+/// Messages that are judged together.
+const STEP: usize = 512;
 
 /// A message that a search has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +41,20 @@ pub struct Hit {
 }
 
 /// A message and what has been read of it.
-struct Candidate {
-    slot: Slot,
+pub(super) struct Candidate<'a> {
+    pub(super) slot: Slot,
     /// What `*` stands for.
-    last: Slot,
-    placement: Placement,
-    now: Timestamp,
-    /// Its THREADID, with the header.
-    thread: Option<String>,
-    header: Option<Header>,
-    body: Option<Vec<String>>,
+    pub(super) last: Slot,
+    pub(super) entry: RosterEntry<'a>,
+    pub(super) now: Timestamp,
+    pub(super) digest: Option<Digest>,
+    pub(super) message: Option<Arc<Message>>,
+    /// Its THREADID, with the message.
+    pub(super) thread: Option<String>,
+    pub(super) header: Option<Header>,
+    pub(super) body: Option<Vec<String>>,
+    /// What its body has decided.
+    pub(super) decided: Option<bool>,
 }
 
 /// Finds the messages for which all keys hold.
@@ -102,25 +111,29 @@ async fn find<S: Store>(
     last: Slot,
     question: &Question,
 ) -> Result<Vec<Hit>, OpError> {
+    let roster = context.account.roster(mailbox).unwrap_or_default();
     let mut found = Vec::new();
-    for slot in slots {
-        let Some(placement) = context.account.placement(mailbox, slot.uid) else {
-            continue;
+    for slots in slots.chunks(STEP) {
+        let candidate = |slot: &Slot| {
+            Some(Candidate {
+                slot: *slot,
+                last,
+                entry: roster.find(slot.uid)?,
+                now: context.now,
+                digest: None,
+                message: None,
+                thread: None,
+                header: None,
+                body: None,
+                decided: None,
+            })
         };
-        let mut candidate = Candidate {
-            slot,
-            last,
-            placement,
-            now: context.now,
-            thread: None,
-            header: None,
-            body: None,
-        };
-        if holds(context, question, &question.key, &mut candidate).await? {
+        let candidates: Vec<Candidate<'_>> = slots.iter().filter_map(candidate).collect();
+        for mut candidate in search_read::holding(context, question, candidates).await? {
             let relevancy = relevancy(context, question, &mut candidate).await?;
             found.push(Hit {
-                slot,
-                mod_seq: candidate.placement.mod_seq,
+                slot: candidate.slot,
+                mod_seq: candidate.entry.mod_seq(),
                 relevancy,
             });
         }
@@ -132,13 +145,13 @@ async fn find<S: Store>(
 async fn relevancy<S: Store>(
     context: &Context<'_, S>,
     question: &Question,
-    candidate: &mut Candidate,
+    candidate: &mut Candidate<'_>,
 ) -> Result<u8, OpError> {
     let (mut sum, mut count) = (0_usize, 0_usize);
     for leaf in search_fuzzy::leaves(&question.key) {
-        let score = if holds(context, question, leaf, candidate).await? {
+        let score = if search_read::holds(context, question, leaf, candidate).await? {
             search_fuzzy::WHOLLY
-        } else if question.loose.has(leaf, &candidate.placement.message) == Some(true) {
+        } else if question.loose.has(leaf, &candidate.entry.message()) == Some(true) {
             search_fuzzy::BY_WORDS
         } else {
             continue;
@@ -152,45 +165,18 @@ async fn relevancy<S: Store>(
         .unwrap_or(search_fuzzy::WHOLLY))
 }
 
-/// Whether a key holds, which is that of the question or one within it.
-async fn holds<S: Store>(
-    context: &Context<'_, S>,
-    question: &Question,
-    key: &SearchKey,
-    candidate: &mut Candidate,
-) -> Result<bool, OpError> {
-    let judge = |candidate: &Candidate| judge(key, candidate, question);
-    if let Some(decided) = judge(candidate) {
-        return Ok(decided);
-    }
-    let message = context.account.message(candidate.placement.message).await?;
-    // What has not come to this device yet cannot be searched; it does not fail the rest.
-    let Some(message) = message else {
-        return Ok(false);
-    };
-    let message: &Message = &message;
-    let summary = &message.structure.summary;
-    let keys = context.account.keys();
-    candidate.thread = Some(thread_id(keys, &message.hash, summary));
-    if let Some(decided) = judge(candidate) {
-        return Ok(decided);
-    }
-    candidate.header = Some(read_header(context.account, message).await?);
-    if let Some(decided) = judge(candidate) {
-        return Ok(decided);
-    }
-    candidate.body = Some(body_texts(context.account, message).await?);
-    Ok(judge(candidate).unwrap_or(false))
-}
-
 /// Whether a key holds; `None` if more has to be read first.
-fn judge(key: &SearchKey, candidate: &Candidate, question: &Question) -> Option<bool> {
+pub(super) fn judge(
+    key: &SearchKey,
+    candidate: &Candidate<'_>,
+    question: &Question,
+) -> Option<bool> {
     let narrowing = &question.narrowing;
-    let placement = &candidate.placement;
-    let day = || Date::of(placement.internal_date);
+    let entry = &candidate.entry;
+    let day = || Date::of(entry.internal_date());
     let on_day = |test: fn(Date, Date) -> bool, date: Date| {
-        let header = candidate.header.as_ref()?;
-        Some(header.sent.is_some_and(|sent| test(sent, date)))
+        let day = candidate.digest.as_ref()?.day();
+        Some(day.is_some_and(|day| test(day, date)))
     };
     match key {
         SearchKey::All => Some(true),
@@ -201,7 +187,7 @@ fn judge(key: &SearchKey, candidate: &Candidate, question: &Question) -> Option<
         }
         SearchKey::Not(key) => judge(key, candidate, question).map(|holds| !holds),
         SearchKey::Fuzzy(key) => {
-            let loose = question.loose.has(key, &placement.message);
+            let loose = question.loose.has(key, &entry.message());
             loose.or_else(|| judge(key, candidate, question))
         }
         SearchKey::Sequence(set) => Some(contains(
@@ -214,7 +200,7 @@ fn judge(key: &SearchKey, candidate: &Candidate, question: &Question) -> Option<
             candidate.slot.uid.get(),
             candidate.last.uid.get(),
         )),
-        SearchKey::Flag(flag) => Some(placement.flags.contains(flag)),
+        SearchKey::Flag(flag) => Some(entry.has(flag)),
         SearchKey::Recent => Some(candidate.slot.recent),
         SearchKey::Before(date) => Some(day() < *date),
         SearchKey::On(date) => Some(day() == *date),
@@ -222,30 +208,23 @@ fn judge(key: &SearchKey, candidate: &Candidate, question: &Question) -> Option<
         SearchKey::SentBefore(date) => on_day(|sent, date| sent < date, *date),
         SearchKey::SentOn(date) => on_day(|sent, date| sent == date, *date),
         SearchKey::SentSince(date) => on_day(|sent, date| sent >= date, *date),
-        SearchKey::ModSeq(mod_seq) => Some(placement.mod_seq.get() >= *mod_seq),
+        SearchKey::ModSeq(mod_seq) => Some(entry.mod_seq().get() >= *mod_seq),
         // The session has put UIDs in its place.
         SearchKey::Saved => Some(false),
         SearchKey::Older(seconds) => {
-            Some(placement.internal_date.as_secs() <= ago(candidate.now, *seconds))
+            Some(entry.internal_date().as_secs() <= ago(candidate.now, *seconds))
         }
         SearchKey::Younger(seconds) => {
-            Some(placement.internal_date.as_secs() >= ago(candidate.now, *seconds))
+            Some(entry.internal_date().as_secs() >= ago(candidate.now, *seconds))
         }
-        SearchKey::EmailId(id) => Some(email_id(&placement.message) == *id),
+        SearchKey::EmailId(id) => Some(email_id(&entry.message()) == *id),
         SearchKey::ThreadId(id) => Some(candidate.thread.as_ref()? == id),
-        SearchKey::SavedBefore(date) => Some(Date::of(placement.save_date) < *date),
-        SearchKey::SavedOn(date) => Some(Date::of(placement.save_date) == *date),
-        SearchKey::SavedSince(date) => Some(Date::of(placement.save_date) >= *date),
-        SearchKey::Larger(size) => Some(placement.size > *size),
-        SearchKey::Smaller(size) => Some(placement.size < *size),
-        SearchKey::Header { name, text } => {
-            if Place::of_header(name)
-                .is_some_and(|place| narrowing.rules_out(place, text, &placement.message))
-            {
-                return Some(false);
-            }
-            Some(candidate.header.as_ref()?.field_contains(name, text))
-        }
+        SearchKey::SavedBefore(date) => Some(Date::of(entry.save_date()) < *date),
+        SearchKey::SavedOn(date) => Some(Date::of(entry.save_date()) == *date),
+        SearchKey::SavedSince(date) => Some(Date::of(entry.save_date()) >= *date),
+        SearchKey::Larger(size) => Some(entry.size() > *size),
+        SearchKey::Smaller(size) => Some(entry.size() < *size),
+        SearchKey::Header { name, text } => header_contains(candidate, name, text, narrowing),
         SearchKey::Body(text) => body_contains(candidate, text, narrowing),
         SearchKey::Text(text) => {
             if candidate.header.as_ref()?.contains(text) {
@@ -261,8 +240,33 @@ fn ago(now: Timestamp, seconds: u32) -> i64 {
     now.as_secs().saturating_sub(i64::from(seconds))
 }
 
-fn body_contains(candidate: &Candidate, text: &str, narrowing: &Narrowing) -> Option<bool> {
-    if narrowing.rules_out(Place::Body, text, &candidate.placement.message) {
+fn header_contains(
+    candidate: &Candidate<'_>,
+    name: &str,
+    text: &str,
+    narrowing: &Narrowing,
+) -> Option<bool> {
+    let message = candidate.entry.message();
+    if Place::of_header(name).is_some_and(|place| narrowing.rules_out(place, text, &message)) {
+        return Some(false);
+    }
+    match &candidate.digest {
+        // No field has a line end in it.
+        Some(digest) if is_message_id(name) && !text.contains('\n') => {
+            let mut fields = digest.text(Text::MessageIdFields).lines();
+            Some(fields.any(|field| field.contains(text)))
+        }
+        _ => Some(candidate.header.as_ref()?.field_contains(name, text)),
+    }
+}
+
+/// Whether a field is one that a digest has.
+pub(super) fn is_message_id(name: &str) -> bool {
+    name.eq_ignore_ascii_case("message-id")
+}
+
+fn body_contains(candidate: &Candidate<'_>, text: &str, narrowing: &Narrowing) -> Option<bool> {
+    if narrowing.rules_out(Place::Body, text, &candidate.entry.message()) {
         return Some(false);
     }
     Some(

@@ -93,16 +93,14 @@ fn is_at_or_below(root: &MailboxName, name: &MailboxName) -> bool {
 fn slots<S: Store>(context: &Context<'_, S>, mailbox: &MailboxStatus) -> Vec<Slot> {
     let recents = context.recents;
     let recent_from = recents.claim(mailbox.id, mailbox.uid_next, Access::ReadOnly);
-    let placements = context.account.placements(mailbox.id);
-    let slots = (1_u32..)
-        .zip(&placements)
-        .filter_map(|(number, placement)| {
-            Some(Slot {
-                number: SequenceNumber::new(number)?,
-                uid: placement.uid,
-                mod_seq: placement.mod_seq,
-                recent: placement.uid >= recent_from,
-            })
-        });
+    let roster = context.account.roster(mailbox.id).unwrap_or_default();
+    let slots = (1_u32..).zip(roster.iter()).filter_map(|(number, entry)| {
+        Some(Slot {
+            number: SequenceNumber::new(number)?,
+            uid: entry.uid(),
+            mod_seq: entry.mod_seq(),
+            recent: entry.uid() >= recent_from,
+        })
+    });
     slots.collect()
 }

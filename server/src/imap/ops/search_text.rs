@@ -1,12 +1,10 @@
 //! What of a message SEARCH compares texts with: decoded, and mapped for i;unicode-casemap
 //! (RFC 3501 6.4.4, RFC 5255 4.6).
 
-use letterlock_core::account::Replica;
 use letterlock_core::account::{MessageDocument as Message, ReplicaError};
 use letterlock_core::casemap::casemap;
 use letterlock_core::mime::header::{fields, find};
-use letterlock_core::mime::{decode_header, searchable_pieces};
-use letterlock_core::store::Store;
+use letterlock_core::mime::{Span, decode_header, searchable_pieces};
 
 use super::OpError;
 use crate::imap::date::{Date, month};
@@ -14,8 +12,6 @@ use crate::imap::date::{Date, month};
 /// A message's header, read for searching.
 pub(super) struct Header {
     fields: Vec<(String, String)>,
-    /// The day in the `Date:` field, as its author's calendar had it.
-    pub(super) sent: Option<Date>,
 }
 
 impl Header {
@@ -24,10 +20,8 @@ impl Header {
             let name = casemap(&String::from_utf8_lossy(field.name));
             (name, casemap(&decode_header(field.value)))
         };
-        let sent = find(octets, "Date").and_then(|field| sent_date(&decode_header(field.value)));
         Self {
             fields: fields(octets).map(decoded).collect(),
-            sent,
         }
     }
 
@@ -50,23 +44,26 @@ impl Header {
     }
 }
 
-/// Reads the header of a message.
-pub(super) async fn read_header<S: Store>(
-    account: &Replica<S>,
-    message: &Message,
-) -> Result<Header, OpError> {
-    let octets = account.read(message, message.structure.root.header).await?;
-    Ok(Header::of(&octets))
+/// The header of a message.
+pub(super) fn read_header(message: &Message) -> Header {
+    // It stands before all leaves, so it is the beginning of what is between them.
+    Header::of(message.structure.root.header.of(&message.skeleton))
 }
 
-/// The texts of a message's body: every text part, and the headers of messages in it.
-pub(super) async fn body_texts<S: Store>(
-    account: &Replica<S>,
+/// Where the texts of a message's body are: every text part, and the headers of messages in it.
+pub(super) fn body_spans(message: &Message) -> Vec<Span> {
+    let pieces = searchable_pieces(&message.structure);
+    pieces.iter().map(|piece| piece.span()).collect()
+}
+
+/// The texts of a message's body, from what was read of [`body_spans`].
+pub(super) fn body_texts(
     message: &Message,
+    read: impl Iterator<Item = Result<Vec<u8>, ReplicaError>>,
 ) -> Result<Vec<String>, OpError> {
     let mut texts = Vec::new();
-    for piece in searchable_pieces(&message.structure) {
-        match account.read(message, piece.span()).await {
+    for (piece, octets) in searchable_pieces(&message.structure).into_iter().zip(read) {
+        match octets {
             Ok(octets) => texts.push(casemap(&piece.decoded(&octets))),
             // A part that has not come to this device yet has no text here.
             Err(ReplicaError::NotHere(_)) => {}
@@ -74,6 +71,11 @@ pub(super) async fn body_texts<S: Store>(
         }
     }
     Ok(texts)
+}
+
+/// The day in the `Date:` field of a header, as its author's calendar had it.
+pub(super) fn sent_day(header: &[u8]) -> Option<Date> {
+    sent_date(&decode_header(find(header, "Date")?.value))
 }
 
 /// The day of a `Date:` field, "disregarding time and timezone" (RFC 3501 6.4.4): the day that

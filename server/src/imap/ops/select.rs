@@ -1,8 +1,10 @@
 //! SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), and what has changed since a client last looked
 //! (RFC 7162 3.2.5).
 
-use letterlock_core::account::{MailboxStatus, Placement};
-use letterlock_core::id::{MailboxName, Uid};
+use std::sync::Arc;
+
+use letterlock_core::account::{MailboxStatus, Roster, RosterEntry};
+use letterlock_core::id::{MailboxName, ModSeq};
 use letterlock_core::model::Flag;
 use letterlock_core::store::Store;
 
@@ -10,7 +12,7 @@ use super::vanished::{self, Question};
 use super::{Context, OpError, Outcome, SelectedMailbox};
 use crate::imap::command::{Access, Resync};
 use crate::imap::set::within;
-use crate::imap::view::{Changed, Present, Snapshot};
+use crate::imap::view::{Changed, Snapshot};
 
 /// SELECT, EXAMINE.
 #[derive(Debug)]
@@ -41,16 +43,13 @@ pub(super) async fn run<S: Store>(
         .account
         .mailbox(&op.name)
         .ok_or(OpError::NoSuchMailbox)?;
-    let placements = context.account.placements(status.id);
-    let next = next_uid(&placements).max(status.uid_next);
-    let flags = placements.iter().flat_map(|placement| &placement.flags);
-    let unseen = placements
-        .iter()
-        .find(|placement| !placement.flags.contains(&Flag::Seen));
+    let roster = context.account.roster(status.id);
+    let roster = roster.ok_or(OpError::NoSuchMailbox)?;
+    let next = roster.uid_next();
     let resynced = match op.resync {
         // With another UIDVALIDITY nothing that the client knows counts (RFC 7162 3.2.5).
         Some(resync) if resync.uid_validity == status.uid_validity.get() => {
-            Some(resynced(context, &status, &placements, &resync).await?)
+            Some(resynced(context, &status, &roster, &resync).await?)
         }
         Some(_) | None => None,
     };
@@ -59,16 +58,12 @@ pub(super) async fn run<S: Store>(
         name: status.name,
         uid_validity: status.uid_validity,
         uid_next: next,
-        unseen: unseen.map(|placement| placement.uid),
-        keywords: flags
-            .filter(|flag| matches!(flag, Flag::Keyword(_)))
-            .cloned()
-            .collect(),
+        unseen: roster.first_unseen().map(|(_, entry)| entry.uid()),
+        keywords: roster.keywords().cloned().map(Flag::Keyword).collect(),
         snapshot: Snapshot {
-            highest: status.highest_mod_seq,
-            present: placements.iter().map(present).collect(),
-            changed: Vec::new(),
+            roster,
             recent_from: context.recents.claim(status.id, next, op.access),
+            tells_flags: true,
         },
         resynced,
     })))
@@ -77,24 +72,22 @@ pub(super) async fn run<S: Store>(
 async fn resynced<S: Store>(
     context: &Context<'_, S>,
     status: &MailboxStatus,
-    placements: &[Placement],
+    roster: &Arc<Roster>,
     resync: &Resync,
 ) -> Result<Resynced, OpError> {
-    let next = next_uid(placements).max(status.uid_next);
-    let present: Vec<Uid> = placements.iter().map(|placement| placement.uid).collect();
+    let next = roster.uid_next();
     let matches = resync.matches.as_ref();
     let known = vanished::known(resync, next);
-    let changed = placements.iter().filter(|placement| {
-        placement.mod_seq.get() > resync.mod_seq && within(&known, placement.uid.get())
-    });
-    let changed = changed.map(changed_placement).collect();
+    let since = ModSeq::new(resync.mod_seq).unwrap_or(ModSeq::ONE);
+    let changed = roster.changed_since(since).map(|(_, entry)| entry);
+    let changed = changed.filter(|entry| within(&known, entry.uid().get()));
+    let changed = changed.map(|entry| changed_entry(&entry)).collect();
     let question = Question {
         mailbox: status.id,
         since: resync.mod_seq,
         among: known,
-        present: &present,
-        next,
-        known_up_to: matches.map_or(0, |matches| vanished::known_up_to(matches, &present)),
+        present: roster,
+        known_up_to: matches.map_or(0, |matches| vanished::known_up_to(matches, roster)),
     };
     Ok(Resynced {
         vanished: vanished::spans(context, question).await?,
@@ -102,23 +95,10 @@ async fn resynced<S: Store>(
     })
 }
 
-/// Above every UID of the list. The list may be newer than the mailbox's own counter.
-pub(super) fn next_uid(placements: &[Placement]) -> Uid {
-    let last = placements.last().map(|placement| placement.uid);
-    last.map_or(Uid::ONE, |uid| uid.next().unwrap_or(uid))
-}
-
-pub(super) fn present(placement: &Placement) -> Present {
-    Present {
-        uid: placement.uid,
-        mod_seq: placement.mod_seq,
-    }
-}
-
-pub(super) fn changed_placement(placement: &Placement) -> Changed {
+fn changed_entry(entry: &RosterEntry<'_>) -> Changed {
     Changed {
-        uid: placement.uid,
-        mod_seq: placement.mod_seq,
-        flags: placement.flags.clone(),
+        uid: entry.uid(),
+        mod_seq: entry.mod_seq(),
+        flags: entry.flags(),
     }
 }

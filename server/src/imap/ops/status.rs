@@ -67,11 +67,9 @@ fn deleted_octets<S: Store>(context: &Context<'_, S>, status: &MailboxStatus) ->
     if status.deleted == 0 {
         return 0;
     }
-    let placements = context.account.placements(status.id);
-    let deleted = placements
-        .iter()
-        .filter(|placement| placement.flags.contains(&Flag::Deleted));
-    deleted.fold(0, |sum, placement| sum.saturating_add(placement.size))
+    let roster = context.account.roster(status.id).unwrap_or_default();
+    let deleted = roster.iter().filter(|entry| entry.has(&Flag::Deleted));
+    deleted.fold(0, |sum, entry| sum.saturating_add(entry.size()))
 }
 
 /// Messages that the next SELECT would show as `\Recent`; asking takes it from nobody.
@@ -82,9 +80,6 @@ fn recent<S: Store>(context: &Context<'_, S>, status: &MailboxStatus) -> u64 {
     if from >= status.uid_next {
         return 0;
     }
-    let placements = context.account.placements(status.id);
-    placements
-        .iter()
-        .filter(|placement| placement.uid >= from)
-        .count() as u64
+    let roster = context.account.roster(status.id).unwrap_or_default();
+    roster.len().saturating_sub(roster.position_from(from)) as u64
 }

@@ -3,14 +3,14 @@
 //! Invariant: every message found stands in the answer once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use letterlock_core::account::{MessageDocument, Placement};
-use letterlock_core::id::MailboxId;
+use letterlock_core::account::RosterEntry;
+use letterlock_core::id::{MailboxId, MessageHash};
 use letterlock_core::store::Store;
 use letterlock_core::threads::{Threadable, references};
 
-use super::sort::{sent, subject};
+use super::digest::{self, Digest, Text};
+use super::sort::sent;
 use super::{Context, Hit, OpError};
 use crate::imap::command::ThreadAlgorithm;
 use crate::imap::view::Slot;
@@ -25,11 +25,29 @@ pub struct Threaded {
 }
 
 /// A message that was found, and what it says of itself.
-struct Found {
+struct Found<'a> {
     slot: Slot,
-    placement: Placement,
+    sent: i64,
     /// `None` if it is not on this device.
-    message: Option<Arc<MessageDocument>>,
+    digest: Option<&'a Digest>,
+    /// What it answers.
+    named: Vec<String>,
+}
+
+impl<'a> Found<'a> {
+    fn of(slot: Slot, entry: &RosterEntry<'_>, digest: Option<&'a Digest>) -> Self {
+        let named = digest.map_or("", |digest| digest.text(Text::References));
+        Self {
+            slot,
+            sent: sent(entry, digest).as_secs(),
+            digest,
+            named: named.lines().map(str::to_owned).collect(),
+        }
+    }
+
+    fn text(&self, text: Text) -> &'a str {
+        self.digest.map_or("", |digest| digest.text(text))
+    }
 }
 
 /// Arranges what was found; what is gone meanwhile is left out.
@@ -39,24 +57,24 @@ pub(super) async fn run<S: Store>(
     hits: &[Hit],
     algorithm: ThreadAlgorithm,
 ) -> Result<Vec<Threaded>, OpError> {
-    let mut found = Vec::with_capacity(hits.len());
-    for hit in hits {
-        if let Some(placement) = context.account.placement(mailbox, hit.slot.uid) {
-            let message = context.account.message(placement.message).await?;
-            found.push(Found {
-                slot: hit.slot,
-                placement,
-                message,
-            });
-        }
-    }
+    let roster = context.account.roster(mailbox).unwrap_or_default();
+    let there = hits
+        .iter()
+        .filter_map(|hit| Some((hit.slot, roster.find(hit.slot.uid)?)));
+    let there: Vec<(Slot, RosterEntry<'_>)> = there.collect();
+    let messages = there.iter().map(|(_, entry)| entry.message());
+    let digests = digest::all(context, &messages.collect::<Vec<MessageHash>>()).await?;
+    let found = there.iter().zip(&digests);
+    let found: Vec<Found<'_>> = found
+        .map(|((slot, entry), digest)| Found::of(*slot, entry, digest.as_ref()))
+        .collect();
     Ok(match algorithm {
         ThreadAlgorithm::OrderedSubject => by_subject(&found),
         ThreadAlgorithm::References => by_references(&found),
     })
 }
 
-fn by_references(found: &[Found]) -> Vec<Threaded> {
+fn by_references(found: &[Found<'_>]) -> Vec<Threaded> {
     let threadables: Vec<Threadable<'_>> = found.iter().map(threadable).collect();
     let rows = references(&threadables).into_iter();
     let row = |row: letterlock_core::threads::Row| Threaded {
@@ -69,34 +87,22 @@ fn by_references(found: &[Found]) -> Vec<Threaded> {
     rows.map(row).collect()
 }
 
-fn threadable(found: &Found) -> Threadable<'_> {
-    let summary = found
-        .message
-        .as_ref()
-        .map(|message| &message.structure.summary);
-    let named = summary.map_or(&[][..], |summary| {
-        if summary.references.is_empty() {
-            summary.in_reply_to.get(..1).unwrap_or_default()
-        } else {
-            &summary.references
-        }
-    });
+fn threadable<'a>(found: &'a Found<'_>) -> Threadable<'a> {
+    let message_id = found.text(Text::MessageId);
     Threadable {
-        message_id: summary.and_then(|summary| summary.message_id.as_deref()),
-        references: named,
-        subject: summary.map_or("", |summary| &summary.subject),
-        sent: sent(&found.placement, found.message.as_deref()).as_secs(),
+        message_id: (!message_id.is_empty()).then_some(message_id),
+        references: &found.named,
+        subject: found.text(Text::Subject),
+        sent: found.sent,
     }
 }
 
 /// "Poor man's threading": one level, by base subject and date.
-fn by_subject(found: &[Found]) -> Vec<Threaded> {
-    let mut threads: BTreeMap<String, Vec<(i64, Slot)>> = BTreeMap::new();
+fn by_subject(found: &[Found<'_>]) -> Vec<Threaded> {
+    let mut threads: BTreeMap<&str, Vec<(i64, Slot)>> = BTreeMap::new();
     for found in found {
-        let message = found.message.as_deref();
-        let sent = sent(&found.placement, message).as_secs();
-        let thread = threads.entry(subject(message)).or_default();
-        thread.push((sent, found.slot));
+        let thread = threads.entry(found.text(Text::Base)).or_default();
+        thread.push((found.sent, found.slot));
     }
     let by_date = |(sent, slot): &(i64, Slot)| (*sent, slot.number);
     let mut threads: Vec<_> = threads.into_values().collect();

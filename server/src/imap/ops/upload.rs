@@ -218,7 +218,7 @@ async fn copy<S: Store>(
     };
     let found = match &read.section {
         None => Some(Found::Span(whole)),
-        Some(request) => find(context, &source, request).await?,
+        Some(request) => find(context.account, &source, request).await?,
     };
     let partial = read
         .partial

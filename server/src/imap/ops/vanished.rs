@@ -5,6 +5,7 @@
 //! may know and that is not there, as the RFC wants it; positions that the client knows leave out
 //! what it knows already.
 
+use letterlock_core::account::Roster;
 use letterlock_core::id::{MailboxId, ModSeq, Uid};
 use letterlock_core::store::Store;
 
@@ -22,10 +23,8 @@ pub(super) struct Question<'a> {
     pub(super) since: u64,
     /// Among these UIDs.
     pub(super) among: Spans,
-    /// What is there, ascending.
-    pub(super) present: &'a [Uid],
-    /// The UID that nobody has yet.
-    pub(super) next: Uid,
+    /// What is there.
+    pub(super) present: &'a Roster,
     /// Up to here the client knows what is there.
     pub(super) known_up_to: u32,
 }
@@ -46,7 +45,7 @@ pub(super) async fn spans<S: Store>(
     let mut uids: Vec<u32> = remembered
         .iter()
         .map(|vanished| vanished.uid)
-        .filter(|uid| question.present.binary_search(uid).is_err())
+        .filter(|uid| question.present.find(*uid).is_none())
         .map(Uid::get)
         .filter(|uid| within(&question.among, *uid))
         .collect();
@@ -57,14 +56,14 @@ pub(super) async fn spans<S: Store>(
 
 /// Every UID that was given out, may be known, and is not there.
 fn missing(question: &Question<'_>) -> Spans {
-    let last = question.next.get().saturating_sub(1);
+    let last = question.present.uid_next().get().saturating_sub(1);
     let mut spans = Spans::new();
     for (from, to) in &question.among {
         let mut from = (*from).max(question.known_up_to.saturating_add(1));
         let to = (*to).min(last);
-        let start = question.present.partition_point(|uid| uid.get() < from);
-        for uid in question.present.get(start..).unwrap_or_default() {
-            let uid = uid.get();
+        let start = Uid::new(from).map_or(0, |from| question.present.position_from(from));
+        for entry in question.present.iter_from(start) {
+            let uid = entry.uid().get();
             if uid > to {
                 break;
             }
@@ -92,7 +91,7 @@ pub(super) fn known(resync: &Resync, next: Uid) -> Spans {
 
 /// The highest UID that stands where the client believes it to stand (RFC 7162 3.2.5.2); 0 if
 /// there is none.
-pub(super) fn known_up_to(matches: &(SequenceSet, UidSet), present: &[Uid]) -> u32 {
+pub(super) fn known_up_to(matches: &(SequenceSet, UidSet), present: &Roster) -> u32 {
     let (positions, uids) = matches;
     // A client may write 1:4294967295; more positions than messages match nothing.
     let limit = present.len();
@@ -100,7 +99,7 @@ pub(super) fn known_up_to(matches: &(SequenceSet, UidSet), present: &[Uid]) -> u
     let matching = pairs.filter(|(position, uid)| {
         let index = usize::try_from(position.saturating_sub(1)).ok();
         let there = index.and_then(|index| present.get(index));
-        there.is_some_and(|there| there.get() == *uid)
+        there.is_some_and(|there| there.uid().get() == *uid)
     });
     matching.map(|(_, uid)| uid).max().unwrap_or(0)
 }
@@ -119,18 +118,16 @@ pub(super) async fn run<S: Store>(
     since: u64,
     among: &UidSet,
 ) -> Result<Spans, OpError> {
-    let status = context.account.mailbox_by_id(mailbox);
-    let next = status.ok_or(OpError::NoSuchMailbox)?.uid_next;
-    let placements = context.account.placements(mailbox);
-    let present: Vec<Uid> = placements.iter().map(|placement| placement.uid).collect();
+    let roster = context.account.roster(mailbox);
+    let roster = roster.ok_or(OpError::NoSuchMailbox)?;
+    let last = roster.uid_next().get().saturating_sub(1).max(1);
     let question = Question {
         mailbox,
         since,
         // `*` is the highest UID that was ever given out: what vanished may stand above all that
         // is there.
-        among: among.spans(next.get().saturating_sub(1).max(1)),
-        present: &present,
-        next,
+        among: among.spans(last),
+        present: &roster,
         known_up_to: 0,
     };
     spans(context, question).await
@@ -138,11 +135,25 @@ pub(super) async fn run<S: Store>(
 
 #[cfg(test)]
 mod tests {
+    use letterlock_core::account::Placement;
+    use letterlock_core::id::{MessageHash, PlacementId, Timestamp};
+    use letterlock_core::model::FlagSet;
+
     use super::*;
     use crate::imap::set::Bound;
 
-    fn uids(uids: &[u32]) -> Vec<Uid> {
-        uids.iter().map(|uid| Uid::new(*uid).unwrap()).collect()
+    fn roster(uids: impl Iterator<Item = u32>) -> Roster {
+        let placement = |uid| Placement {
+            uid: Uid::new(uid).unwrap(),
+            id: PlacementId::new([0; 16]),
+            message: MessageHash::new([0; 32]),
+            flags: FlagSet::new(),
+            internal_date: Timestamp::from_secs(0),
+            save_date: Timestamp::from_secs(0),
+            mod_seq: ModSeq::ONE,
+            size: 0,
+        };
+        Roster::of(&uids.map(placement).collect::<Vec<_>>())
     }
 
     fn set(numbers: &[u32]) -> Vec<Range> {
@@ -155,13 +166,12 @@ mod tests {
 
     fn check(among: &[(u32, u32)], known_up_to: u32, expected: &[(u32, u32)]) {
         // Only UIDs divisible by three are there, as in RFC 7162 3.2.5.2.
-        let present: Vec<Uid> = uids(&(1..=10).map(|n| n * 3).collect::<Vec<_>>());
+        let present = roster((1..=10).map(|n| n * 3));
         let question = Question {
             mailbox: MailboxId::new([0; 16]),
             since: 1,
             among: among.to_vec(),
             present: &present,
-            next: Uid::new(33).unwrap(),
             known_up_to,
         };
         assert_eq!(missing(&question), expected);
@@ -170,7 +180,7 @@ mod tests {
     #[test]
     fn what_is_forgotten_is_told_whole() {
         check(&[(1, 9)], 0, &[(1, 2), (4, 5), (7, 8)]);
-        check(&[(1, 1000)], 26, &[(28, 29), (31, 32)]);
+        check(&[(1, 1000)], 26, &[(28, 29)]);
         check(&[(4, 4), (6, 7)], 0, &[(4, 4), (7, 7)]);
         check(&[(1, 9)], 9, &[]);
         check(&[], 0, &[]);
@@ -178,7 +188,7 @@ mod tests {
 
     #[test]
     fn positions_that_are_right_tell_what_is_known() {
-        let present = uids(&[3, 6, 9, 12, 15]);
+        let present = roster([3, 6, 9, 12, 15].into_iter());
         for (positions, known, expected) in [
             (&[2, 4][..], &[6, 12][..], 12),
             (&[2, 4], &[6, 13], 6),

@@ -142,10 +142,14 @@ impl Session {
         events: &SelectedEvents,
         mut refreshed: Refreshed,
     ) {
-        if let Refreshed::Snapshot(snapshot, _) = &mut refreshed
+        if let Refreshed::News(news) = &mut refreshed
             && !events.flags
         {
-            snapshot.changed.clear();
+            news.snapshot.tells_flags = false;
+            // What is not told leaves the results of followed searches as they are.
+            if let Some(followed) = &mut news.followed {
+                followed.changed.clear();
+            }
         }
         let release = match events.messages {
             Some(When::Now) => Release::All,

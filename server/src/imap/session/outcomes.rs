@@ -184,13 +184,14 @@ impl Session {
         let rev2 = self.enabled.has(Extension::Imap4rev2);
         let (notices, moved) = match refreshed {
             Refreshed::Same => (Vec::new(), Vec::new()),
-            Refreshed::Snapshot(mut snapshot, found) => {
+            Refreshed::News(mut news) => {
                 if rev2 {
-                    snapshot.forget_recent();
+                    news.snapshot.forget_recent();
                 }
-                let notices = selected.view.merge(&snapshot);
-                let changed: Vec<Uid> = snapshot.changed.iter().map(|one| one.uid).collect();
-                (notices, selected.moved(&changed, &found))
+                let notices = selected.view.merge(&news.snapshot);
+                let followed = news.followed.as_ref();
+                let moved = followed.map(|one| selected.moved(&one.changed, &one.found));
+                (notices, moved.unwrap_or_default())
             }
             Refreshed::Gone => {
                 self.close("The selected mailbox was deleted");

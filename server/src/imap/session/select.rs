@@ -80,7 +80,7 @@ impl Session {
         self.notice("Next UID", Code::UidNext(mailbox.uid_next));
         self.notice("UIDs are valid", Code::UidValidity(mailbox.uid_validity));
         self.notice("Its id", Code::MailboxId(mailbox.id));
-        let highest = mailbox.snapshot.highest;
+        let highest = mailbox.snapshot.roster.highest_mod_seq();
         self.notice("Last change", Code::HighestModSeq(highest));
         if rev2 {
             // RFC 9051 6.3.2.

@@ -24,7 +24,7 @@ use crate::imap::view::{Notice, OutOfRange, Release, Slot, View};
 
 /// Messages that one step of FETCH asks the store for; after each step the client can be waited
 /// for, so that a slow reader makes nothing pile up.
-const FETCH_STEP: usize = 100;
+const FETCH_STEP: usize = 256;
 
 /// What is known of the selected mailbox.
 #[derive(Debug)]

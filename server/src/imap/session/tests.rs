@@ -1,6 +1,12 @@
 //! The session by steps, without a store; whole conversations are in the transcripts.
 
-use letterlock_core::id::{MailboxId, ModSeq, SequenceNumber, Uid, UidValidity};
+use std::sync::Arc;
+
+use letterlock_core::account::{Placement, Roster};
+use letterlock_core::id::{
+    MailboxId, MessageHash, ModSeq, PlacementId, SequenceNumber, Timestamp, Uid, UidValidity,
+};
+use letterlock_core::model::FlagSet;
 
 use super::*;
 use crate::imap::accounts::LoginRefused;
@@ -9,7 +15,7 @@ use crate::imap::encoder::encode;
 use crate::imap::ops::{Fetched, FetchedMessage, OpError, Outcome, Refreshed, SelectedMailbox};
 use crate::imap::response::{FetchValue, MessageNumber};
 use crate::imap::set::{Bound, MessageSet, Range, SequenceSet};
-use crate::imap::view::{Present, Snapshot};
+use crate::imap::view::Snapshot;
 
 #[test]
 fn silence_ends_a_session() {
@@ -158,19 +164,20 @@ fn with_two_messages() -> Session {
         parameters: SelectParameters::default(),
     };
     session.handle_frame(Frame::Command(tag(), select));
-    let present = |uid| Present {
-        uid,
+    let placement = |uid: u32| Placement {
+        uid: Uid::new(uid).unwrap(),
+        id: PlacementId::new([0; 16]),
+        message: MessageHash::new([0; 32]),
+        flags: FlagSet::new(),
+        internal_date: Timestamp::from_secs(0),
+        save_date: Timestamp::from_secs(0),
         mod_seq: ModSeq::ONE,
+        size: 0,
     };
     let snapshot = Snapshot {
-        highest: ModSeq::ONE,
-        present: [1, 2]
-            .into_iter()
-            .filter_map(Uid::new)
-            .map(present)
-            .collect(),
-        changed: Vec::new(),
+        roster: Arc::new(Roster::of(&[1, 2].map(placement))),
         recent_from: Uid::ONE,
+        tells_flags: true,
     };
     session.handle_outcome(Ok(Outcome::Selected(Box::new(SelectedMailbox {
         id: MailboxId::new([1; 16]),

@@ -7,6 +7,7 @@ use letterlock_core::store::MemoryStore;
 use proptest::prelude::*;
 
 use super::*;
+use crate::imap::recall::Recall;
 use crate::imap::recent::Recents;
 use crate::imap::transcripts::{new_account, now};
 
@@ -162,9 +163,11 @@ async fn both_ways(messages: Vec<Vec<u8>>, late: usize, keys: Vec<SearchKey>) {
         append(message).await;
     }
     let recents = Recents::default();
+    let recall = Recall::default();
     let context = Context {
         account: &account,
         recents: &recents,
+        recall: &recall,
         now: now(),
     };
     let placements = account.placements(inbox);

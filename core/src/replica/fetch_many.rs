@@ -1,0 +1,149 @@
+//! Reading many messages at once: one question to the store instead of one for each.
+//!
+//! Invariant: what is damaged or missing fails alone, unless the store itself fails. Whoever asks
+//! bounds how much that is. Rejected: reading ahead by itself; only who asks knows what is next.
+
+use std::sync::Arc;
+
+use super::document::{CONTENT_OCTETS, Document, content_doc_id, message_doc_id};
+use super::documents::table_of;
+use super::fetch::open_document;
+use super::packed::unpacked;
+use super::{Message, Replica, ReplicaError};
+use crate::id::{DocId, MessageHash};
+use crate::mime::{Piece, Span};
+use crate::seal::Collection;
+use crate::store::{Store, Table};
+
+/// A run of octets of a message.
+enum Run {
+    /// Of the skeleton.
+    Skeleton(core::ops::Range<usize>),
+    /// Of a content.
+    Content(DocId, core::ops::Range<usize>),
+}
+
+impl<S: Store> Replica<S> {
+    /// The structures of messages, in their order; `None` for one that is not known here (yet).
+    pub async fn messages(
+        &self,
+        hashes: &[MessageHash],
+    ) -> Result<Vec<Result<Option<Arc<Message>>, ReplicaError>>, ReplicaError> {
+        let ids = hashes.iter().map(|hash| message_doc_id(&self.keys, *hash));
+        let ids: Vec<DocId> = ids.collect();
+        let keys = ids.iter().map(|id| id.as_bytes().to_vec()).collect();
+        let table = table_of(Collection::Messages);
+        let rows = self.store.get_many(table, keys).await?;
+        let messages = ids.into_iter().zip(rows).map(|(id, row)| {
+            let Some(row) = row else { return Ok(None) };
+            match self.opened(table, id, &row)? {
+                Document::Message(message) => Ok(Some(Arc::from(message))),
+                Document::Removed(_) => Ok(None),
+                _ => Err(ReplicaError::Row(table.name())),
+            }
+        });
+        Ok(messages.collect())
+    }
+
+    /// The octets of spans of messages, as [`Replica::read`] gives them one by one.
+    pub async fn read_many(
+        &self,
+        wanted: &[(Arc<Message>, Span)],
+    ) -> Result<Vec<Result<Vec<u8>, ReplicaError>>, ReplicaError> {
+        let mut plans = Vec::with_capacity(wanted.len());
+        let mut keys = Vec::new();
+        for (message, span) in wanted {
+            let plan = self.runs(message, *span);
+            for run in plan.iter().flatten() {
+                if let Run::Content(id, _) = run {
+                    keys.push(id.as_bytes().to_vec());
+                }
+            }
+            plans.push(plan);
+        }
+        let rows = if keys.is_empty() {
+            Vec::new()
+        } else {
+            self.store.get_many(Table::Contents, keys).await?
+        };
+        let mut rows = rows.into_iter();
+        let read = wanted.iter().zip(plans).map(|((message, span), plan)| {
+            // A plan takes its rows even where it fails, for those behind it.
+            let plan = plan?;
+            let contents = plan.iter().filter(|run| matches!(run, Run::Content(..)));
+            let rows: Vec<Option<Vec<u8>>> = rows.by_ref().take(contents.count()).collect();
+            self.joined(message, *span, plan, rows)
+        });
+        Ok(read.collect())
+    }
+
+    fn joined(
+        &self,
+        message: &Message,
+        span: Span,
+        plan: Vec<Run>,
+        rows: Vec<Option<Vec<u8>>>,
+    ) -> Result<Vec<u8>, ReplicaError> {
+        let mut rows = rows.into_iter();
+        let mut octets = Vec::new();
+        for run in plan {
+            match run {
+                Run::Skeleton(range) => {
+                    let run = message.skeleton.get(range).ok_or_else(damaged)?;
+                    if octets.is_empty() {
+                        let most = span.len().min(message.structure.size);
+                        octets.reserve_exact(usize::try_from(most).unwrap_or(0));
+                    }
+                    octets.extend_from_slice(run);
+                }
+                Run::Content(id, range) => {
+                    let row = rows.next().flatten().ok_or(ReplicaError::NotHere(id))?;
+                    let Document::Content(content) = self.opened(Table::Contents, id, &row)? else {
+                        return Err(ReplicaError::NotHere(id));
+                    };
+                    if octets.is_empty() && range == (0..content.len()) {
+                        octets = content;
+                    } else {
+                        octets.extend_from_slice(content.get(range).ok_or_else(damaged)?);
+                    }
+                }
+            }
+        }
+        Ok(octets)
+    }
+
+    /// Where the octets of a span are.
+    fn runs(&self, message: &Message, span: Span) -> Result<Vec<Run>, ReplicaError> {
+        let mut runs = Vec::new();
+        for piece in message.structure.pieces(span) {
+            let (leaf, range) = match piece {
+                Piece::Skeleton(range) => {
+                    runs.push(Run::Skeleton(range));
+                    continue;
+                }
+                Piece::Leaf { index, range } => (message.leaves.get(index), range),
+            };
+            let leaf = leaf.ok_or_else(damaged)?;
+            let mut at = range.start;
+            while at < range.end {
+                let number = at.wrapping_div(CONTENT_OCTETS);
+                let start = number.saturating_mul(CONTENT_OCTETS);
+                let end = range.end.min(start.saturating_add(CONTENT_OCTETS));
+                let hash = leaf.pieces.get(number).ok_or_else(damaged)?;
+                let within = at.saturating_sub(start)..end.saturating_sub(start);
+                runs.push(Run::Content(content_doc_id(&self.keys, *hash), within));
+                at = end;
+            }
+        }
+        Ok(runs)
+    }
+
+    fn opened(&self, table: Table, id: DocId, row: &[u8]) -> Result<Document, ReplicaError> {
+        let envelope = unpacked(&self.keys, table, id, row)?;
+        open_document(&self.keys, id, &envelope)
+    }
+}
+
+fn damaged() -> ReplicaError {
+    ReplicaError::Row(Table::Documents.name())
+}
