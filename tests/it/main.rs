@@ -32,6 +32,8 @@ mod programs;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod libraries;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod restart;

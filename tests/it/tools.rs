@@ -81,13 +81,16 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
     }
 }
 
+/// One of `scripts/`.
+pub(crate) fn script(name: &str) -> PathBuf {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/scripts");
+    scripts.join(name)
+}
+
 /// Runs one of `scripts/` with arguments.
-pub(crate) fn python(script: &str, arguments: &[&str], input: &[u8]) -> Output {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("it/scripts")
-        .join(script);
+pub(crate) fn python(name: &str, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = program("python3", "python3");
-    command.arg(path).args(arguments);
+    command.arg(script(name)).args(arguments);
     run(&mut command, input)
 }
 

@@ -58,6 +58,9 @@ pub(crate) const TEST: &[Requirement] = &[
     program("neomutt", "neomutt"),
     program("alpine", "alpine"),
     program("python3", "python3"),
+    program("python3-pip", "pip3"),
+    program("nodejs", "node"),
+    program("npm", "npm"),
 ];
 
 /// What is measured beside us.

@@ -12,6 +12,7 @@ mod apt;
 mod arguments;
 mod bench;
 mod bundle_cache;
+mod client_libraries;
 mod debian_sysroot;
 mod fingerprint;
 mod fuzz;

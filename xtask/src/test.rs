@@ -13,6 +13,7 @@ use std::process::Command;
 
 use crate::apt;
 use crate::arguments::nearest;
+use crate::client_libraries;
 use crate::paths::Paths;
 use crate::prune::prune;
 use crate::step::{cargo, step, together};
@@ -154,9 +155,11 @@ fn wasm(paths: &Paths, filter: Option<&str>) -> Result<()> {
 fn system(paths: &Paths, filter: Option<&str>) -> Result<()> {
     let built = paths.target.join("debug/letterlock");
     let letterlock = paths.keep_program(&built, "letterlock-debug")?;
+    let libraries = client_libraries::ensure(paths)?;
     let mut command = cargo(paths);
     command
         .env("LETTERLOCK_BIN", &letterlock)
+        .env("LETTERLOCK_CLIENT_LIBRARIES", libraries)
         .env("CHROMEDRIVER", chromedriver()?)
         .args(["test", "--workspace", "--test", "it"])
         .args(filter);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use letterlock_core::account::Account;
 use letterlock_core::auth::wire::Token;
 use letterlock_core::id::Address;
+use letterlock_core::sync::engine::{self, Extent};
 use rand::RngCore as _;
 use rand::rngs::OsRng;
 use sha2::{Digest as _, Sha256};
@@ -53,6 +54,7 @@ pub struct BridgeAccount {
     /// Rung when a mail was put into the outbox.
     pub submitted: Notify,
     status: watch::Sender<SyncStatus>,
+    behind: watch::Sender<bool>,
     token: Token,
     app_passwords: AppPasswords,
 }
@@ -65,11 +67,14 @@ impl BridgeAccount {
         token: Token,
         app_passwords: AppPasswords,
     ) -> Self {
+        // Whoever has asked before has had an answer, and the next one says whether it was all.
+        let asked = engine::pull_request(&account, Extent::Everything, 0).since;
         Self {
             account: Arc::new(account),
             provider,
             submitted: Notify::new(),
             status: watch::Sender::new(SyncStatus::Starting),
+            behind: watch::Sender::new(asked.0 == 0),
             token,
             app_passwords,
         }
@@ -83,6 +88,16 @@ impl BridgeAccount {
     /// How the exchange with the provider goes, and every change of it.
     pub fn status(&self) -> watch::Receiver<SyncStatus> {
         self.status.subscribe()
+    }
+
+    /// Whether mail that is at the provider is still to come: before the first exchange has ended.
+    pub fn behind(&self) -> watch::Receiver<bool> {
+        self.behind.subscribe()
+    }
+
+    pub(super) fn set_behind(&self, behind: bool) {
+        self.behind
+            .send_if_modified(|before| std::mem::replace(before, behind) != behind);
     }
 
     pub(super) fn set_status(&self, status: SyncStatus) {

@@ -60,6 +60,7 @@ fn grant(account: &BridgeAccount, admitted: Admitted) -> Grant<SqliteStore> {
     Grant {
         account: Arc::clone(&account.account),
         revoked: admitted.revoked,
+        behind: account.behind(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::accounts::{Accounts, BridgeAccount, Refused};
 use super::app_passwords::Scope;
 use super::directory;
 use crate::clock;
-use crate::smtp::conn::Handler;
+use crate::smtp::conn::{Admitted, Handler};
 use crate::smtp::{Credentials, Envelope, Message, Refusal};
 
 /// What the SMTP server asks, answered by the accounts.
@@ -49,7 +49,7 @@ impl Submissions {
 }
 
 impl Handler for Submissions {
-    async fn authenticate(&self, credentials: Credentials) -> Result<Option<Address>, Refusal> {
+    async fn authenticate(&self, credentials: Credentials) -> Result<Option<Admitted>, Refusal> {
         let Credentials {
             peer,
             username,
@@ -57,7 +57,10 @@ impl Handler for Submissions {
         } = &credentials;
         let scope = Scope::Smtp;
         match self.accounts.log_in(username, password, scope, *peer) {
-            Ok((account, _)) => Ok(Some(account.account.address().clone())),
+            Ok((account, admitted)) => Ok(Some(Admitted {
+                address: account.account.address().clone(),
+                revoked: admitted.revoked,
+            })),
             Err(Refused::Wrong) => Ok(None),
             Err(Refused::Busy | Refused::Locked { .. }) => Err(Refusal::Unavailable),
         }

@@ -69,8 +69,12 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
             result = exchange => result,
         };
         match result {
-            Ok(Next::Again) => wait_ms = 0,
+            Ok(Next::Again) => {
+                account.set_behind(true);
+                wait_ms = 0;
+            }
             Ok(Next::Idle) => {
+                account.set_behind(false);
                 backoff.reset();
                 account.set_status(SyncStatus::Current);
                 wait_ms = MAX_WAIT_MS;

@@ -6,7 +6,7 @@ use letterlock_core::id::Address;
 
 use crate::clock;
 use crate::provider::{DbError, DeliverError, Peer, Protocol, Provider};
-use crate::smtp::conn::Handler;
+use crate::smtp::conn::{Admitted, Handler};
 use crate::smtp::{Credentials, Envelope, Message, Refusal, ReversePath};
 
 /// Takes mail in for the provider's accounts.
@@ -22,7 +22,7 @@ impl Intake {
 
 impl Handler for Intake {
     /// Nobody logs in to LMTP.
-    async fn authenticate(&self, _credentials: Credentials) -> Result<Option<Address>, Refusal> {
+    async fn authenticate(&self, _credentials: Credentials) -> Result<Option<Admitted>, Refusal> {
         Ok(None)
     }
 

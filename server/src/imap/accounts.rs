@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use letterlock_core::account::Account;
 use letterlock_core::store::Store;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::scram;
@@ -33,6 +34,8 @@ pub struct Grant<S> {
     pub account: Arc<Account<S>>,
     /// Cancelled when what the user logged in with is taken back.
     pub revoked: CancellationToken,
+    /// Whether mail that is at the provider is still to come to this device.
+    pub behind: watch::Receiver<bool>,
 }
 
 /// Where a client connects from, for counting its failures; none for a socket of the machine's

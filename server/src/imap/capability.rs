@@ -15,6 +15,8 @@ enum When {
     Always,
     /// Until somebody has logged in.
     BeforeLogin,
+    /// From then on.
+    AfterLogin,
     /// Until somebody has logged in, where a password may be sent.
     PasswordAllowed,
     /// Until somebody has logged in, where no password may be sent.
@@ -74,7 +76,9 @@ const TABLE: &[Capability] = &[
     always("IMAP4rev1"),
     at(When::TlsOffered, "STARTTLS"),
     at(When::PasswordRefused, "LOGINDISABLED"),
-    always("LITERAL+"),
+    // Strangers have nothing to say that is long; never both at once (RFC 7888 5).
+    at(When::BeforeLogin, "LITERAL-"),
+    at(When::AfterLogin, "LITERAL+"),
     at(When::BeforeLogin, "SASL-IR"),
     at(When::PasswordAllowed, "AUTH=PLAIN"),
     at(When::BeforeLogin, "AUTH=SCRAM-SHA-256"),
@@ -93,6 +97,7 @@ const TABLE: &[Capability] = &[
     always("I18NLEVEL=1"),
     always("ID"),
     always("IDLE"),
+    always("INPROGRESS"),
     always("LIST-EXTENDED"),
     always("LIST-MYRIGHTS"),
     always("LIST-STATUS"),
@@ -118,6 +123,7 @@ const TABLE: &[Capability] = &[
     always("STATUS=SIZE"),
     always("THREAD=ORDEREDSUBJECT"),
     always("THREAD=REFERENCES"),
+    always("UIDBATCHES"),
     enabled_by("UIDONLY", Extension::UidOnly),
     always("UIDPLUS"),
     always("UNSELECT"),
@@ -132,6 +138,7 @@ pub fn announced(logged_in: bool, security: Security) -> String {
     let told = |when| match when {
         When::Always => true,
         When::BeforeLogin => !logged_in,
+        When::AfterLogin => logged_in,
         When::PasswordAllowed => !logged_in && !required,
         When::PasswordRefused => !logged_in && required,
         When::TlsOffered => !logged_in && tls_can_be_had,
@@ -200,6 +207,10 @@ mod tests {
             assert!(has(false, security, "SASL-IR"));
             for name in ["STARTTLS", "AUTH=PLAIN", "LOGINDISABLED", "SASL-IR"] {
                 assert!(!has(true, security, name), "{name}");
+            }
+            for logged_in in [false, true] {
+                assert_eq!(has(logged_in, security, "LITERAL-"), !logged_in);
+                assert_eq!(has(logged_in, security, "LITERAL+"), logged_in);
             }
         }
     }

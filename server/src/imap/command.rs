@@ -166,6 +166,11 @@ pub enum Command {
     Esearch(Vec<Source>, SearchCommand),
     /// RFC 5267 4.3.5: the tags of searches whose changes are told no longer.
     CancelUpdate(Vec<String>),
+    /// UIDBATCHES: messages in a batch, and the first and last batch that are wanted.
+    UidBatches {
+        size: u32,
+        batches: Option<(u32, u32)>,
+    },
     /// RFC 5256 3.
     Sort(SortCommand),
     /// RFC 5256 3.

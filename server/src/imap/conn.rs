@@ -9,19 +9,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use letterlock_core::account::Account;
 use letterlock_core::account::Subscription;
-use letterlock_core::id::Timestamp;
 use letterlock_core::store::Store;
 use rand::RngCore as _;
 use rand::rngs::OsRng;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::accounts::{Accounts, Grant, Peer};
@@ -29,10 +27,9 @@ use super::command::Secret;
 use super::compress::Deflate;
 use super::decoder::{Admits, Decoder};
 use super::encoder::encode;
-use super::ops::{self, Op, OpError, Outcome, Upload, UploadStep};
-use super::recall::Recall;
-use super::recent::Recents;
+use super::ops::{self, Op, OpError, Outcome, Progress, Upload, UploadStep};
 use super::response::{FetchValue, Response};
+pub use super::server::{Clock, Server, WRITE_TIMEOUT};
 use super::session::{Action, Session};
 use crate::starttls::{self, Protection};
 
@@ -40,46 +37,8 @@ use crate::starttls::{self, Protection};
 const READ_OCTETS: usize = 16 * 1024;
 /// Octets of answers after which they are written out.
 const HIGH_WATER: usize = 64 * 1024;
-/// How long a client may leave the connection full (a program that hangs, a dead machine).
-pub const WRITE_TIMEOUT: Duration = Duration::from_mins(5);
-
 /// Octets of the server's part of a SCRAM nonce.
 const NONCE_OCTETS: usize = 18;
-
-/// Reads the time.
-pub type Clock = fn() -> Timestamp;
-
-/// What all connections share.
-#[derive(Debug)]
-pub struct Server<A> {
-    accounts: A,
-    recents: Recents,
-    recall: Recall,
-    clock: Clock,
-    tls: Option<Arc<ServerConfig>>,
-}
-
-impl<A: Accounts> Server<A> {
-    /// A server for these accounts.
-    pub fn new(accounts: A, clock: Clock) -> Self {
-        Self {
-            accounts,
-            recents: Recents::default(),
-            recall: Recall::default(),
-            clock,
-            tls: None,
-        }
-    }
-
-    /// The same, offering STARTTLS.
-    #[must_use]
-    pub fn with_tls(self, tls: Arc<ServerConfig>) -> Self {
-        Self {
-            tls: Some(tls),
-            ..self
-        }
-    }
-}
 
 /// Where a connection comes from, and what protects it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -151,6 +110,7 @@ struct Login<S: Store> {
     upload: Option<Upload>,
     /// Cancelled when what the user logged in with is taken back.
     revoked: CancellationToken,
+    behind: watch::Receiver<bool>,
 }
 
 struct Connection<'a, A: Accounts> {
@@ -193,6 +153,7 @@ impl<A: Accounts> Connection<'_, A> {
                 }
             }
             self.decoder.set_names(self.session.names());
+            self.decoder.set_stranger(self.session.is_stranger());
             let admits = self.session.admits();
             if admits != Admits::Upload
                 && let Some(login) = &mut self.login
@@ -242,7 +203,7 @@ impl<A: Accounts> Connection<'_, A> {
             Action::Run(_) | Action::Upload(_) if self.is_revoked() => {
                 self.session.handle_revocation();
             }
-            Action::Run(op) => self.run_op(op).await,
+            Action::Run(op) => self.run_op(op, writer).await?,
             Action::Upload(step) => self.run_upload(step).await,
             Action::Authenticate { user, password } => self.log_in(&user, &password).await,
             Action::ScramSalt { user } => {
@@ -339,17 +300,49 @@ impl<A: Accounts> Connection<'_, A> {
         Ok(())
     }
 
-    async fn run_op(&mut self, op: Op) {
+    /// A client that waits is told now and then that something goes on (RFC 9585). The operation
+    /// goes on while that is written: it may hold what others wait for.
+    async fn run_op<W>(&mut self, op: Op, writer: &mut W) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin,
+    {
         // The session asks for storage only after a log-in.
-        let Some(login) = &self.login else { return };
+        let Some(login) = &self.login else {
+            return Ok(());
+        };
+        let account = Arc::clone(&login.account);
+        let progress = Progress::default();
         let context = ops::Context {
-            account: &login.account,
+            account: &account,
             recents: &self.server.recents,
             recall: &self.server.recall,
             now: (self.server.clock)(),
+            progress: &progress,
+            behind: *login.behind.borrow(),
         };
-        let outcome = Box::pin(ops::run(&context, op)).await;
+        let mut running = Box::pin(ops::run(&context, op));
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut running => break outcome,
+                () = sleep(self.server.tell_every) => {}
+            }
+            let Some(response) = self.session.progress(progress.so_far()) else {
+                continue;
+            };
+            let _no_streams = encode(&response, self.session.names(), &mut self.out);
+            let mut flushing = Box::pin(self.flush(writer));
+            tokio::select! {
+                outcome = &mut running => {
+                    flushing.await?;
+                    break outcome;
+                }
+                written = &mut flushing => written?,
+            }
+        };
+        drop(running);
         self.handle_outcome(outcome);
+        Ok(())
     }
 
     fn is_revoked(&self) -> bool {
@@ -364,6 +357,8 @@ impl<A: Accounts> Connection<'_, A> {
             recents: &self.server.recents,
             recall: &self.server.recall,
             now: (self.server.clock)(),
+            progress: &Progress::default(),
+            behind: false,
         };
         let outcome = Box::pin(ops::upload::run(&context, &mut login.upload, step)).await;
         self.handle_outcome(outcome);
@@ -407,10 +402,11 @@ impl<A: Accounts> Connection<'_, A> {
         {
             self.out = deflate.deflate(&self.out)?;
         }
+        let patience = self.server.write_timeout;
         let mut rest = self.out.as_slice();
         while !rest.is_empty() {
             // The time is for some progress, not for all of a large message.
-            let written = timeout(WRITE_TIMEOUT, writer.write(rest)).await??;
+            let written = timeout(patience, writer.write(rest)).await??;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -419,7 +415,7 @@ impl<A: Accounts> Connection<'_, A> {
         self.out.clear();
         // The room of a large body is given back.
         self.out.shrink_to(HIGH_WATER);
-        timeout(WRITE_TIMEOUT, writer.flush()).await?
+        timeout(patience, writer.flush()).await?
     }
 }
 
@@ -430,6 +426,7 @@ impl<S: Store> Login<S> {
             account: grant.account,
             upload: None,
             revoked: grant.revoked,
+            behind: grant.behind,
         }
     }
 }

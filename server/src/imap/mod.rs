@@ -13,6 +13,7 @@ pub mod capability;
 pub mod command;
 pub mod compress;
 pub mod conn;
+mod server;
 pub mod date;
 pub mod decoder;
 pub mod encoder;
@@ -41,6 +42,8 @@ mod compressed;
 mod agreement;
 #[cfg(test)]
 mod many;
+#[cfg(test)]
+mod progress;
 #[cfg(test)]
 mod resync;
 

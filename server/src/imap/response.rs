@@ -45,6 +45,10 @@ pub enum Code {
     ExpungeIssued,
     /// RFC 7162 3.1.2.1: everything up to here has been told.
     HighestModSeq(ModSeq),
+    /// RFC 5530: the client has said what makes no sense.
+    ClientBug,
+    /// RFC 9585: how far a command is; without it, that something goes on.
+    InProgress(Option<Advance>),
     /// RFC 5530.
     Limit,
     /// RFC 8474 4.1, 4.2.
@@ -87,6 +91,8 @@ pub enum Code {
     UseAttr,
     /// RFC 9586: sequence numbers are not used in this connection.
     UidRequired,
+    /// Batches smaller than are given.
+    TooFew,
     /// RFC 3516 4.3.
     UnknownCte,
     /// RFC 3501 7.1: the first message that is not seen.
@@ -97,6 +103,15 @@ pub enum Code {
     BadUrl(Vec<u8>),
     /// RFC 4315 3: source and copy of each message, in the same order.
     CopyUid(UidValidity, Vec<(Uid, Uid)>),
+}
+
+/// How far a command is (RFC 9585 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advance {
+    /// Of the command.
+    pub tag: Tag,
+    /// How many things are done, and of how many, as far as that is known.
+    pub done: Option<(u32, Option<u32>)>,
 }
 
 /// A status response without its tag.
@@ -390,6 +405,8 @@ pub enum Response {
     Thread(Vec<ThreadRow>),
     /// `* ESEARCH ..`
     Esearch(EsearchData),
+    /// `* UIDBATCHES ..`: ranges of UIDs, each from its highest to its lowest, descending.
+    UidBatches(Tag, Vec<(u32, u32)>),
     /// `* n FETCH ..`
     Fetch(FetchData),
     /// `* VANISHED ..`: ascending ranges of UIDs.

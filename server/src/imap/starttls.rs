@@ -62,7 +62,7 @@ async fn nothing_said_before_the_handshake_counts_after_it() {
     let mut tls = BufReader::new(stream.unwrap());
     let heard = ask(&mut tls, "e CAPABILITY\r\n").await;
     assert!(
-        heard.starts_with("* CAPABILITY IMAP4rev1 LITERAL+ "),
+        heard.starts_with("* CAPABILITY IMAP4rev1 LITERAL- "),
         "{heard}"
     );
     assert!(heard.ends_with("\r\ne OK CAPABILITY done\r\n"), "{heard}");

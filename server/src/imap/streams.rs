@@ -168,7 +168,8 @@ async fn a_client_that_does_not_read_holds_up_one_large_body() {
 #[tokio::test]
 async fn a_password_that_is_taken_back_ends_its_sessions() {
     let revoked = CancellationToken::new();
-    let alice = Alice(new_account().await, revoked.clone());
+    let mut alice = Alice::new(new_account().await);
+    alice.1 = revoked.clone();
     let (mut near, far) = tokio::io::duplex(4096);
     TaskTracker::new().spawn(async move {
         let server = Server::new(alice, now);
@@ -188,6 +189,23 @@ async fn a_password_that_is_taken_back_ends_its_sessions() {
     let mut rest = String::new();
     near.read_to_string(&mut rest).await.unwrap();
     assert_eq!(rest, "* BYE This app password was removed\r\n");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_left() {
+    let alice = Alice::new(new_account().await);
+    let server = Server::new(alice, now).leaving_after(Duration::from_millis(50));
+    let (mut near, far) = tokio::io::duplex(256);
+    // Half open: it may have gone without a word.
+    let serving = tokio::spawn(async move {
+        let shutdown = CancellationToken::new();
+        serve(&server, far, &shutdown).await
+    });
+    near.write_all(b"a LOGIN alice sesame\r\nb LIST \"\" *\r\nc LIST \"\" *\r\n")
+        .await
+        .unwrap();
+    let served = serving.await.unwrap();
+    assert_eq!(served.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! A file has lines `C: ` (the client says, CR LF is added), `S: ` (the server says; `<any>`
 //! stands for any text), the same with a number for more clients, and comments with `#`. Every
-//! client logs in unseen, unless the file begins with `stranger`. At the end every client has
+//! client logs in unseen, unless the file begins with `stranger`; with `behind` mail is still coming
+//! in. At the end every client has
 //! been told all it was to be told, and the replica's own rules hold.
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::MemoryStore;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,12 +33,14 @@ pub(super) fn now() -> Timestamp {
 pub(super) struct Alice(
     pub(super) Arc<Account<MemoryStore>>,
     pub(super) CancellationToken,
+    /// Whether mail is still coming in.
+    pub(super) watch::Sender<bool>,
 );
 
 impl Alice {
     /// With a password that is not taken back.
     pub(super) fn new(account: Arc<Account<MemoryStore>>) -> Self {
-        Self(account, CancellationToken::new())
+        Self(account, CancellationToken::new(), watch::Sender::new(false))
     }
 }
 
@@ -84,6 +88,7 @@ impl Alice {
         Grant {
             account: Arc::clone(&self.0),
             revoked: self.1.clone(),
+            behind: self.2.subscribe(),
         }
     }
 }
@@ -176,7 +181,11 @@ impl World {
 async fn run(path: &Path) {
     let text = std::fs::read_to_string(path).unwrap();
     let account = new_account().await;
-    let server = Arc::new(Server::new(Alice::new(Arc::clone(&account)), now));
+    let alice = Alice::new(Arc::clone(&account));
+    alice
+        .2
+        .send_replace(text.lines().any(|line| line == "behind"));
+    let server = Arc::new(Server::new(alice, now));
     let stranger = text.lines().any(|line| line == "stranger");
     let tasks = TaskTracker::new();
     let mut world = World {

@@ -32,13 +32,22 @@ const READ_OCTETS: usize = 16 * 1024;
 /// How long to wait after an accept that failed (no file descriptors left), in milliseconds.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
+/// Who was let in.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// The account's address.
+    pub address: Address,
+    /// Cancelled when the password is taken back: the session ends.
+    pub revoked: CancellationToken,
+}
+
 /// What is done with logins, recipients and messages.
 pub trait Handler: Send + Sync + 'static {
-    /// The account's address; `None` for a wrong name or password, after the same time.
+    /// Who this is; `None` for a wrong name or password, after the same time.
     fn authenticate(
         &self,
         credentials: Credentials,
-    ) -> impl Future<Output = Result<Option<Address>, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Option<Admitted>, Refusal>> + Send;
 
     /// Whether mail for this recipient is taken.
     fn check_recipient(
@@ -180,13 +189,17 @@ where
     H: Handler,
 {
     let mut decoder: Option<DataDecoder> = None;
+    // Of the password that was logged in with here; nobody cancels this one.
+    let mut revoked = CancellationToken::new();
     loop {
         while let Some(action) = session.poll() {
             if matches!(action, Action::StartTls) {
                 wire.flush().await?;
                 return Ok(End::Upgrade);
             }
-            if let Some(answer) = perform(action, handler, wire).await {
+            if matches!(action, Action::Deliver(..)) && revoked.is_cancelled() {
+                session.handle_revocation();
+            } else if let Some(answer) = perform(action, handler, wire, &mut revoked).await {
                 session.handle_answer(answer);
             }
         }
@@ -220,8 +233,9 @@ where
             }
         };
         if stuck {
-            match wire.read(shutdown).await? {
+            match wire.read(shutdown, &revoked).await? {
                 Read::Octets => {}
+                Read::Revoked => session.handle_revocation(),
                 Read::End => return Ok(End::Closed),
                 Read::Silence => session.handle_timeout(),
                 Read::Shutdown => session.handle_shutdown(),
@@ -230,7 +244,12 @@ where
     }
 }
 
-async fn perform<S, H>(action: Action, handler: &H, wire: &mut Wire<S>) -> Option<Answer>
+async fn perform<S, H>(
+    action: Action,
+    handler: &H,
+    wire: &mut Wire<S>,
+    revoked: &mut CancellationToken,
+) -> Option<Answer>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
     H: Handler,
@@ -242,9 +261,16 @@ where
         }
         // The replies are flushed when the wire is closed; the conversation's end starts TLS.
         Action::Close | Action::StartTls => None,
-        Action::Authenticate(credentials) => Some(Answer::Authenticated(
-            handler.authenticate(credentials).await,
-        )),
+        Action::Authenticate(credentials) => {
+            let admitted = handler.authenticate(credentials).await;
+            let address = admitted.map(|admitted| {
+                admitted.map(|admitted| {
+                    *revoked = admitted.revoked;
+                    admitted.address
+                })
+            });
+            Some(Answer::Authenticated(address))
+        }
         Action::CheckRecipient(recipient) => {
             Some(Answer::Recipient(handler.check_recipient(&recipient).await))
         }
@@ -273,6 +299,7 @@ enum Read {
     End,
     Silence,
     Shutdown,
+    Revoked,
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire<S> {
@@ -335,13 +362,18 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire<S> {
     }
 
     /// Sends what is due, then waits for octets.
-    async fn read(&mut self, shutdown: &CancellationToken) -> io::Result<Read> {
+    async fn read(
+        &mut self,
+        shutdown: &CancellationToken,
+        revoked: &CancellationToken,
+    ) -> io::Result<Read> {
         self.flush().await?;
         let silence = Duration::from_secs(IDLE_TIMEOUT_SECS);
         let Self { stream, input, .. } = self;
         let mut limited = stream.take(READ_OCTETS as u64);
         tokio::select! {
             () = shutdown.cancelled() => Ok(Read::Shutdown),
+            () = revoked.cancelled() => Ok(Read::Revoked),
             read = timeout(silence, limited.read_buf(&mut **input)) => match read {
                 Err(_) => Ok(Read::Silence),
                 Ok(Ok(0)) => Ok(Read::End),

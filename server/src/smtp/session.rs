@@ -249,6 +249,11 @@ impl Session {
         self.state = self.close(Reply::new(421, "4.3.2", "Shutting down"));
     }
 
+    /// The password that was logged in with is no longer one.
+    pub fn handle_revocation(&mut self) {
+        self.state = self.close(Reply::new(421, "4.7.0", "The password was taken back"));
+    }
+
     /// A line is over its limit, or does not end with CRLF; what follows it cannot be trusted.
     pub fn handle_bad_line(&mut self) {
         let reply = Reply::new(500, "5.5.2", "A line is too long or does not end with CRLF");

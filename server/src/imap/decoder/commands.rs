@@ -75,11 +75,26 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "EXPUNGE" => Command::Expunge(None),
         "ESEARCH" => search::esearch(cursor)?,
         "CANCELUPDATE" => search::cancel_update(cursor)?,
+        "UIDBATCHES" => uid_batches(cursor)?,
         "UID" => uid(cursor)?,
         name => by_number(cursor, name, Numbering::Sequence)?,
     };
     cursor.end()?;
     Ok(command)
+}
+
+/// `uidbatches = "UIDBATCHES" SP nz-number [SP nz-number ":" nz-number]`
+fn uid_batches(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    cursor.space()?;
+    let size = cursor.nz_number()?;
+    let mut batches = None;
+    if !cursor.at_end() {
+        cursor.space()?;
+        let from = cursor.nz_number()?;
+        cursor.expect(b':', "a range of batches is needed")?;
+        batches = Some((from, cursor.nz_number()?));
+    }
+    Ok(Command::UidBatches { size, batches })
 }
 
 /// `uid = "UID" SP (copy / fetch / search / store / move / expunge)`

@@ -31,6 +31,8 @@ use upload::{Chunk, Upload};
 pub const MAX_LINE: usize = 128 * 1024;
 /// Longest literal that is not a message, in octets: a name, a password, a search text.
 pub const MAX_ARGUMENT_LITERAL: usize = 64 * 1024;
+/// The same before login (RFC 7888 5).
+pub const MAX_STRANGERS_LITERAL: usize = 4096;
 /// Most octets of lines and argument literals in one command.
 pub const MAX_COMMAND: usize = 256 * 1024;
 /// Most literals in one command.
@@ -121,6 +123,8 @@ pub struct Decoder {
     /// Parts of it that were read together.
     parts: VecDeque<Frame>,
     names: Names,
+    /// Nobody has logged in.
+    stranger: bool,
 }
 
 impl Decoder {
@@ -133,6 +137,11 @@ impl Decoder {
     /// How mailbox names are written in the commands from here on.
     pub fn set_names(&mut self, names: Names) {
         self.names = names;
+    }
+
+    /// Whether nobody has logged in yet.
+    pub fn set_stranger(&mut self, stranger: bool) {
+        self.stranger = stranger;
     }
 
     /// How many octets are held.
@@ -363,9 +372,12 @@ impl Decoder {
     }
 
     fn begin_literal(&mut self, size: u64, waits: Waits) -> Step {
-        let wanted = usize::try_from(size)
-            .ok()
-            .filter(|size| *size <= MAX_ARGUMENT_LITERAL);
+        let limit = if self.stranger {
+            MAX_STRANGERS_LITERAL
+        } else {
+            MAX_ARGUMENT_LITERAL
+        };
+        let wanted = usize::try_from(size).ok().filter(|size| *size <= limit);
         let cause = match wanted {
             None => Syntax::Bad("literal is too long"),
             Some(_) if self.literals.len() >= MAX_LITERALS => Syntax::Bad("too many literals"),

@@ -20,10 +20,12 @@ use std::fmt::Display;
 use letterlock_core::id::ModSeq;
 use letterlock_core::model::Flag;
 
+use super::command::Tag;
 use super::object_id::mailbox_id;
 use super::ops::OpError;
 use super::response::{
-    Attribute, Code, Condition, Earlier, ListItem, Reply, Response, StatusData, StatusValue,
+    Advance, Attribute, Code, Condition, Earlier, ListItem, Reply, Response, StatusData,
+    StatusValue,
 };
 use super::set::{write_set, write_spans};
 use super::utf7::Names;
@@ -93,6 +95,7 @@ pub fn encode(response: &Response, names: Names, out: &mut Vec<u8>) -> Vec<usize
         Response::Sort(numbers, mod_seq) => write_numbers(out, "SORT", numbers, *mod_seq),
         Response::Thread(rows) => thread::write(out, rows),
         Response::Esearch(data) => esearch::write(out, data, names),
+        Response::UidBatches(tag, batches) => write_batches(out, tag, batches),
         Response::Fetch(data) => fetch::write(out, data, &mut streams),
         Response::Vanished(earlier, uids) => {
             let earlier = match earlier {
@@ -186,6 +189,8 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::Closed => put(out, "CLOSED"),
         Code::ExpungeIssued => put(out, "EXPUNGEISSUED"),
         Code::HighestModSeq(mod_seq) => put(out, format_args!("HIGHESTMODSEQ {mod_seq}")),
+        Code::ClientBug => put(out, "CLIENTBUG"),
+        Code::InProgress(advance) => write_advance(out, advance.as_ref()),
         Code::Limit => put(out, "LIMIT"),
         Code::MailboxId(id) => put(out, format_args!("MAILBOXID ({})", mailbox_id(*id))),
         Code::Modified(numbers) => {
@@ -220,6 +225,7 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::Unavailable => put(out, "UNAVAILABLE"),
         Code::UseAttr => put(out, "USEATTR"),
         Code::UidRequired => put(out, "UIDREQUIRED"),
+        Code::TooFew => put(out, "TOOFEW"),
         Code::UnknownCte => put(out, "UNKNOWN-CTE"),
         Code::Unseen(number) => put(out, format_args!("UNSEEN {number}")),
         Code::AppendUid(validity, uids) => {
@@ -245,6 +251,34 @@ fn write_keywords(out: &mut Vec<u8>, keywords: &BTreeSet<Flag>) {
         .iter()
         .filter(|flag| matches!(flag, Flag::Keyword(_)));
     keywords.for_each(|keyword| put(out, format_args!(" {}", keyword.as_str())));
+}
+
+/// `uidbatches-response = "UIDBATCHES" search-correlator [SP uid-range *("," uid-range)]`
+fn write_batches(out: &mut Vec<u8>, tag: &Tag, batches: &[(u32, u32)]) {
+    put(out, "* UIDBATCHES (TAG ");
+    write_quoted(out, tag.as_str().as_bytes());
+    put(out, ")");
+    for (index, (high, low)) in batches.iter().enumerate() {
+        let before = if index == 0 { ' ' } else { ',' };
+        // Always both ends, also of a single UID.
+        put(out, format_args!("{before}{high}:{low}"));
+    }
+}
+
+/// `"INPROGRESS" [SP "(" (quoted / nil) SP (nil SP nil / number SP (nil / nz-number)) ")"]`
+/// (RFC 9585 6)
+fn write_advance(out: &mut Vec<u8>, advance: Option<&Advance>) {
+    put(out, "INPROGRESS");
+    let Some(Advance { tag, done }) = advance else {
+        return;
+    };
+    put(out, " (");
+    write_quoted(out, tag.as_str().as_bytes());
+    match done {
+        Some((done, Some(goal))) => put(out, format_args!(" {done} {goal})")),
+        Some((done, None)) => put(out, format_args!(" {done} NIL)")),
+        None => put(out, " NIL NIL)"),
+    }
 }
 
 /// `("SEARCH" / "SORT") *(SP nz-number) [SP "(" "MODSEQ" SP mod-sequence-value ")"]` (RFC 7162 7)

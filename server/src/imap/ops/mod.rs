@@ -12,6 +12,7 @@ mod fetch_parts;
 mod lanes;
 mod list;
 mod mailboxes;
+mod progress;
 mod refresh;
 mod search;
 mod search_fuzzy;
@@ -47,6 +48,7 @@ use super::set::UidSet;
 use super::view::{Changed, Slot, Snapshot};
 
 pub use list::ListedMailbox;
+pub use progress::Progress;
 pub use search::Hit;
 pub use search_many::FoundIn;
 pub use select::{Resynced, SelectOp};
@@ -267,6 +269,8 @@ pub struct SelectedMailbox {
     pub keywords: BTreeSet<Flag>,
     /// Its messages.
     pub snapshot: Snapshot,
+    /// Not all of the account's mail has come to this device yet.
+    pub behind: bool,
     /// What has changed since the client last looked, if that could be compared.
     pub resynced: Option<Resynced>,
 }
@@ -420,6 +424,10 @@ pub struct Context<'a, S: Store> {
     pub recall: &'a Recall,
     /// The time.
     pub now: Timestamp,
+    /// How far it is: written here, read while it runs.
+    pub progress: &'a Progress,
+    /// Not all of the account's mail has come to this device yet.
+    pub behind: bool,
 }
 
 /// Does one operation.

@@ -113,6 +113,7 @@ async fn find<S: Store>(
 ) -> Result<Vec<Hit>, OpError> {
     let roster = context.account.roster(mailbox).unwrap_or_default();
     let mut found = Vec::new();
+    context.progress.expect(slots.len());
     for slots in slots.chunks(STEP) {
         let candidate = |slot: &Slot| {
             Some(Candidate {
@@ -137,6 +138,7 @@ async fn find<S: Store>(
                 relevancy,
             });
         }
+        context.progress.step(slots.len());
     }
     Ok(found)
 }

@@ -40,6 +40,7 @@ pub(super) async fn run<S: Store>(
     context: &Context<'_, S>,
     op: SearchManyOp,
 ) -> Result<Vec<FoundIn>, OpError> {
+    context.progress.expect_more();
     let mut selected = op.selected;
     let selected_id = selected.as_ref().map(|(id, ..)| *id);
     let mut found = Vec::new();

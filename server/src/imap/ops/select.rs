@@ -66,6 +66,7 @@ pub(super) async fn run<S: Store>(
             tells_flags: true,
         },
         resynced,
+        behind: context.behind,
     })))
 }
 

@@ -144,6 +144,42 @@ enum Running {
     Finish(Tag, Reply, Release),
 }
 
+impl Running {
+    /// The tag of a command that keeps the client waiting.
+    fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Select(tag, _)
+            | Self::List(tag)
+            | Self::Lsub(tag)
+            | Self::Status(tag)
+            | Self::MyRights(tag, _)
+            | Self::Fetch(tag, _)
+            | Self::Vanished(tag, _)
+            | Self::Create(tag)
+            | Self::BeginNotify(tag)
+            | Self::Search(tag, _)
+            | Self::SearchMany(tag, _)
+            | Self::Thread(tag, ..)
+            | Self::Store(tag, _)
+            | Self::Copy(tag)
+            | Self::Move(tag)
+            | Self::Simple(tag, _)
+            | Self::Expunge(tag)
+            | Self::Close(tag)
+            | Self::FinishGone(tag, _)
+            | Self::Finish(tag, ..) => Some(tag),
+            Self::Nothing
+            | Self::Sasl(..)
+            | Self::ScramSalt(..)
+            | Self::ScramProof(_)
+            | Self::Login(_)
+            | Self::Idle(_)
+            | Self::Upload(_)
+            | Self::Wake(..) => None,
+        }
+    }
+}
+
 /// A session.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -175,6 +211,11 @@ impl Session {
     /// The next effect.
     pub fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Whether nobody has logged in yet.
+    pub fn is_stranger(&self) -> bool {
+        matches!(self.state, State::NotAuthenticated)
     }
 
     /// What may come in next.
@@ -439,6 +480,7 @@ impl Level {
             | Command::Expunge(_)
             | Command::Search(_)
             | Command::CancelUpdate(_)
+            | Command::UidBatches { .. }
             | Command::Sort(_)
             | Command::Thread(_)
             | Command::Fetch { .. }

@@ -7,8 +7,8 @@ use super::{Running, Session, State};
 use crate::imap::capability::Extension;
 use crate::imap::command::{Numbering, Tag};
 use crate::imap::encoder::status_for;
-use crate::imap::ops::{Fetched, ListedMailbox, OpError, Outcome, Refreshed, Stored};
-use crate::imap::response::{Code, ListItem, Reply, Response};
+use crate::imap::ops::{Fetched, ListedMailbox, OpError, Outcome, Refreshed, Stored, Tells};
+use crate::imap::response::{Code, FetchValue, ListItem, Reply, Response};
 use crate::imap::view::Release;
 use letterlock_core::id::Uid;
 
@@ -255,11 +255,15 @@ impl Session {
     pub(super) fn fetched(&mut self, fetched: Fetched) {
         for message in fetched.messages {
             if let Some(mod_seq) = message.told {
-                if let State::Selected(selected) = &mut self.state {
+                let is_mod_seq = |value: &FetchValue| matches!(value, FetchValue::ModSeq(_));
+                // A client that keeps mod-sequences has to have this one too, or its conditional
+                // STORE would fail for nothing: what was not told here is at the end.
+                let whole = self.tells() == Tells::Flags || message.values.iter().any(is_mod_seq);
+                if whole && let State::Selected(selected) = &mut self.state {
                     selected.view.tell(message.slot.uid, mod_seq);
                 }
                 for value in &message.values {
-                    if let crate::imap::response::FetchValue::Flags(flags, _) = value {
+                    if let FetchValue::Flags(flags, _) = value {
                         self.tell_keywords(flags);
                     }
                 }

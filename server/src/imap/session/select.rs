@@ -105,6 +105,10 @@ impl Session {
         if let Some(resynced) = mailbox.resynced {
             self.resynced(resynced);
         }
+        if mailbox.behind {
+            let text = "Mail is still coming in for the first time, what is here is shown";
+            self.notice(text, Code::InProgress(None));
+        }
         self.tagged(tag, Reply::ok(text).with(mode));
     }
 

@@ -117,6 +117,7 @@ impl Session {
             }
             Command::Close => self.run(Op::Expunge(mailbox, None), Running::Close(tag)),
             Command::Search(command) => self.search(tag, command),
+            Command::UidBatches { size, batches } => self.uid_batches(tag, size, batches),
             Command::CancelUpdate(tags) => self.cancel_update(tag, &tags),
             Command::Sort(command) => self.sort(tag, command),
             Command::Thread(command) => self.thread(tag, command),
@@ -261,7 +262,7 @@ impl Session {
     }
 
     /// What is told of changes that nobody asked for.
-    fn tells(&self) -> Tells {
+    pub(super) fn tells(&self) -> Tells {
         match (
             self.enabled.has(Extension::Condstore),
             self.enabled.has(Extension::UidOnly),

@@ -147,8 +147,43 @@ fn a_message_that_cannot_be_read_does_not_hide_the_others() {
     assert!(written(&mut session).starts_with("t NO [UNAVAILABLE] "));
 }
 
+#[test]
+fn batches_leave_out_no_uid() {
+    for (count, size, wanted, expected) in [
+        (1000, 500, None, "1000:501,500:1"),
+        (1001, 500, None, "1001:502,501:2,1:1"),
+        (1500, 600, None, "1500:901,900:301,300:1"),
+        (1500, 600, Some((2, 2)), "900:301"),
+        (1500, 600, Some((2, 9)), "900:301,300:1"),
+        (1500, 4_000_000_000, None, "1500:1"),
+    ] {
+        let mut session = with_messages(1..=count);
+        let command = Command::UidBatches {
+            size,
+            batches: wanted,
+        };
+        session.handle_frame(Frame::Command(tag(), command));
+        let told = format!("* UIDBATCHES (TAG \"t\") {expected}\r\n");
+        assert_eq!(next_line(&mut session), told);
+    }
+    // With holes: a range goes from a message to the one below the next batch's first.
+    let mut session = with_messages((1..=1000).map(|number| number * 3));
+    let command = Command::UidBatches {
+        size: 500,
+        batches: None,
+    };
+    session.handle_frame(Frame::Command(tag(), command));
+    let told = "* UIDBATCHES (TAG \"t\") 3000:1501,1500:1\r\n";
+    assert_eq!(next_line(&mut session), told);
+}
+
 /// A session that has selected a mailbox of two messages and said so.
 fn with_two_messages() -> Session {
+    with_messages(1..=2)
+}
+
+/// The same, with messages of these UIDs.
+fn with_messages(uids: impl Iterator<Item = u32>) -> Session {
     let mut session = Session::new(Security::Plain);
     let secret = || Secret::new(b"x".to_vec());
     let login = Command::Login {
@@ -175,7 +210,7 @@ fn with_two_messages() -> Session {
         size: 0,
     };
     let snapshot = Snapshot {
-        roster: Arc::new(Roster::of(&[1, 2].map(placement))),
+        roster: Arc::new(Roster::of(&uids.map(placement).collect::<Vec<_>>())),
         recent_from: Uid::ONE,
         tells_flags: true,
     };
@@ -188,6 +223,7 @@ fn with_two_messages() -> Session {
         keywords: std::collections::BTreeSet::new(),
         snapshot,
         resynced: None,
+        behind: false,
     }))));
     while session.poll().is_some() {}
     session
@@ -202,6 +238,16 @@ fn nonsense() -> Frame {
         tag: None,
         cause: Syntax::Bad("what"),
     })
+}
+
+/// The next response.
+fn next_line(session: &mut Session) -> String {
+    let Some(Action::Send(response)) = session.poll() else {
+        panic!("nothing is said");
+    };
+    let mut out = Vec::new();
+    assert!(encode(&response, session.names(), &mut out).is_empty());
+    String::from_utf8(out).unwrap()
 }
 
 /// What the session says, with `(close)` for the end.

@@ -47,7 +47,7 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::smtp::conn::{Handler, run};
+    use crate::smtp::conn::{Admitted, Handler, run};
     use crate::smtp::session::Answer;
     use crate::smtp::{Credentials, Envelope, Message, Refusal};
     use crate::starttls::Protection;
@@ -57,8 +57,11 @@ mod tests {
     struct Anybody;
 
     impl Handler for Anybody {
-        async fn authenticate(&self, _: Credentials) -> Result<Option<Address>, Refusal> {
-            Ok(Some(Address::new("alice@letterlock.example").unwrap()))
+        async fn authenticate(&self, _: Credentials) -> Result<Option<Admitted>, Refusal> {
+            Ok(Some(Admitted {
+                address: Address::new("alice@letterlock.example").unwrap(),
+                revoked: CancellationToken::new(),
+            }))
         }
 
         async fn check_recipient(&self, _: &Address) -> Result<(), Refusal> {

@@ -8,7 +8,7 @@ use letterlock_core::id::Address;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_util::sync::CancellationToken;
 
-use crate::smtp::conn::{Handler, run};
+use crate::smtp::conn::{Admitted, Handler, run};
 use crate::smtp::data::Message;
 use crate::smtp::reply::Refusal;
 use crate::smtp::{Credentials, Envelope, Policy, Protocol};
@@ -18,14 +18,16 @@ use crate::starttls::Protection;
 #[derive(Default)]
 struct Recorder {
     delivered: Mutex<Vec<(Envelope, Vec<u8>)>>,
+    revoked: CancellationToken,
 }
 
 impl Handler for Recorder {
-    async fn authenticate(&self, credentials: Credentials) -> Result<Option<Address>, Refusal> {
+    async fn authenticate(&self, credentials: Credentials) -> Result<Option<Admitted>, Refusal> {
         match (credentials.username.as_str(), credentials.password.as_str()) {
-            ("alice@letterlock.example", "open sesame") => {
-                Ok(Some(address("alice@letterlock.example")))
-            }
+            ("alice@letterlock.example", "open sesame") => Ok(Some(Admitted {
+                address: address("alice@letterlock.example"),
+                revoked: self.revoked.clone(),
+            })),
             ("broken@letterlock.example", _) => Err(Refusal::Unavailable),
             _ => Ok(None),
         }
@@ -67,6 +69,37 @@ fn policy(protocol: Protocol) -> Policy {
         tls: None,
         protection: Protection::Local,
     }
+}
+
+#[tokio::test]
+async fn a_password_that_is_taken_back_ends_its_sessions() {
+    let recorder = Recorder::default();
+    let shutdown = CancellationToken::new();
+    let (mut client, server) = duplex(4096);
+    let policy = policy(Protocol::Submission);
+    let serving = run(server, None, policy, &recorder, &shutdown);
+    let talking = async {
+        // "\0alice@letterlock.example\0open sesame", and a message that is begun.
+        let commands =
+            b"EHLO me\r\nAUTH PLAIN AGFsaWNlQGxldHRlcmxvY2suZXhhbXBsZQBvcGVuIHNlc2FtZQ==\r\n\
+            MAIL FROM:<alice@letterlock.example>\r\nRCPT TO:<bob@letterlock.example>\r\nDATA\r\n";
+        client.write_all(commands).await.unwrap();
+        let mut said = Vec::new();
+        while !String::from_utf8_lossy(&said).contains("354 ") {
+            assert!(client.read_buf(&mut said).await.unwrap() > 0);
+        }
+        client.write_all(b"Subject: too late\r\n").await.unwrap();
+        recorder.revoked.cancel();
+        client.read_to_end(&mut said).await.unwrap();
+        String::from_utf8(said).unwrap()
+    };
+    let (served, said) = tokio::join!(serving, talking);
+    served.unwrap();
+    assert!(
+        said.ends_with("421 4.7.0 The password was taken back\r\n"),
+        "{said}"
+    );
+    assert!(recorder.delivered.lock().unwrap().is_empty());
 }
 
 /// Sends `pieces` one by one and returns all that the server said and what was delivered.

@@ -164,7 +164,10 @@ async fn both_ways(messages: Vec<Vec<u8>>, late: usize, keys: Vec<SearchKey>) {
     }
     let recents = Recents::default();
     let recall = Recall::default();
+    let progress = super::super::Progress::default();
     let context = Context {
+        progress: &progress,
+        behind: false,
         account: &account,
         recents: &recents,
         recall: &recall,
