@@ -57,6 +57,8 @@ pub(crate) const TEST: &[Requirement] = &[
     program("offlineimap3", "offlineimap"),
     program("neomutt", "neomutt"),
     program("alpine", "alpine"),
+    program("thunderbird", "thunderbird"),
+    program("xvfb", "Xvfb"),
     program("python3", "python3"),
     program("python3-pip", "pip3"),
     program("nodejs", "node"),

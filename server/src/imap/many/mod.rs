@@ -13,6 +13,7 @@
 
 mod client;
 mod steps;
+mod visits;
 mod world;
 
 use std::sync::Arc;
