@@ -14,7 +14,7 @@ const MESSAGES: u32 = 10_000;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
-    let usage = "imap LETTERLOCK-PROGRAM OUTPUT-FILE [MESSAGES]";
+    let usage = "imap LETTERLOCK-PROGRAM OUTPUT-FILE [MESSAGES] [SERVER]...";
     let letterlock = PathBuf::from(arguments.next().context(usage)?);
     let output = PathBuf::from(arguments.next().context(usage)?);
     let messages = match arguments.next() {
@@ -24,12 +24,15 @@ fn main() -> Result<()> {
             .context("how many messages?")?,
         None => MESSAGES,
     };
+    let wanted: Vec<String> = arguments
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let folder = tempfile::tempdir()?;
     let mut reports = Vec::new();
-    for (nth, kind) in [Kind::Letterlock, Kind::DovecotPlain, Kind::DovecotCrypt]
-        .into_iter()
-        .enumerate()
-    {
+    for (nth, kind) in Kind::ALL.into_iter().enumerate() {
+        if !wanted.is_empty() && !wanted.iter().any(|word| word == kind.word()) {
+            continue;
+        }
         println!("{}, {messages} messages", kind.name());
         let mut peer = Peer::start(kind, &folder.path().join(nth.to_string()), &letterlock)?;
         let mut run = Run::new(&mut peer, kind.name(), messages, |step| {

@@ -145,6 +145,28 @@ impl Client {
         Ok(())
     }
 
+    /// APPEND of several messages by one command (RFC 3502).
+    ///
+    /// # Errors
+    /// The connection, or a refusal.
+    pub fn append_many(
+        &mut self,
+        mailbox: &str,
+        messages: impl Iterator<Item = Vec<u8>>,
+    ) -> Result<()> {
+        self.tag += 1;
+        let tag = format!("T{}", self.tag);
+        let mut command = format!("{tag} APPEND \"{mailbox}\"").into_bytes();
+        for message in messages {
+            command.extend_from_slice(format!(" () {{{}+}}\r\n", message.len()).as_bytes());
+            command.extend_from_slice(&message);
+        }
+        command.extend_from_slice(b"\r\n");
+        self.write(&command)?;
+        self.finish(&tag, |_, _| ())?;
+        Ok(())
+    }
+
     /// A command that ends with a literal: `head` is all before it.
     ///
     /// # Errors

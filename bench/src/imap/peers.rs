@@ -16,6 +16,10 @@ use super::client::Door;
 
 /// How long a server may take until it answers.
 const START_SECONDS: u32 = 60;
+/// How long it may go on working by itself.
+const SETTLE_SECONDS: u32 = 180;
+/// Processor time in a second, in hundredths, that is nothing.
+const QUIET_TICKS: u64 = 3;
 /// The passwords in Dovecot's configuration.
 const PASSWORD: &str = "sesame";
 /// Who Dovecot keeps mail as.
@@ -33,6 +37,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Letterlock, Self::DovecotPlain, Self::DovecotCrypt];
+
+    /// What it is called on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Letterlock => "letterlock",
+            Self::DovecotPlain => "dovecot",
+            Self::DovecotCrypt => "mail_crypt",
+        }
+    }
+
     /// What it is called.
     pub const fn name(self) -> &'static str {
         match self {
@@ -82,6 +98,11 @@ impl Peer {
         };
         peer.resume()?;
         Ok(peer)
+    }
+
+    /// Which it is.
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Starts it again on what it has.
@@ -154,6 +175,46 @@ impl Peer {
         Command::new("kill").arg(child.id().to_string()).status()?;
         child.wait()?;
         Ok(())
+    }
+
+    /// Waits until it has nothing more to do: what it does beside answering is not measured.
+    ///
+    /// # Errors
+    /// Those of reading `/proc`.
+    pub fn settle(&self) -> Result<()> {
+        let (mut quiet, mut before) = (0, self.ticks()?);
+        for _ in 0..SETTLE_SECONDS {
+            sleep(Duration::from_secs(1));
+            let now = self.ticks()?;
+            quiet = if now.saturating_sub(before) <= QUIET_TICKS {
+                quiet + 1
+            } else {
+                0
+            };
+            before = now;
+            if quiet == 2 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Processor time of all its processes, in hundredths of seconds.
+    fn ticks(&self) -> Result<u64> {
+        let Some(child) = &self.child else {
+            return Ok(0);
+        };
+        let mut ticks = 0;
+        for process in family(child.id())? {
+            // It may be gone by now.
+            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            let after_name = stat.rsplit(')').next().unwrap_or_default();
+            let times = after_name.split_whitespace().skip(11).take(2);
+            ticks += times
+                .filter_map(|time| time.parse::<u64>().ok())
+                .sum::<u64>();
+        }
+        Ok(ticks)
     }
 
     /// Octets in memory of all its processes, what they share counted once.

@@ -1,5 +1,6 @@
 //! What mail programs do, timed.
 
+mod large;
 mod search;
 
 use std::collections::BTreeSet;
@@ -60,8 +61,10 @@ impl<'a> Run<'a> {
     /// The server refuses something or goes away.
     pub fn all(&mut self) -> Result<()> {
         let octets = self.fill()?;
+        self.peer.settle()?;
         self.peer.stop()?;
         self.peer.resume()?;
+        self.peer.settle()?;
         self.log_in()?;
         self.select()?;
         self.fetch_data()?;
@@ -71,12 +74,16 @@ impl<'a> Run<'a> {
         self.copy()?;
         self.others()?;
         self.idle()?;
+        self.peer.settle()?;
         self.sessions()?;
         let stored = self.peer.stored()?;
         #[expect(clippy::cast_precision_loss, reason = "figures for people")]
         let share = stored as f64 / octets as f64;
         self.report
             .push("stored for each octet", "octets", Better::Less, Some(share));
+        self.large()?;
+        let distinct: BTreeSet<_> = self.report.wrong.drain(..).collect();
+        self.report.wrong.extend(distinct);
         Ok(())
     }
 
@@ -429,8 +436,6 @@ impl<'a> Run<'a> {
             Better::Less,
             Some(megabytes),
         );
-        let distinct: BTreeSet<_> = self.report.wrong.drain(..).collect();
-        self.report.wrong.extend(distinct);
         Ok(())
     }
 }

@@ -172,6 +172,7 @@ impl<S: Store> Replica<S> {
     ) -> Result<Copied, ReplicaError> {
         let mut change = self.begin(now).await;
         let uid_validity = change.live_mailbox(to)?.uid_validity;
+        change.read_pages_of(from, uids).await?;
         let mut pairs = Vec::new();
         for uid in sorted(uids) {
             if let Some(new) = change.move_placement(from, uid, to).await? {

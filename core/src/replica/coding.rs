@@ -44,14 +44,39 @@ pub(super) fn shortest(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
-/// Reads a coded value of at most `limit` octets.
-pub(super) fn decode(coded: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, DocumentError> {
-    let (&coding, rest) = coded.split_first().ok_or(DocumentError::Damaged)?;
-    match coding {
-        PLAIN if rest.len() <= limit => Ok(Cow::Borrowed(rest)),
-        PLAIN => Err(DocumentError::Damaged),
-        DEFLATED => inflate(rest, limit).map(Cow::Owned),
-        _ => Err(DocumentError::Newer),
+/// Reads coded values. Whoever reads many keeps one: its tables and window are 50 kB, and making
+/// them takes as long as reading a small value.
+#[derive(Default)]
+pub(super) struct Decoder {
+    inflate: Option<Decompress>,
+}
+
+impl Decoder {
+    /// Reads a coded value of at most `limit` octets.
+    pub(super) fn decode<'a>(
+        &mut self,
+        coded: &'a [u8],
+        limit: usize,
+    ) -> Result<Cow<'a, [u8]>, DocumentError> {
+        let (&coding, rest) = coded.split_first().ok_or(DocumentError::Damaged)?;
+        match coding {
+            PLAIN if rest.len() <= limit => Ok(Cow::Borrowed(rest)),
+            PLAIN => Err(DocumentError::Damaged),
+            DEFLATED => inflate(self.begin()?, rest, limit).map(Cow::Owned),
+            _ => Err(DocumentError::Newer),
+        }
+    }
+
+    fn begin(&mut self) -> Result<&mut Decompress, DocumentError> {
+        let begun = self.inflate.is_some();
+        let inflate = self.inflate.get_or_insert_with(|| Decompress::new(false));
+        if begun {
+            inflate.reset(false);
+        }
+        inflate
+            .set_dictionary(DICTIONARY)
+            .map_err(|_| DocumentError::Damaged)?;
+        Ok(inflate)
     }
 }
 
@@ -70,11 +95,11 @@ fn deflate(value: &[u8]) -> Option<Vec<u8>> {
     encoder.finish().ok()
 }
 
-fn inflate(deflated: &[u8], limit: usize) -> Result<Vec<u8>, DocumentError> {
-    let mut decompress = Decompress::new(false);
-    decompress
-        .set_dictionary(DICTIONARY)
-        .map_err(|_| DocumentError::Damaged)?;
+fn inflate(
+    decompress: &mut Decompress,
+    deflated: &[u8],
+    limit: usize,
+) -> Result<Vec<u8>, DocumentError> {
     // One octet more than may be shows that there is more.
     let most = limit.saturating_add(1);
     let mut value = Vec::with_capacity(deflated.len().saturating_mul(USUAL_GAIN).min(most));
@@ -109,6 +134,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn decode(octets: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, DocumentError> {
+        let mut decoder = Decoder::default();
+        // What was read before, and failed before, leaves nothing behind.
+        let damaged = decoder.decode(b"\x01\xff\xff", 9);
+        assert_eq!(damaged, Err(DocumentError::Damaged));
+        let long = coded(&[b'x'; 1000]);
+        assert_eq!(decoder.decode(&long, 999), Err(DocumentError::Damaged));
+        decoder.decode(octets, limit)
+    }
 
     fn coded(value: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();

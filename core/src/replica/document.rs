@@ -24,7 +24,7 @@ use crate::openpgp::Protection;
 use crate::seal::{AccountKeys, Collection};
 use crate::sync::wire::MAX_DOCUMENT_OCTETS;
 
-use super::coding;
+use super::coding::{self, Decoder};
 use super::page::{self, PageDocument};
 
 #[cfg(test)]
@@ -257,13 +257,23 @@ impl Document {
         id: DocId,
         payload: &[u8],
     ) -> Result<Self, DocumentError> {
+        Self::decode_with(&mut Decoder::default(), collection, id, payload)
+    }
+
+    /// The same, for whoever reads many.
+    pub(super) fn decode_with(
+        decoder: &mut Decoder,
+        collection: Collection,
+        id: DocId,
+        payload: &[u8],
+    ) -> Result<Self, DocumentError> {
         let (&[kind, version], rest) = payload
             .split_first_chunk::<2>()
             .ok_or(DocumentError::Damaged)?;
         if version != DOCUMENT_VERSION || !KINDS.contains(&kind) {
             return Err(DocumentError::Newer);
         }
-        let value = coding::decode(rest, limit(kind))?;
+        let value = decoder.decode(rest, limit(kind))?;
         let rest = &*value;
         match kind {
             b'k' => decode(rest).map(Self::Key),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::coding::Decoder;
 use super::document::{Document, MessageDocument, content_doc_id, message_doc_id};
 use super::documents::table_of;
 use super::{Replica, ReplicaError};
@@ -106,11 +107,21 @@ pub(super) fn open_document(
     id: DocId,
     envelope: &[u8],
 ) -> Result<Document, ReplicaError> {
+    open_with(&mut Decoder::default(), keys, id, envelope)
+}
+
+/// The same, for whoever opens many.
+pub(super) fn open_with(
+    decoder: &mut Decoder,
+    keys: &AccountKeys,
+    id: DocId,
+    envelope: &[u8],
+) -> Result<Document, ReplicaError> {
     let (header, payload) = seal::open(keys, envelope)?;
     let forged = || seal::OpenError::Forged(id);
     let collection = keys.collection(header.collection);
     let collection = collection.ok_or_else(forged)?;
-    let document = Document::decode(collection, header.document, &payload)
+    let document = Document::decode_with(decoder, collection, header.document, &payload)
         .map_err(|cause| ReplicaError::Document { id, cause })?;
     let is_about = document.doc_id(keys) == id && document.collection() == collection;
     if header.document != id || !is_about {

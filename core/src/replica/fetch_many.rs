@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use super::coding::Decoder;
 use super::document::{CONTENT_OCTETS, Document, content_doc_id, message_doc_id};
 use super::documents::table_of;
-use super::fetch::open_document;
+use super::fetch::open_with;
 use super::packed::unpacked;
 use super::{Message, Replica, ReplicaError};
 use crate::id::{DocId, MessageHash};
@@ -34,9 +35,10 @@ impl<S: Store> Replica<S> {
         let keys = ids.iter().map(|id| id.as_bytes().to_vec()).collect();
         let table = table_of(Collection::Messages);
         let rows = self.store.get_many(table, keys).await?;
+        let mut decoder = Decoder::default();
         let messages = ids.into_iter().zip(rows).map(|(id, row)| {
             let Some(row) = row else { return Ok(None) };
-            match self.opened(table, id, &row)? {
+            match self.opened(&mut decoder, table, id, &row)? {
                 Document::Message(message) => Ok(Some(Arc::from(message))),
                 Document::Removed(_) => Ok(None),
                 _ => Err(ReplicaError::Row(table.name())),
@@ -67,20 +69,21 @@ impl<S: Store> Replica<S> {
             self.store.get_many(Table::Contents, keys).await?
         };
         let mut rows = rows.into_iter();
+        let mut decoder = Decoder::default();
         let read = wanted.iter().zip(plans).map(|((message, span), plan)| {
             // A plan takes its rows even where it fails, for those behind it.
             let plan = plan?;
             let contents = plan.iter().filter(|run| matches!(run, Run::Content(..)));
             let rows: Vec<Option<Vec<u8>>> = rows.by_ref().take(contents.count()).collect();
-            self.joined(message, *span, plan, rows)
+            self.joined(&mut decoder, (message, *span), plan, rows)
         });
         Ok(read.collect())
     }
 
     fn joined(
         &self,
-        message: &Message,
-        span: Span,
+        decoder: &mut Decoder,
+        (message, span): (&Message, Span),
         plan: Vec<Run>,
         rows: Vec<Option<Vec<u8>>>,
     ) -> Result<Vec<u8>, ReplicaError> {
@@ -98,7 +101,8 @@ impl<S: Store> Replica<S> {
                 }
                 Run::Content(id, range) => {
                     let row = rows.next().flatten().ok_or(ReplicaError::NotHere(id))?;
-                    let Document::Content(content) = self.opened(Table::Contents, id, &row)? else {
+                    let opened = self.opened(decoder, Table::Contents, id, &row)?;
+                    let Document::Content(content) = opened else {
                         return Err(ReplicaError::NotHere(id));
                     };
                     if octets.is_empty() && range == (0..content.len()) {
@@ -138,9 +142,15 @@ impl<S: Store> Replica<S> {
         Ok(runs)
     }
 
-    fn opened(&self, table: Table, id: DocId, row: &[u8]) -> Result<Document, ReplicaError> {
+    fn opened(
+        &self,
+        decoder: &mut Decoder,
+        table: Table,
+        id: DocId,
+        row: &[u8],
+    ) -> Result<Document, ReplicaError> {
         let envelope = unpacked(&self.keys, table, id, row)?;
-        open_document(&self.keys, id, &envelope)
+        open_with(decoder, &self.keys, id, &envelope)
     }
 }
 

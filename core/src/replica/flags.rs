@@ -53,6 +53,7 @@ impl<S: Store> Replica<S> {
             flags,
         } = edit;
         let mut change = self.begin(now).await;
+        change.read_pages_of(mailbox, uids).await?;
         let mut changed = Vec::new();
         for uid in uids {
             let Some(placed) = change.placement(mailbox, *uid) else {
@@ -73,9 +74,8 @@ impl<S: Store> Replica<S> {
             changed.push(*uid);
         }
         change.commit().await?;
-        Ok(changed
-            .into_iter()
-            .filter_map(|uid| self.placement(mailbox, uid))
-            .collect())
+        let roster = self.roster(mailbox).unwrap_or_default();
+        let found = changed.into_iter().filter_map(|uid| roster.find(uid));
+        Ok(found.map(Placement::from).collect())
     }
 }

@@ -7,8 +7,8 @@
 //! restart; no other device adds to it. What came in is placed by when it was received, so that
 //! devices that take it in apart agree on its page.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
 use super::document::{Document, Lww, page_doc_id};
@@ -18,7 +18,7 @@ use super::packed::unpacked;
 use super::page::{Entry, PageDocument, PlacementEntry};
 use super::view::{Numbers, Placed, Shown};
 use super::{Replica, ReplicaError, decode_row, encode_row};
-use crate::id::{EntryId, Generation, IncomingId, MailboxId, PageId, PlacementId, Uid};
+use crate::id::{DocId, EntryId, Generation, IncomingId, MailboxId, PageId, PlacementId, Uid};
 use crate::model::FlagSet;
 use crate::seal::{self, AccountKeys, EnvelopeHash, Header};
 use crate::store::{Store, Table};
@@ -28,6 +28,8 @@ pub const PAGE_PLACEMENTS: u32 = 64;
 /// Incoming messages whose places in the provider's log are in one range of so many share a page.
 /// Most of that log are documents, so a page gets a part of that.
 const INCOMING_GENERATIONS: u64 = 256;
+/// Pages that are asked of the store together.
+const PAGES_AT_ONCE: usize = 256;
 
 /// The placement that an incoming message becomes, on every device. The generation says only
 /// which page: a provider that was set back repeats generations, and two messages must not fall
@@ -121,24 +123,54 @@ pub(super) fn read_numbers(row: &[u8]) -> Result<Vec<Numbers>, ReplicaError> {
     decode_row(Table::Placements, row)
 }
 
+/// What a store has of a page.
+struct PageRows {
+    document: Option<Vec<u8>>,
+    pending: Option<Vec<u8>>,
+    numbers: Option<Vec<u8>>,
+}
+
 impl<S: Store> Replica<S> {
-    async fn open_page(&self, id: PageId) -> Result<OpenPage, ReplicaError> {
+    /// What the store has of pages, in their order.
+    async fn page_rows(&self, ids: &[PageId]) -> Result<Vec<PageRows>, ReplicaError> {
+        let documents = ids.iter().map(|id| page_doc_id(&self.keys, *id));
+        let documents: Vec<DocId> = documents.collect();
+        let keys = documents.iter().map(|id| id.as_bytes().to_vec()).collect();
+        let rows = self.store.get_many(Table::Documents, keys).await?;
+        let keys = documents.iter().map(|id| pending_key(PENDING_PAGE, *id));
+        let pending = self.store.get_many(Table::Pending, keys.collect()).await?;
+        let keys = ids.iter().map(|id| id.as_bytes().to_vec()).collect();
+        let numbers = self.store.get_many(Table::Placements, keys).await?;
+        let rows = rows.into_iter().zip(pending).zip(numbers);
+        let rows = rows.map(|((document, pending), numbers)| PageRows {
+            document,
+            pending,
+            numbers,
+        });
+        Ok(rows.collect())
+    }
+
+    fn opened_page(&self, id: PageId, rows: PageRows) -> Result<OpenPage, ReplicaError> {
         let mut page = OpenPage::new(id);
-        let Some((envelope, document)) = read_page(&self.store, &self.keys, id).await? else {
+        let Some(row) = rows.document else {
             return Ok(page);
         };
-        let pending = pending_key(PENDING_PAGE, page_doc_id(&self.keys, id));
+        let doc_id = page_doc_id(&self.keys, id);
+        let envelope = unpacked(&self.keys, Table::Documents, doc_id, &row)?;
+        let Document::Page(document) = open_document(&self.keys, doc_id, &envelope)? else {
+            return Err(ReplicaError::Row(Table::Documents.name()));
+        };
         let hash = seal::hash(&envelope);
         page.envelope = Some(hash);
-        if let Some(base) = self.store.get(Table::Pending, &pending).await? {
+        if let Some(base) = rows.pending {
             page.base = decode_row(Table::Pending, &base)?;
             page.waits = true;
         } else {
             let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
             page.base = Base(Some((header.revision, hash)));
         }
-        let row = self.store.get(Table::Placements, id.as_bytes()).await?;
-        let numbers = row.map_or(Ok(Vec::new()), |row| read_numbers(&row))?;
+        let numbers = rows.numbers;
+        let numbers = numbers.map_or(Ok(Vec::new()), |row| read_numbers(&row))?;
         if numbers.len() != document.live().count() {
             return Err(damaged());
         }
@@ -155,8 +187,35 @@ impl<S: Store> Change<'_, S> {
         let replica = self.replica;
         match self.pages.entry(id) {
             btree_map::Entry::Occupied(page) => Ok(page.into_mut()),
-            btree_map::Entry::Vacant(vacant) => Ok(vacant.insert(replica.open_page(id).await?)),
+            btree_map::Entry::Vacant(vacant) => {
+                let rows = replica.page_rows(&[id]).await?.pop();
+                let rows = rows.ok_or_else(damaged)?;
+                Ok(vacant.insert(replica.opened_page(id, rows)?))
+            }
         }
+    }
+
+    /// Reads the pages of these messages together, before they are changed one by one.
+    pub(super) async fn read_pages_of(
+        &mut self,
+        mailbox: MailboxId,
+        uids: &[Uid],
+    ) -> Result<(), ReplicaError> {
+        let ids: BTreeSet<PageId> = {
+            let view = self.replica.view();
+            let found = uids.iter().filter_map(|uid| view.find(mailbox, *uid));
+            found.map(|entry| entry.id().page()).collect()
+        };
+        let unread = ids.into_iter().filter(|id| !self.pages.contains_key(id));
+        let unread: Vec<PageId> = unread.collect();
+        for ids in unread.chunks(PAGES_AT_ONCE) {
+            let rows = self.replica.page_rows(ids).await?;
+            for (id, rows) in ids.iter().zip(rows) {
+                let page = self.replica.opened_page(*id, rows)?;
+                self.pages.insert(*id, page);
+            }
+        }
+        Ok(())
     }
 
     /// An id for a new placement, in this device's page.

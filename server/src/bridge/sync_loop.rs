@@ -6,7 +6,9 @@
 //! again, nothing is dropped, and the status says why.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use letterlock_core::account::Subscription;
 use letterlock_core::account::{Answers, KeyError, TakenIn};
 use letterlock_core::account::{IncomingMessage, ReplicaError};
 use letterlock_core::id::Timestamp;
@@ -29,6 +31,12 @@ const MAX_CONFLICTS: usize = 8;
 const MAX_LOOKUPS_PER_MESSAGE: usize = 4;
 /// Messages that are indexed at a time: a few milliseconds, in which nothing else runs here.
 const INDEXED_AT_A_TIME: usize = 32;
+
+/// How long the index rests after it has taken in all there was: what comes meanwhile is taken in
+/// together. Each message by itself would be a write of its own beside the one that stores it.
+const INDEX_REST: Duration = Duration::from_secs(1);
+/// The same for pushing: a change is pushed at once, those that follow it closely together.
+const PUSH_REST: Duration = Duration::from_millis(250);
 
 /// How often the collector runs, in milliseconds.
 const COLLECT_EVERY_MS: i64 = 5 * 60 * 1000;
@@ -180,9 +188,8 @@ async fn index_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
         match step {
             Ok(step) if step.more => tokio::task::yield_now().await,
             Ok(_) => {
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = changes.changed() => {}
+                if !rest(INDEX_REST, &mut changes, shutdown).await {
+                    return;
                 }
             }
             Err(error) => {
@@ -207,9 +214,8 @@ async fn push_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
         match result {
             Ok(()) => {
                 backoff.reset();
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = changes.changed() => {}
+                if !rest(PUSH_REST, &mut changes, shutdown).await {
+                    return;
                 }
             }
             Err(error) => {
@@ -219,6 +225,15 @@ async fn push_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
             }
         }
     }
+}
+
+/// Waits a while, and then for a change if none came. False when the process shall end.
+async fn rest(time: Duration, changes: &mut Subscription, shutdown: &CancellationToken) -> bool {
+    let work = async {
+        tokio::time::sleep(time).await;
+        changes.changed().await;
+    };
+    shutdown.run_until_cancelled(work).await.is_some()
 }
 
 async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {

@@ -4,7 +4,7 @@
 use letterlock_core::account::{MessageDocument as Message, ReplicaError};
 use letterlock_core::casemap::casemap;
 use letterlock_core::mime::header::{fields, find};
-use letterlock_core::mime::{Span, decode_header, searchable_pieces};
+use letterlock_core::mime::{SearchablePiece, Span, decode_header, searchable_pieces};
 
 use super::OpError;
 use crate::imap::date::{Date, month};
@@ -53,7 +53,7 @@ pub(super) fn read_header(message: &Message) -> Header {
 /// Where the texts of a message's body are: every text part, and the headers of messages in it.
 pub(super) fn body_spans(message: &Message) -> Vec<Span> {
     let pieces = searchable_pieces(&message.structure);
-    pieces.iter().map(|piece| piece.span()).collect()
+    pieces.iter().map(SearchablePiece::span).collect()
 }
 
 /// The texts of a message's body, from what was read of [`body_spans`].

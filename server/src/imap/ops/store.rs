@@ -1,9 +1,7 @@
 //! STORE (RFC 3501 6.4.6), also on condition (RFC 7162 3.1.3).
 
-use std::collections::BTreeMap;
-
 use letterlock_core::account::{FlagEdit, Placement};
-use letterlock_core::id::{ModSeq, Uid};
+use letterlock_core::id::Uid;
 use letterlock_core::model::{Flag, FlagChange};
 use letterlock_core::store::Store;
 
@@ -18,16 +16,15 @@ pub(super) async fn run<S: Store>(
     op: StoreOp,
 ) -> Result<Stored, OpError> {
     let mut stored = Stored::default();
-    let mut known: BTreeMap<Uid, ModSeq> = BTreeMap::new();
+    let before = context.account.roster(op.mailbox).unwrap_or_default();
+    // Whether the session knows the flags that a message has before.
+    let mut known = Vec::with_capacity(op.slots.len());
     for slot in &op.slots {
-        match context.account.placement(op.mailbox, slot.uid) {
-            Some(before) if before.mod_seq <= slot.mod_seq => {
-                known.insert(slot.uid, before.mod_seq);
-            }
-            Some(_) => {}
-            None => stored.gone = true,
-        }
+        let entry = before.find(slot.uid);
+        known.push(entry.is_some_and(|entry| entry.mod_seq() <= slot.mod_seq));
+        stored.gone |= entry.is_none();
     }
+    drop(before);
     let uids: Vec<Uid> = op.slots.iter().map(|slot| slot.uid).collect();
     let edit = FlagEdit {
         mailbox: op.mailbox,
@@ -47,20 +44,21 @@ pub(super) async fn run<S: Store>(
         .store_flags_if(edit, passes, context.now)
         .await?;
     stored.modified.sort_unstable();
-    for uid in uids {
+    let after = context.account.roster(op.mailbox).unwrap_or_default();
+    for (uid, known) in uids.into_iter().zip(known) {
         if stored.modified.binary_search(&uid).is_ok() {
             continue;
         }
-        let Some(after) = context.account.placement(op.mailbox, uid) else {
+        let Some(entry) = after.find(uid) else {
             continue;
         };
-        if op.echo == Echo::Silent && known.contains_key(&uid) {
-            stored.silent.push((uid, after.mod_seq));
+        if op.echo == Echo::Silent && known {
+            stored.silent.push((uid, entry.mod_seq()));
         } else {
             stored.told.push(Changed {
                 uid,
-                mod_seq: after.mod_seq,
-                flags: after.flags,
+                mod_seq: entry.mod_seq(),
+                flags: entry.flags(),
             });
         }
     }
