@@ -14,6 +14,7 @@ use letterlock_server::imap::decoder::{Admits, Decoder, MAX_LINE};
 use letterlock_server::imap::{Accounts, Grant, LoginRefused, Peer, Salt, Server, serve};
 use letterlock_server::scram::{Attempt, Hash};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Octets that come in one read.
@@ -56,6 +57,7 @@ impl Anybody {
         Grant {
             account: Arc::clone(&self.0),
             revoked: CancellationToken::new(),
+            behind: watch::Sender::new(false).subscribe(),
         }
     }
 }

@@ -12,6 +12,7 @@ use letterlock_server::bridge::sqlite_store::SqliteStore;
 use letterlock_server::imap::{Accounts, Grant, LoginRefused, Peer, Salt, Server, serve};
 use letterlock_server::scram::{Attempt, Hash};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,6 +40,7 @@ impl Accounts for Anybody {
         Ok(Grant {
             account: Arc::clone(&self.0),
             revoked: CancellationToken::new(),
+            behind: watch::Sender::new(false).subscribe(),
         })
     }
 

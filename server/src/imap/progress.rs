@@ -12,6 +12,7 @@ use letterlock_core::store::{Batch, Key, KeyRange, MemoryStore, Store, StoreErro
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::accounts::{Accounts, Grant, LoginRefused, Peer, Salt};
 use super::conn::{Server, serve};
@@ -87,7 +88,7 @@ async fn a_search_that_takes_long_tells_how_far_it_is() {
     }
     let server = Server::new(Anybody(Arc::new(account)), now).telling_every(TELL_EVERY);
     let (near, far) = tokio::io::duplex(4096);
-    tokio::spawn(async move { serve(&server, far, &CancellationToken::new()).await });
+    TaskTracker::new().spawn(async move { serve(&server, far, &CancellationToken::new()).await });
     let mut pipe = BufReader::new(near);
     pipe.write_all(b"a LOGIN x y\r\nb SELECT INBOX\r\n")
         .await

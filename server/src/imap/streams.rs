@@ -197,15 +197,15 @@ async fn a_client_that_never_reads_is_left() {
     let server = Server::new(alice, now).leaving_after(Duration::from_millis(50));
     let (mut near, far) = tokio::io::duplex(256);
     // Half open: it may have gone without a word.
-    let serving = tokio::spawn(async move {
+    let serving = TaskTracker::new().spawn(async move {
         let shutdown = CancellationToken::new();
         serve(&server, far, &shutdown).await
     });
     near.write_all(b"a LOGIN alice sesame\r\nb LIST \"\" *\r\nc LIST \"\" *\r\n")
         .await
         .unwrap();
-    let served = serving.await.unwrap();
-    assert_eq!(served.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+    let outcome = serving.await.unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
 }
 
 #[tokio::test]

@@ -345,9 +345,10 @@ impl Selected {
             .iter()
             .rposition(|known| known.is_some_and(|known| known < uid));
         let start = below.map_or(0, |at| at + 1);
-        let free = match self.numbered {
-            true => Some(start).filter(|at| self.view.get(*at) == Some(&None)),
-            false => self.view.iter().position(Option::is_none),
+        let free = if self.numbered {
+            Some(start).filter(|at| self.view.get(*at) == Some(&None))
+        } else {
+            self.view.iter().position(Option::is_none)
         };
         let free = free.unwrap_or_else(|| panic!("{told}: not counted in {:?}", self.view));
         self.view[free] = Some(uid);

@@ -87,10 +87,9 @@ impl Run {
         let count = self.rng.gen_range(1..4);
         for _ in 0..count {
             let flag = FLAGS.choose(&mut self.rng).unwrap();
-            line += &format!(
-                " ({flag}) {{14+}}\r\nSubject: {:05}",
-                self.rng.gen_range(0..9999)
-            );
+            let number = self.rng.gen_range(0..9999);
+            let message = format!(" ({flag}) {{14+}}\r\nSubject: {number:05}");
+            line.push_str(&message);
         }
         let before = self.world.truth(mailbox);
         let answer = client.ok(&mut self.world, &line).await;
@@ -133,30 +132,21 @@ impl Run {
         let read_only = selected.read_only;
         let answer = client.command(&mut self.world, &line, named.expunges).await;
         let after = self.truth(client);
-        let mut modified = BTreeSet::new();
+        let mut refused = BTreeSet::new();
         for (uid, old) in &before {
             let new = &after[uid];
             if read_only || !named.uids.contains(uid) {
                 assert_eq!(old, new, "{line}: {uid}");
             } else if since.is_some_and(|since| old.mod_seq > since) {
                 assert_eq!(old, new, "{line}: {uid} had changed");
-                modified.insert(*uid);
+                refused.insert(*uid);
             } else {
                 assert_eq!(new.flags, changed(&old.flags, sign, flag), "{line}: {uid}");
             }
         }
         let told = answer.after("[MODIFIED ").map(uids).unwrap_or_default();
-        let told = self.as_uids(client, &named, told);
-        assert_eq!(told, modified, "{line}: {}", answer.tagged);
-    }
-
-    fn as_uids(&self, client: &Client, named: &Named, numbers: Vec<u32>) -> BTreeSet<u32> {
-        let view = &client.selected.as_ref().unwrap().view;
-        let uid = |number: u32| match named.prefix {
-            "" => view[usize::try_from(number).unwrap() - 1].unwrap(),
-            _ => number,
-        };
-        numbers.into_iter().map(uid).collect()
+        let told = as_uids(client, &named, told);
+        assert_eq!(told, refused, "{line}: {}", answer.tagged);
     }
 
     async fn fetch(&mut self, client: &mut Client) {
@@ -349,9 +339,10 @@ impl Run {
 
     async fn expunge(&mut self, client: &mut Client) {
         let some = client.some(&mut self.rng);
-        let line = match self.rng.gen_bool(0.5) && !some.is_empty() {
-            true => format!("UID EXPUNGE {}", write_set(some.iter().copied())),
-            false => "EXPUNGE".to_owned(),
+        let line = if self.rng.gen_bool(0.5) && !some.is_empty() {
+            format!("UID EXPUNGE {}", write_set(some.iter().copied()))
+        } else {
+            "EXPUNGE".to_owned()
         };
         let read_only = client.selected.as_ref().unwrap().read_only;
         let expunges = if read_only {
@@ -418,7 +409,7 @@ impl Run {
             .iter()
             .filter(|line| line.starts_with("* STATUS"));
         // What NOTIFY tells stands before it.
-        let told = lines.last().unwrap();
+        let told = { lines }.next_back().unwrap();
         let highest = self.world.account.highest_mod_seq(mailbox).unwrap().get();
         assert_eq!(code(told, "MESSAGES "), Some(truth.len() as u64));
         assert_eq!(code(told, "UNSEEN "), count("\\Seen", false));
@@ -476,4 +467,14 @@ fn found(answer: &Answer) -> Vec<u32> {
         .find(|line| line.starts_with("* ESEARCH"));
     let all = new.and_then(|line| line.split_once(" ALL "));
     all.map(|(_, set)| uids(set)).unwrap_or_default()
+}
+
+/// The UIDs of what a response names by number, if it does.
+fn as_uids(client: &Client, named: &Named, numbers: Vec<u32>) -> BTreeSet<u32> {
+    let view = &client.selected.as_ref().unwrap().view;
+    let uid = |number: u32| match named.prefix {
+        "" => view[usize::try_from(number).unwrap() - 1].unwrap(),
+        _ => number,
+    };
+    numbers.into_iter().map(uid).collect()
 }

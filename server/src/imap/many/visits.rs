@@ -84,9 +84,10 @@ impl Run {
         let validity = status.uid_validity.get();
         let known: Vec<u32> = before.known.keys().copied().collect();
         let names_known = self.rng.gen_bool(0.5) && !known.is_empty();
-        let set = match names_known {
-            true => format!(" {}", write_set(known.iter().copied())),
-            false => String::new(),
+        let set = if names_known {
+            format!(" {}", write_set(known.iter().copied()))
+        } else {
+            String::new()
         };
         let how = ["SELECT", "EXAMINE"][usize::from(before.read_only)];
         let line = format!(

@@ -124,9 +124,11 @@ impl World {
 async fn one_change(rng: &mut StdRng, account: &Account<MemoryStore>) {
     let names = SHARED.map(|name| MailboxName::new(name).unwrap());
     let ids = names.map(|name| account.mailbox(&name).unwrap().id);
-    let (here, there) = match rng.gen_bool(0.5) {
-        true => (ids[0], ids[1]),
-        false => (ids[1], ids[0]),
+    let [one, other] = ids;
+    let (here, there) = if rng.gen_bool(0.5) {
+        (one, other)
+    } else {
+        (other, one)
     };
     let all: Vec<Uid> = account.placements(here).iter().map(|p| p.uid).collect();
     let some: Vec<Uid> = all.choose_multiple(rng, 3).copied().collect();

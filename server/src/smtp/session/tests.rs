@@ -93,8 +93,8 @@ async fn a_password_that_is_taken_back_ends_its_sessions() {
         client.read_to_end(&mut said).await.unwrap();
         String::from_utf8(said).unwrap()
     };
-    let (served, said) = tokio::join!(serving, talking);
-    served.unwrap();
+    let (outcome, said) = tokio::join!(serving, talking);
+    outcome.unwrap();
     assert!(
         said.ends_with("421 4.7.0 The password was taken back\r\n"),
         "{said}"
