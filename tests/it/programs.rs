@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::imap::Imap;
@@ -199,7 +200,11 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn open(world: &World, command: &str) -> Self {
-        let socket = argument(&world.scratch("tmux").join("socket")).to_owned();
+        // One that was used before may still be in the hands of a server that is ending.
+        static OPENED: AtomicU32 = AtomicU32::new(0);
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        let socket = world.scratch("tmux").join(format!("socket-{number}"));
+        let socket = argument(&socket).to_owned();
         let terminal = Self { socket };
         terminal.tmux(&["new-session", "-d", "-x", "130", "-y", "45", command]);
         terminal

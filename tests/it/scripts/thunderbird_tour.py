@@ -8,6 +8,7 @@ It must not ask for the password at its start: Marionette waits for a window wit
 nothing is fetched before the password is among the saved ones.
 """
 
+import imaplib
 import json
 import os
 import socket
@@ -158,6 +159,21 @@ def start(command, **more):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
 
 
+def wait_for_server(server, user, password, wanted, *criteria):
+    """Thunderbird tells the server when it has time; it must not be ended before. Waits until a
+    search of INBOX finds something, or nothing."""
+    imap = imaplib.IMAP4(*server)
+    imap.login(user, password)
+    imap.select("INBOX", readonly=True)
+    end = time.monotonic() + WAIT
+    while bool(imap.search(None, *criteria)[1][0]) != wanted:
+        if time.monotonic() > end:
+            raise TimeoutError(f"Thunderbird does not tell the server: {criteria}")
+        time.sleep(0.2)
+        imap.noop()
+    imap.logout()
+
+
 def tour(host, port, user, password, profile):
     active = os.path.join(profile, "MarionetteActivePort")
     end = time.monotonic() + WAIT
@@ -172,9 +188,13 @@ def tour(host, port, user, password, profile):
     last = "Thirteen o'clock"
     count = thunderbird.run(LIST, "imap://" + host, user, password, last)
     print("listed", count)
-    thunderbird.run(OPEN, "The lamp is lit", "electricians")
+    opened = "The lamp is lit"
+    thunderbird.run(OPEN, opened, "electricians")
+    server = (host, int(port))
+    wait_for_server(server, user, password, True, "SEEN", "SUBJECT", f'"{opened}"')
     print("opened")
     thunderbird.run(MOVE, last)
+    wait_for_server(server, user, password, False, "UNDELETED", "SUBJECT", f'"{last}"')
     print("moved")
 
 
