@@ -5,7 +5,8 @@
 //! are sealed by the core already, and SQLCipher would cost several times their reading and
 //! writing again. Its keys are blinded ids.
 //!
-//! One writer connection for each file and a few readers, all in `spawn_blocking`. WAL with
+//! One writer connection for each file and a few readers; what writes, and what reads more than a
+//! few rows, in `spawn_blocking`. WAL with
 //! `synchronous = FULL`: [`Store::commit`] returns after the log is on the disk. One `STRICT`
 //! table for each [`Table`] that has ever had a row. How a batch that touches both files is still one step is told in
 //! `writer`.
@@ -33,6 +34,10 @@ use writer::Writer;
 
 /// Most reads at a time.
 const MAX_READERS: usize = 4;
+/// So few rows are read where they are asked for. They take some ten microseconds, if they have
+/// been read before; handing them to another thread and back takes longer, and on a busy machine
+/// milliseconds.
+const READ_HERE: usize = 4;
 
 /// A store in two files.
 #[derive(Clone)]
@@ -118,26 +123,14 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         // The semaphore is never closed, so there is always a permit to come.
         let _permit = self.inner.reading.acquire().await.ok();
-        self.blocking(move |inner| {
-            let pool = inner.pool(table);
-            let reader = pool.reader()?;
-            let path = &pool.file.path;
-            let result = work(&reader).map_err(|error| store_error(path, table.name(), &error));
-            // SQLCipher fails every later read of a connection that met a damaged page.
-            if !matches!(result, Err(StoreError::Damaged { .. })) {
-                lock(&pool.readers).push(reader);
-            }
-            result
-        })
-        .await
+        self.blocking(move |inner| inner.read(table, work)).await
     }
 }
 
 impl Store for SqliteStore {
     async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let key = key.to_vec();
-        self.reading(table, move |reader| select(reader, table, &key))
-            .await
+        let _permit = self.inner.reading.acquire().await.ok();
+        self.inner.read(table, |reader| select(reader, table, key))
     }
 
     async fn get_many(
@@ -145,10 +138,16 @@ impl Store for SqliteStore {
         table: Table,
         keys: Vec<Key>,
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.reading(table, move |reader| {
-            keys.iter().map(|key| select(reader, table, key)).collect()
-        })
-        .await
+        let here = keys.len() <= READ_HERE;
+        let work = move |reader: &Connection| {
+            let rows = keys.iter().map(|key| select(reader, table, key));
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        if here {
+            let _permit = self.inner.reading.acquire().await.ok();
+            return self.inner.read(table, work);
+        }
+        self.reading(table, work).await
     }
 
     async fn scan(&self, table: Table, range: KeyRange) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
@@ -171,6 +170,22 @@ impl Store for SqliteStore {
 }
 
 impl Inner {
+    fn read<T>(
+        &self,
+        table: Table,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let pool = self.pool(table);
+        let reader = pool.reader()?;
+        let path = &pool.file.path;
+        let result = work(&reader).map_err(|error| store_error(path, table.name(), &error));
+        // SQLCipher fails every later read of a connection that met a damaged page.
+        if !matches!(result, Err(StoreError::Damaged { .. })) {
+            lock(&pool.readers).push(reader);
+        }
+        result
+    }
+
     fn pool(&self, table: Table) -> &Pool {
         match table {
             Table::Contents => &self.contents,

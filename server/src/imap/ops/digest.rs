@@ -29,6 +29,8 @@ use crate::imap::date::Date;
 const NAME: &[u8] = b"digest";
 /// Messages that are looked at together.
 const STEP: usize = 512;
+/// Of them, documents that one processor has in memory at a time.
+const DOCUMENTS: usize = 32;
 
 /// A text of a digest; compared texts are mapped for i;unicode-casemap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,10 +169,13 @@ async fn made<S: Store>(
     account: &Account<S>,
     messages: &[MessageHash],
 ) -> Result<Vec<Option<Digest>>, OpError> {
-    let found = account.messages(messages).await?.into_iter();
-    found
-        .map(|message| Ok(message?.map(|message| Digest::of(&message))))
-        .collect()
+    let mut digests = Vec::with_capacity(messages.len());
+    for messages in messages.chunks(DOCUMENTS) {
+        for message in account.messages(messages).await? {
+            digests.push(message?.map(|message| Digest::of(&message)));
+        }
+    }
+    Ok(digests)
 }
 
 /// `addr-mailbox`

@@ -1,7 +1,8 @@
 //! FETCH (RFC 3501 6.4.5): some messages at a time, and of each only what was asked for.
 //!
-//! Invariant: messages of which octets are wanted are, in one step, one or not larger together
-//! than [`FETCH_STEP_OCTETS`], however many the command names. A section above a limit
+//! Invariant: the messages of a step are one, or not larger together than [`FETCH_STEP_OCTETS`]
+//! where their octets are wanted and [`HEADER_STEP_OCTETS`] where headers are, however many the
+//! command names. A section above a limit
 //! ([`super::fetch_parts`]) is not held at all: it is read while it is written. What a list of
 //! messages shows is kept as it was written ([`crate::imap::recall`]).
 
@@ -21,8 +22,10 @@ use crate::imap::recall::Kind;
 use crate::imap::response::{FetchValue, Recency, Rendered};
 use crate::imap::view::Slot;
 
-/// Octets of messages that a step reads.
+/// Octets of messages that a step brings.
 const FETCH_STEP_OCTETS: u64 = 512 * 1024;
+/// Octets of messages of which a step reads what is no content: headers may be as long as they.
+const HEADER_STEP_OCTETS: u64 = 16 * 1024 * 1024;
 
 /// Fetches some messages.
 pub(super) async fn run<S: Store>(
@@ -32,8 +35,8 @@ pub(super) async fn run<S: Store>(
     let sets_seen = op.access == Access::ReadWrite && op.items.iter().any(sets_seen);
     let mut roster = context.account.roster(op.mailbox).unwrap_or_default();
     let mut slots = op.slots.as_slice();
-    if op.items.iter().any(is_octets) {
-        slots = within_step(&roster, slots);
+    if let Some(most) = step_octets(&op.items) {
+        slots = within_step(&roster, slots, most);
     }
     if sets_seen {
         // Only what goes out in this step is marked: the client may leave before the next.
@@ -236,13 +239,35 @@ fn sets_seen(item: &FetchItem) -> bool {
     )
 }
 
-/// The first messages, at least one, that are no larger than a step.
-fn within_step<'a>(roster: &Roster, slots: &'a [Slot]) -> &'a [Slot] {
+/// How large the messages of a step may be together; `None` if they are not read.
+fn step_octets(items: &[FetchItem]) -> Option<u64> {
+    let is_at_hand = |item: &FetchItem| {
+        matches!(
+            item,
+            FetchItem::Uid
+                | FetchItem::ImpliedUid
+                | FetchItem::Flags
+                | FetchItem::ModSeq
+                | FetchItem::EmailId
+                | FetchItem::SaveDate
+                | FetchItem::InternalDate
+                | FetchItem::Size
+        )
+    };
+    if items.iter().any(is_octets) {
+        Some(FETCH_STEP_OCTETS)
+    } else {
+        (!items.iter().all(is_at_hand)).then_some(HEADER_STEP_OCTETS)
+    }
+}
+
+/// The first messages, at least one, that are no larger together than that.
+fn within_step<'a>(roster: &Roster, slots: &'a [Slot], most: u64) -> &'a [Slot] {
     let mut octets = 0_u64;
     let fits = |slot: &&Slot| {
         let size = roster.find(slot.uid).map_or(0, |entry| entry.size());
         octets = octets.saturating_add(size);
-        octets <= FETCH_STEP_OCTETS
+        octets <= most
     };
     let count = slots.iter().take_while(fits).count();
     slots.get(..count.max(1)).unwrap_or(slots)

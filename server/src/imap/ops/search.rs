@@ -26,8 +26,8 @@ use crate::imap::object_id::email_id;
 use crate::imap::set::Range;
 use crate::imap::view::Slot;
 
-/// Messages that are judged together.
-const STEP: usize = 512;
+/// Messages that are judged together: so many documents are in memory.
+const STEP: usize = 64;
 
 /// A message that a search has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
