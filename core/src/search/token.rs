@@ -338,7 +338,9 @@ const fn is_unspaced(c: char) -> bool {
         | '\u{aa60}'..='\u{aadf}'    // Myanmar Extended, Tai Viet
         | '\u{ac00}'..='\u{d7ff}'
         | '\u{f900}'..='\u{faff}'
-        | '\u{1b000}'..='\u{1b16f}'
+        | '\u{11700}'..='\u{1174f}' // Ahom
+        | '\u{16ff0}'..='\u{18dff}' // Tangut, Khitan
+        | '\u{1aff0}'..='\u{1b2ff}' // Kana, Nushu
         | '\u{20000}'..='\u{3ffff}')
 }
 

@@ -131,6 +131,39 @@ fn a_mark_without_a_letter_goes_to_what_follows() {
     assert_eq!(words("\u{115dc}a"), ["\u{115dc}a"]);
 }
 
+#[test]
+fn ideographs_of_any_script_are_pairs() {
+    assert_eq!(
+        words("\u{17000}\u{17001}a"),
+        ["\u{17000}\u{17001}", "\u{17001}", "a"]
+    );
+}
+
+/// Whether UAX 29 lets this character stand in no word with a letter. Numbers that are no digits
+/// are among them; here they are part of a word as digits are.
+fn is_parted(c: char) -> bool {
+    format!("{c}a").split_word_bounds().count() == 2
+}
+
+fn is_odd_number(c: char) -> bool {
+    c.is_numeric() && !c.is_alphabetic() && is_parted(c)
+}
+
+#[test]
+fn letters_that_stand_alone_are_of_scripts_without_spaces() {
+    let wrong: Vec<String> = (char::MIN..=char::MAX)
+        .filter(|c| c.is_alphabetic() && class(*c) == Class::Letter && is_parted(*c))
+        .filter(|c| !ends_with_lost_mark(&c.to_string()))
+        .filter(|c| {
+            let mut kept = true;
+            Folder::new().fold(*c, |folded| kept &= folded == *c);
+            kept
+        })
+        .map(|c| format!("{:x}", u32::from(c)))
+        .collect();
+    assert_eq!(wrong, [""; 0]);
+}
+
 proptest! {
     #[test]
     fn no_word_crosses_a_word_boundary_of_uax_29(text in any_text()) {
@@ -143,6 +176,10 @@ proptest! {
         let mut boundaries: Vec<usize> = folded
             .split_word_bound_indices()
             .filter(|(at, _)| !ends_with_lost_mark(&folded[..*at]))
+            .filter(|(at, after)| {
+                let beside = folded[..*at].chars().next_back().into_iter();
+                !beside.chain(after.chars().next()).any(is_odd_number)
+            })
             .map(|(at, _)| folded[..at].chars().count())
             .collect();
         boundaries.push(folded.chars().count());
