@@ -71,7 +71,8 @@ impl Tool {
             .env("CARGO_TARGET_DIR", build_directory(paths))
             .env_remove("RUSTFLAGS")
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
+            .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
             .args([
                 "install",
