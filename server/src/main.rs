@@ -1,5 +1,6 @@
 //! `letterlock`: arguments, logging, signals. What runs is in the library.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,10 +12,10 @@ use letterlock_server::bridge::app_password_command::{self, AppPasswordCommand};
 use letterlock_server::clock;
 use letterlock_server::config::Config;
 use letterlock_server::demo::{self, DataPlace, Demo};
-use letterlock_server::heap;
 use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
 use letterlock_server::transfer::command::{export, import};
 use letterlock_server::upkeep::{self, Upkeep};
+use letterlock_server::{heap, sop};
 use rust_embed::RustEmbed;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -48,6 +49,20 @@ enum Command {
     /// Passwords for mail programs.
     #[command(subcommand)]
     AppPassword(AppPasswordCommand),
+    /// Stateless OpenPGP on files, for tools and tests: `letterlock sop help`.
+    #[command(disable_help_flag = true)]
+    Sop(SopArguments),
+}
+
+#[derive(Args)]
+struct SopArguments {
+    /// A command of draft-dkg-openpgp-stateless-cli with its options.
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    words: Vec<OsString>,
 }
 
 #[derive(Args)]
@@ -93,6 +108,9 @@ struct DemoArguments {
 fn main() -> ExitCode {
     // Before there is a second thread.
     heap::keep_small();
+    if sop::is_called() {
+        sop::main();
+    }
     let Arguments { command } = Arguments::parse();
     tracing_subscriber::registry()
         .with(tracing_subscriber::fmt::layer().with_writer(io::stderr))
@@ -122,6 +140,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => run_demo(*arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Import(arguments) => Ok(Box::pin(import(*arguments)).await?),
         Command::Export(arguments) => Ok(Box::pin(export(*arguments)).await?),
+        Command::Sop(arguments) => Err(sop::become_it(&arguments.words).into()),
         Command::Upkeep(upkeep) => Ok(Box::pin(upkeep::run(upkeep)).await?),
         Command::AppPassword(command) => {
             let otherwise = demo::default_data_dir().ok();

@@ -8,7 +8,7 @@ use crate::tools::{argument, program, run, script};
 use crate::world::World;
 
 /// Where `cargo xtask test` has put them.
-fn installed(name: &str) -> PathBuf {
+pub(crate) fn installed(name: &str) -> PathBuf {
     let folder = std::env::var_os("LETTERLOCK_CLIENT_LIBRARIES");
     let folder = folder.expect("LETTERLOCK_CLIENT_LIBRARIES is not set: run `cargo xtask test`");
     let library = PathBuf::from(folder).join(name);

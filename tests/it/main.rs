@@ -34,6 +34,8 @@ mod clients;
 #[cfg(test)]
 mod libraries;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod thunderbird;
 #[cfg(test)]
 mod refusals;

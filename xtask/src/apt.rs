@@ -51,6 +51,8 @@ pub(crate) const TEST: &[Requirement] = &[
     program("mutt", "mutt"),
     program("tmux", "tmux"),
     program("gnupg", "gpg"),
+    program("sqop", "sqop"),
+    program("rnp", "rnp"),
     program("curl", "curl"),
     program("fetchmail", "fetchmail"),
     program("getmail6", "getmail"),

@@ -1,4 +1,5 @@
-//! The IMAP libraries that the whole-system tests drive, at pinned versions, in the user's cache.
+//! The libraries that the whole-system tests drive (IMAP and OpenPGP, for Python and Node), at
+//! pinned versions, in the user's cache.
 //!
 //! Debian's own are years older, or missing; what people build on is what pip and npm bring.
 
@@ -12,34 +13,40 @@ use crate::step::{program, step};
 
 const IMAPCLIENT: &str = "3.0.1";
 const IMAPFLOW: &str = "2.10.2";
+const PYSEQUOIA: &str = "0.1.35";
+const OPENPGP_JS: &str = "6.3.2";
 
 /// Installs what is missing; the folder that has `python` and `node/node_modules`.
 pub(crate) fn ensure(paths: &Paths) -> Result<PathBuf> {
-    let versions = format!("imapclient-{IMAPCLIENT}-imapflow-{IMAPFLOW}");
+    let versions = [IMAPCLIENT, IMAPFLOW, PYSEQUOIA, OPENPGP_JS].join("-");
     let folder = paths.cache.join("client-libraries").join(versions);
     let python = folder.join("python");
-    let mut pip = program(paths, "pip3");
-    pip.args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--target",
-    ]);
-    pip.arg(&python).arg(format!("imapclient=={IMAPCLIENT}"));
-    install(&python, "imapclient", &mut pip)?;
+    for (library, version) in [("imapclient", IMAPCLIENT), ("pysequoia", PYSEQUOIA)] {
+        let mut pip = program(paths, "pip3");
+        pip.args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--target",
+        ]);
+        pip.arg(&python).arg(format!("{library}=={version}"));
+        install(&python, library, &mut pip)?;
+    }
     let node = folder.join("node");
     fs::create_dir_all(&node).with_context(|| format!("create {}", node.display()))?;
-    let mut npm = program(paths, "npm");
-    npm.args([
-        "install",
-        "--silent",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--prefix",
-    ]);
-    npm.arg(&node).arg(format!("imapflow@{IMAPFLOW}"));
-    install(&node.join("node_modules"), "imapflow", &mut npm)?;
+    for (library, version) in [("imapflow", IMAPFLOW), ("openpgp", OPENPGP_JS)] {
+        let mut npm = program(paths, "npm");
+        npm.args([
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--prefix",
+        ]);
+        npm.arg(&node).arg(format!("{library}@{version}"));
+        install(&node.join("node_modules"), library, &mut npm)?;
+    }
     Ok(folder)
 }
 

@@ -70,6 +70,77 @@ pub(super) fn binary(octets: &[u8], kind: Kind, limit: usize) -> Result<Cow<'_, 
     Ok(Cow::Owned(decoded))
 }
 
+/// Puts armor around binary OpenPGP, LF line ends; its first packet tells what it is.
+/// `None` if that is no packet.
+pub fn wrap(binary: &[u8]) -> Option<Vec<u8>> {
+    let first = *binary.first()?;
+    let tag = match first {
+        0xc0.. => first & 0x3f,
+        0x80.. => (first & 0x3f) >> 2,
+        _ => return None,
+    };
+    let kind = match tag {
+        2 => BlockType::Signature,
+        5 => BlockType::PrivateKey,
+        6 => BlockType::PublicKey,
+        _ => BlockType::Message,
+    };
+    let mut armored = Vec::with_capacity(binary.len() / 2 * 3 + 128);
+    pgp::armor::write(
+        &Octets(binary),
+        kind,
+        &mut armored,
+        None,
+        wants_checksum(binary),
+    )
+    .ok()?;
+    Some(armored)
+}
+
+/// Whether armor shall end with a CRC24. Programs of RFC 4880 want it (gpg 2.2 does not read
+/// padded armor without it); RFC 9580 6.1 wants none around what is new in it, and that is told
+/// by the first packet's version.
+fn wants_checksum(binary: &[u8]) -> bool {
+    let length_octets = match (binary.first(), binary.get(1)) {
+        (Some(0xc0..), Some(0xc0..=0xdf)) => 2,
+        (Some(0xc0..), Some(0xff)) => 5,
+        (Some(0xc0..), _) => 1,
+        (Some(first), _) => match first & 3 {
+            0 => 1,
+            1 => 2,
+            2 => 4,
+            _ => 0,
+        },
+        (None, _) => return true,
+    };
+    binary.get(1 + length_octets) != Some(&6)
+}
+
+/// The binary form of an armored block of any kind, at most `limit` octets.
+pub fn unwrap(armored: &[u8], limit: usize) -> Option<Vec<u8>> {
+    [
+        Kind::Message,
+        Kind::Signature,
+        Kind::Certificate,
+        Kind::SecretKey,
+    ]
+    .into_iter()
+    .find_map(|kind| binary(armored, kind, limit).ok())
+    .map(Cow::into_owned)
+}
+
+struct Octets<'a>(&'a [u8]);
+
+impl pgp::ser::Serialize for Octets<'_> {
+    fn to_writer<W: std::io::Write>(&self, writer: &mut W) -> pgp::errors::Result<()> {
+        Ok(writer.write_all(self.0)?)
+    }
+
+    fn write_len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// Armor with CRLF line ends, as mail carries it.
 pub(super) fn with_crlf(armored: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(armored.len() + armored.len() / 60);
@@ -101,5 +172,36 @@ mod tests {
         assert_eq!(binary(armored, Kind::Message, 15).unwrap().len(), 15);
         assert_eq!(binary(armored, Kind::Signature, 15), Err(ArmorError::Form));
         assert_eq!(binary(b"", Kind::Message, 15), Err(ArmorError::Form));
+    }
+
+    #[test]
+    fn what_is_wrapped_comes_out_again() {
+        for (first, label) in [
+            (0xc2, "SIGNATURE"),
+            (0x88, "SIGNATURE"),
+            (0xc5, "PRIVATE KEY BLOCK"),
+            (0x98, "PUBLIC KEY BLOCK"),
+            (0xc1, "MESSAGE"),
+        ] {
+            let octets = [&[first][..], &[7; 200]].concat();
+            let armored = wrap(&octets).unwrap();
+            assert!(armored.starts_with(format!("-----BEGIN PGP {label}-----\n").as_bytes()));
+            assert_eq!(unwrap(&armored, 201).unwrap(), octets);
+            assert_eq!(unwrap(&armored, 200), None);
+        }
+        // The version decides over the checksum: 3 of a session key, 6 of a new signature.
+        for (head, checked) in [
+            (&[0xc1, 0x05, 3][..], true),
+            (&[0xc1, 0xc0, 0x05, 6], false),
+            (&[0xc2, 0xff, 0, 0, 0, 5, 6], false),
+            (&[0x88, 0x05, 6], false),
+            (&[0x99, 0, 5, 4], true),
+        ] {
+            let octets = [head, &[0; 5]].concat();
+            let armored = String::from_utf8(wrap(&octets).unwrap()).unwrap();
+            assert_eq!(armored.contains("\n="), checked, "{armored}");
+        }
+        assert_eq!(wrap(b"text"), None);
+        assert_eq!(wrap(b""), None);
     }
 }

@@ -8,7 +8,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use pgp::composed::{ArmorOptions, Deserializable, SignedPublicKey};
+use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::packet::KeyFlags;
 use pgp::ser::Serialize as _;
 use pgp::types::KeyDetails;
@@ -16,7 +16,7 @@ use pgp::types::KeyDetails;
 use super::armor::{self, ArmorError, Kind};
 use super::fingerprint::{Fingerprint, Issuer};
 use super::policy::certificate::{self, Verified};
-use super::policy::limits::MAX_CERTIFICATE_OCTETS;
+use super::policy::limits::{MAX_CERTIFICATE_OCTETS, MAX_KEYRING_OCTETS};
 use super::policy::{self, CertificateDefect, Unusable};
 use crate::id::{Address, Timestamp};
 
@@ -42,6 +42,22 @@ impl Certificate {
             return Err(CertificateDefect::Form);
         }
         Self::from_packets(packets)
+    }
+
+    /// Parses all certificates of a binary or armored keyring, of at most
+    /// [`MAX_KEYRING_OCTETS`]. One that is not in order spoils them all.
+    pub fn parse_all(octets: &[u8]) -> Result<Vec<Self>, CertificateDefect> {
+        let binary =
+            armor::binary(octets, Kind::Certificate, MAX_KEYRING_OCTETS).map_err(defect)?;
+        let found =
+            SignedPublicKey::from_bytes_many(&*binary).map_err(|_| CertificateDefect::Form)?;
+        let all = found
+            .map(|packets| Self::from_packets(packets.map_err(|_| CertificateDefect::Form)?))
+            .collect::<Result<Vec<_>, _>>()?;
+        if all.is_empty() {
+            return Err(CertificateDefect::Form);
+        }
+        Ok(all)
     }
 
     pub(super) fn from_packets(packets: SignedPublicKey) -> Result<Self, CertificateDefect> {
@@ -136,9 +152,8 @@ impl Certificate {
 
     /// The armored form, LF line ends.
     pub fn to_armor(&self) -> String {
-        self.verified
-            .packets()
-            .to_armored_string(ArmorOptions::default())
+        armor::wrap(&self.octets)
+            .and_then(|armored| String::from_utf8(armored).ok())
             .unwrap_or_default()
     }
 
@@ -182,6 +197,16 @@ impl Certificate {
             .iter()
             .any(|user| !user.signatures.is_empty());
         complete.then(|| packets.to_bytes().ok()).flatten()
+    }
+
+    /// Whether the key of `known` has certified, by `now`, that this certificate belongs to the
+    /// address: how a key names its successor.
+    pub fn is_certified_by(&self, known: &Self, address: &Address, now: Timestamp) -> bool {
+        self.verified
+            .certified_by(&known.verified, policy::seconds(now), |user_id| {
+                address_of_user_id(user_id)
+                    .is_some_and(|named| named.canonical() == address.canonical())
+            })
     }
 
     /// Both certificates of one key as one: all that either has, revocations above all. A

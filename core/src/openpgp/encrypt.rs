@@ -1,8 +1,9 @@
 //! Encrypting: to one recipient at the MX, or signed and to all recipients of a letter.
 //!
 //! Invariant: to all or to nobody; only to subkeys that the policy allows now. No compression:
-//! it leaks, and mail is small. SEIPD version 2 goes out only if every recipient says, in a
-//! verified signature, that it can read it (RFC 9580 13.7); else version 1 with AES-256.
+//! it leaks, and mail is small. What every recipient can read decides, by verified signatures:
+//! SEIPD version 2 only if all say that they read it (RFC 9580 13.7), GCM only if all list it,
+//! AES-128 in place of AES-256 only if somebody lists ciphers without it.
 
 use std::io::{Read, Write};
 
@@ -10,11 +11,14 @@ use pgp::composed::{ArmorOptions, MessageBuilder, SignedPublicSubKey};
 use pgp::crypto::aead::{AeadAlgorithm, ChunkSize};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
+use pgp::packet::DataMode;
 use pgp::types::Password;
 use rand::{CryptoRng, RngCore};
 
+use super::policy::certificate::Verified;
 use super::policy::{self, Unusable};
-use super::{Certificate, Fingerprint, SecretCertificate, armor, sign};
+use super::sign::{self, Mode};
+use super::{Certificate, Fingerprint, SecretCertificate, armor};
 use crate::id::Timestamp;
 
 /// How much goes into one partial packet, in octets: what is held of a stream at a time.
@@ -65,9 +69,39 @@ pub fn to_recipient_streaming(
     now: Timestamp,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<(), EncryptError> {
-    let plan = Plan::new(core::slice::from_ref(certificate), None, now)?;
-    plan.write(plaintext, Form::Binary, out, rng)
-        .map_err(|_| EncryptError::Failed)
+    let order = Order {
+        recipients: core::slice::from_ref(certificate),
+        ..Order::default()
+    };
+    order.write(plaintext, out, now, rng)
+}
+
+/// What is to become of a plaintext.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Order<'a> {
+    /// Who shall read it.
+    pub recipients: &'a [Certificate],
+    /// Who signs it.
+    pub signers: &'a [SecretCertificate],
+    /// What is signed.
+    pub mode: Mode,
+    /// Armored with LF line ends; else binary.
+    pub armored: bool,
+}
+
+impl Order<'_> {
+    /// Carries it out, from a reader to a writer, holding a few hundred KiB at a time.
+    pub fn write(
+        &self,
+        plaintext: impl Read,
+        out: impl Write,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<(), EncryptError> {
+        let plan = Plan::new(self, now)?;
+        plan.write(plaintext, out, rng)
+            .map_err(|_| EncryptError::Failed)
+    }
 }
 
 /// Signs, then encrypts to all recipients (ourselves among them, if we shall be able to read it);
@@ -80,35 +114,32 @@ pub fn message(
     now: Timestamp,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<Vec<u8>, EncryptError> {
-    let plan = Plan::new(recipients, signer, now)?;
+    let order = Order {
+        recipients,
+        signers: signer.map(core::slice::from_ref).unwrap_or_default(),
+        mode: Mode::Binary,
+        armored: true,
+    };
     let mut armored = Vec::with_capacity(plaintext.len() / 2 * 3 + 4096);
-    plan.write(plaintext, Form::Armored, &mut armored, rng)
-        .map_err(|_| EncryptError::Failed)?;
+    order.write(plaintext, &mut armored, now, rng)?;
     Ok(armor::with_crlf(&armored))
-}
-
-#[derive(Clone, Copy)]
-enum Form {
-    Binary,
-    Armored,
 }
 
 /// Everything decided before the first octet is encrypted.
 struct Plan<'a> {
-    recipients: &'a [Certificate],
+    order: &'a Order<'a>,
     keys: Vec<&'a SignedPublicSubKey>,
-    signer: Option<&'a dyn pgp::types::SigningKey>,
-    seipd_v2: bool,
+    signers: Vec<&'a dyn pgp::types::SigningKey>,
+    cipher: SymmetricKeyAlgorithm,
+    /// SEIPD version 2 with this mode; version 1 without one.
+    aead: Option<AeadAlgorithm>,
     at: u32,
 }
 
 impl<'a> Plan<'a> {
-    fn new(
-        recipients: &'a [Certificate],
-        signer: Option<&'a SecretCertificate>,
-        now: Timestamp,
-    ) -> Result<Self, EncryptError> {
+    fn new(order: &'a Order<'a>, now: Timestamp) -> Result<Self, EncryptError> {
         let at = policy::seconds(now);
+        let recipients = order.recipients;
         if recipients.is_empty() {
             return Err(EncryptError::NoRecipients);
         }
@@ -127,18 +158,34 @@ impl<'a> Plan<'a> {
                 })
             })
             .collect::<Result<_, _>>()?;
-        let signer = match signer {
-            Some(secret) => Some(secret.signing_key(at).ok_or(EncryptError::NoSigningKey)?),
-            None => None,
-        };
-        let seipd_v2 = recipients
+        let signers = order
+            .signers
             .iter()
-            .all(|certificate| certificate.verified().reads_seipd_v2(at));
+            .map(|secret| secret.signing_key(at).ok_or(EncryptError::NoSigningKey))
+            .collect::<Result<_, _>>()?;
+        let all = |reads: fn(&Verified, u32) -> bool| {
+            recipients
+                .iter()
+                .all(|certificate| reads(certificate.verified(), at))
+        };
+        let aead = all(Verified::reads_seipd_v2).then(|| {
+            if all(Verified::reads_gcm) {
+                AeadAlgorithm::Gcm
+            } else {
+                AeadAlgorithm::Ocb
+            }
+        });
+        let cipher = if all(Verified::reads_aes256) {
+            SymmetricKeyAlgorithm::AES256
+        } else {
+            SymmetricKeyAlgorithm::AES128
+        };
         Ok(Self {
-            recipients,
+            order,
             keys,
-            signer,
-            seipd_v2,
+            signers,
+            cipher,
+            aead,
             at,
         })
     }
@@ -146,38 +193,50 @@ impl<'a> Plan<'a> {
     fn write<R: CryptoRng + RngCore>(
         &self,
         plaintext: impl Read,
-        form: Form,
         out: impl Write,
         rng: &mut R,
     ) -> pgp::errors::Result<()> {
         let mut builder = MessageBuilder::from_reader("", plaintext);
         builder.partial_chunk_size(PARTIAL_OCTETS)?;
-        if let Some(key) = self.signer {
-            let subpackets = sign::subpackets(key, self.at, self.recipients)?;
-            let hash = HashAlgorithm::Sha512;
-            builder.sign_with_subpackets(key, Password::empty(), hash, subpackets);
+        if self.order.mode == Mode::Text {
+            builder.sign_text();
+            builder.data_mode(DataMode::Utf8)?;
         }
-        let cipher = SymmetricKeyAlgorithm::AES256;
+        for key in &self.signers {
+            let subpackets = sign::subpackets(*key, self.at, self.order.recipients)?;
+            let hash = HashAlgorithm::Sha512;
+            builder.sign_with_subpackets(*key, Password::empty(), hash, subpackets);
+        }
         // Two builders of different types with the same methods: no way around the two branches.
-        if self.seipd_v2 {
-            let mut builder =
-                builder.seipd_v2(&mut *rng, cipher, AeadAlgorithm::Ocb, ChunkSize::C64KiB);
+        if let Some(mode) = self.aead {
+            let mut builder = builder.seipd_v2(&mut *rng, self.cipher, mode, ChunkSize::C64KiB);
             for key in &self.keys {
                 builder.encrypt_to_key(&mut *rng, *key)?;
             }
-            match form {
-                Form::Binary => builder.to_writer(rng, out),
-                Form::Armored => builder.to_armored_writer(rng, ArmorOptions::default(), out),
+            if self.order.armored {
+                builder.to_armored_writer(rng, armor_options(false), out)
+            } else {
+                builder.to_writer(rng, out)
             }
         } else {
-            let mut builder = builder.seipd_v1(&mut *rng, cipher);
+            let mut builder = builder.seipd_v1(&mut *rng, self.cipher);
             for key in &self.keys {
                 builder.encrypt_to_key(&mut *rng, *key)?;
             }
-            match form {
-                Form::Binary => builder.to_writer(rng, out),
-                Form::Armored => builder.to_armored_writer(rng, ArmorOptions::default(), out),
+            if self.order.armored {
+                builder.to_armored_writer(rng, armor_options(true), out)
+            } else {
+                builder.to_writer(rng, out)
             }
         }
+    }
+}
+
+/// Armor with a checksum for those who know RFC 4880, and without one for version 2 (RFC 9580
+/// 6.1).
+fn armor_options(include_checksum: bool) -> ArmorOptions<'static> {
+    ArmorOptions {
+        headers: None,
+        include_checksum,
     }
 }

@@ -9,7 +9,7 @@
 //! global randomness, both come in as arguments; every limit is a constant of [`policy::limits`].
 //! Rejected: leaving the checks to each caller; one forgotten check is a forged signature.
 
-mod armor;
+pub mod armor;
 pub mod certificate;
 pub mod decrypt;
 pub mod encrypt;
@@ -30,5 +30,9 @@ pub use certificate::Certificate;
 pub use fingerprint::{Fingerprint, Issuer};
 pub use pending::PendingSignatures;
 pub use plaintext::Plaintext;
+pub use policy::Proof;
 pub use protection::{Encryption, Protection, SignatureStatus};
-pub use secret_certificate::SecretCertificate;
+pub use secret_certificate::{Profile, SecretCertificate};
+
+/// The version of the crate `pgp` that does the mathematics.
+pub const RPGP_VERSION: &str = pgp::VERSION;

@@ -8,8 +8,8 @@ use pgp::packet::Signature;
 
 use super::Certificate;
 use super::fingerprint::{Fingerprint, Issuer};
-use super::policy;
 use super::policy::signature::{self, Circumstances};
+use super::policy::{self, Proof};
 use super::protection::{BadSignature, SignatureStatus};
 use crate::id::{Address, Timestamp};
 
@@ -107,6 +107,25 @@ impl PendingSignatures {
             .chain(unreadable)
             .min_by_key(rank)
             .unwrap_or(SignatureStatus::None)
+    }
+}
+
+impl PendingSignatures {
+    /// The signatures that are good, whoever sent the document: for documents that are no mail.
+    pub fn proofs(&self, certificates: &[Certificate], now: Timestamp) -> Vec<Proof> {
+        let circumstances = Circumstances {
+            certificates,
+            from: None,
+            opened_with: self.opened_with,
+            now: policy::seconds(now),
+        };
+        self.signatures
+            .iter()
+            .filter_map(|pending| {
+                let digest = pending.digest.as_deref();
+                signature::prove(&pending.signature, digest, &circumstances).ok()
+            })
+            .collect()
     }
 }
 

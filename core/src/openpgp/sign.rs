@@ -1,10 +1,10 @@
-//! Detached signatures over exact octets (RFC 9580 5.2, type 0x00), SHA-512.
+//! Detached signatures over octets or text (RFC 9580 5.2, types 0x00 and 0x01), SHA-512.
 //!
-//! Invariant: what is signed is what is given, to the octet; line ends are the caller's matter.
+//! Invariant: mail is signed to the octet; line ends are the caller's matter.
 
-use pgp::composed::{ArmorOptions, Deserializable, DetachedSignature};
+use pgp::composed::{Deserializable, DetachedSignature};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Subpacket, SubpacketData};
+use pgp::packet::{PacketTrait as _, Subpacket, SubpacketData};
 use pgp::types::{KeyVersion, Password, SigningKey, Timestamp as PgpTimestamp};
 use pgp::{composed::SubpacketConfig, packet::SignatureConfig, packet::SignatureType};
 use rand::{CryptoRng, RngCore};
@@ -27,6 +27,36 @@ pub enum SignError {
     Failed,
 }
 
+/// What of a document is signed (RFC 9580 5.2.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Its octets.
+    #[default]
+    Binary,
+    /// Its text: line ends do not count.
+    Text,
+}
+
+/// Signs a document with several keys; the answer is binary, one packet for each.
+pub fn packets(
+    document: &[u8],
+    signers: &[SecretCertificate],
+    mode: Mode,
+    now: Timestamp,
+    rng: &mut (impl CryptoRng + RngCore),
+) -> Result<Vec<u8>, SignError> {
+    let at = policy::seconds(now);
+    let mut octets = Vec::new();
+    for signer in signers {
+        let key = signer.signing_key(at).ok_or(SignError::NoKey)?;
+        let signature = sign(document, key, mode, at, rng).map_err(|_| SignError::Failed)?;
+        signature
+            .to_writer_with_header(&mut octets)
+            .map_err(|_| SignError::Failed)?;
+    }
+    Ok(octets)
+}
+
 /// Signs octets; the answer is armored, CRLF line ends.
 pub fn detached(
     document: &[u8],
@@ -34,12 +64,9 @@ pub fn detached(
     now: Timestamp,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<Vec<u8>, SignError> {
-    let at = policy::seconds(now);
-    let key = signer.signing_key(at).ok_or(SignError::NoKey)?;
-    let signature = sign(document, key, at, rng).map_err(|_| SignError::Failed)?;
-    let armored = DetachedSignature::new(signature)
-        .to_armored_bytes(ArmorOptions::default())
-        .map_err(|_| SignError::Failed)?;
+    let signers = core::slice::from_ref(signer);
+    let packet = packets(document, signers, Mode::Binary, now, rng)?;
+    let armored = armor::wrap(&packet).ok_or(SignError::Failed)?;
     Ok(armor::with_crlf(&armored))
 }
 
@@ -93,13 +120,18 @@ pub(super) fn subpackets(
 fn sign(
     document: &[u8],
     key: &dyn SigningKey,
+    mode: Mode,
     at: u32,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> pgp::errors::Result<pgp::packet::Signature> {
     let hash = HashAlgorithm::Sha512;
+    let kind = match mode {
+        Mode::Binary => SignatureType::Binary,
+        Mode::Text => SignatureType::Text,
+    };
     let mut config = match key.version() {
-        KeyVersion::V6 => SignatureConfig::v6(rng, SignatureType::Binary, key.algorithm(), hash)?,
-        _ => SignatureConfig::v4(SignatureType::Binary, key.algorithm(), hash),
+        KeyVersion::V6 => SignatureConfig::v6(rng, kind, key.algorithm(), hash)?,
+        _ => SignatureConfig::v4(kind, key.algorithm(), hash),
     };
     if let SubpacketConfig::UserDefined { hashed, unhashed } = subpackets(key, at, &[])? {
         config.hashed_subpackets = hashed;

@@ -4,6 +4,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 use super::SecretCertificate;
+use super::secret_certificate::{Profile, Template};
 use crate::id::{Address, Timestamp};
 
 /// 2026-01-01T00:00:00Z: when the tests' keys were made.
@@ -36,12 +37,15 @@ pub(crate) fn secret_numbered(local: &str, number: u64) -> SecretCertificate {
 
 /// A key that expires so many seconds after [`NOW`].
 pub(crate) fn expiring_secret(local: &str, lifetime: u32) -> SecretCertificate {
-    SecretCertificate::generate_expiring(
-        &address(local),
-        Some(local),
-        Some(lifetime),
-        NOW,
-        &mut rng(u64::from(lifetime)),
-    )
+    Template {
+        lifetime_secs: Some(lifetime),
+        ..template(Profile::World, local)
+    }
+    .generate(&mut rng(u64::from(lifetime)))
     .unwrap()
+}
+
+/// What a key of a profile for a name is made by.
+pub(crate) fn template(profile: Profile, local: &str) -> Template {
+    Template::new(profile, &address(local), Some(local), NOW).unwrap()
 }

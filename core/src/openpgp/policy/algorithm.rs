@@ -44,7 +44,14 @@ pub(in crate::openpgp) fn key_is_strong(key: &(impl KeyDetails + ?Sized)) -> boo
         | PublicParams::Ed25519(_)
         | PublicParams::X25519(_)
         | PublicParams::X448(_)
-        | PublicParams::Ed448(_) => true,
+        | PublicParams::Ed448(_)
+        | PublicParams::MlKem768X25519(_)
+        | PublicParams::MlKem1024X448(_)
+        | PublicParams::MlDsa65Ed25519(_)
+        | PublicParams::MlDsa87Ed448(_)
+        | PublicParams::SlhDsaShake128s(_)
+        | PublicParams::SlhDsaShake128f(_)
+        | PublicParams::SlhDsaShake256s(_) => true,
         _ => false,
     }
 }
@@ -58,6 +65,8 @@ pub(in crate::openpgp) fn can_encrypt(algorithm: PublicKeyAlgorithm) -> bool {
             | PublicKeyAlgorithm::ECDH
             | PublicKeyAlgorithm::X25519
             | PublicKeyAlgorithm::X448
+            | PublicKeyAlgorithm::MlKem768X25519
+            | PublicKeyAlgorithm::MlKem1024X448
     )
 }
 

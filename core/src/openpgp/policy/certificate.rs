@@ -8,6 +8,8 @@
 //! certification and passes a revoked certificate.
 
 use pgp::composed::{SignedPublicKey, SignedPublicSubKey};
+use pgp::crypto::aead::AeadAlgorithm;
+use pgp::crypto::sym::SymmetricKeyAlgorithm;
 use pgp::packet::{PublicKey, RevocationCode, Signature, SignatureType, SubpacketData};
 use pgp::types::{KeyDetails, KeyVersion, SignedUser, Tag};
 
@@ -156,6 +158,71 @@ impl Verified {
             .into_iter()
             .find_map(Signature::features)
             .is_some_and(pgp::packet::Features::seipd_v2)
+    }
+
+    /// Whether AES-256 may be sent at `at`: unless the key lists ciphers and not this one.
+    pub(in crate::openpgp) fn reads_aes256(&self, at: u32) -> bool {
+        let stated = self.self_signatures(at).into_iter().find_map(|signature| {
+            let ciphers = signature.preferred_symmetric_algs();
+            (!ciphers.is_empty()).then_some(ciphers)
+        });
+        stated.is_none_or(|ciphers| ciphers.contains(&SymmetricKeyAlgorithm::AES256))
+    }
+
+    /// Whether AES-256 in GCM may be sent at `at`, beside OCB, which all of version 2 read.
+    pub(in crate::openpgp) fn reads_gcm(&self, at: u32) -> bool {
+        let wanted = (SymmetricKeyAlgorithm::AES256, AeadAlgorithm::Gcm);
+        self.self_signatures(at)
+            .into_iter()
+            .any(|signature| signature.preferred_aead_algs().contains(&wanted))
+    }
+
+    /// Whether the other certificate's primary key has certified, by `at`, that this one belongs
+    /// to an address; `is_meant` tells the user ids that do. The certification must be the newest
+    /// that key has made of the user id, of a type that certifies, strong, understood and within
+    /// both keys' lives.
+    pub(in crate::openpgp) fn certified_by(
+        &self,
+        other: &Self,
+        at: u32,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> bool {
+        let signer = other.primary();
+        let born = signer.created_at().as_secs();
+        let standing = self.user_ids(at);
+        self.0.details.users.iter().any(|user| {
+            let meant = user
+                .id
+                .as_str()
+                .is_some_and(|id| standing.contains(&id) && is_meant(id));
+            if !meant {
+                return false;
+            }
+            let by_them = user.signatures.iter().filter(|signature| {
+                names(signature, signer)
+                    && has_issuer(signature)
+                    && acceptable(signature, born)
+                    && signature
+                        .verify_third_party_certification(
+                            self.primary(),
+                            signer,
+                            Tag::UserId,
+                            &user.id,
+                        )
+                        .is_ok()
+            });
+            newest(by_them, at).is_some_and(|word| {
+                word.typ() != Some(SignatureType::CertRevocation)
+                    && word.hash_alg().is_some_and(algorithm::hash_is_strong)
+                    && other.certifies(created(word))
+            })
+        })
+    }
+
+    /// Whether the primary key may certify others at `at`.
+    fn certifies(&self, at: u32) -> bool {
+        let flags = self.self_signatures(at).into_iter().find_map(key_flags);
+        self.check(at).is_ok() && flags.is_none_or(|flags| flags.certify())
     }
 
     /// Whether the primary key may sign documents at `at`.
@@ -335,7 +402,7 @@ pub(in crate::openpgp) fn with_revocations(
 }
 
 /// Whether all issuer hints of a signature, wherever they stand, name this key (checks 4 and 9).
-pub(super) fn names(signature: &Signature, key: &(impl KeyDetails + ?Sized)) -> bool {
+pub(in crate::openpgp) fn names(signature: &Signature, key: &(impl KeyDetails + ?Sized)) -> bool {
     let fingerprint = key.fingerprint();
     let id = key.legacy_key_id();
     signature
@@ -346,6 +413,11 @@ pub(super) fn names(signature: &Signature, key: &(impl KeyDetails + ?Sized)) -> 
             .issuer_key_id()
             .into_iter()
             .all(|hint| *hint == id || hint.is_wildcard())
+}
+
+/// Whether a signature says at all who made it.
+fn has_issuer(signature: &Signature) -> bool {
+    !signature.issuer_fingerprint().is_empty() || !signature.issuer_key_id().is_empty()
 }
 
 /// When a signature says it was made; 0 if it does not.

@@ -2,6 +2,8 @@
 
 /// Largest certificate or transferable secret key, in octets of binary.
 pub const MAX_CERTIFICATE_OCTETS: usize = 64 * 1024;
+/// Largest file of several certificates or keys, in octets of binary.
+pub const MAX_KEYRING_OCTETS: usize = 256 * MAX_CERTIFICATE_OCTETS;
 /// Most subkeys of a certificate.
 pub const MAX_SUBKEYS: usize = 64;
 /// Most signatures in a certificate, third parties' included.

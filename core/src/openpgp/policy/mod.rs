@@ -26,6 +26,7 @@ mod tests;
 
 pub use certificate::{CertificateDefect, Unusable};
 pub use container::Refused;
+pub use signature::Proof;
 
 use crate::id::Timestamp;
 

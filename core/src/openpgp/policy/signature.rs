@@ -15,7 +15,7 @@ use pgp::types::{KeyDetails, KeyVersion, VerifyingKey};
 use super::algorithm;
 use super::certificate::{Unusable, Verified, created, has_unknown_critical, names};
 use super::limits::CLOCK_SKEW_SECS;
-use crate::id::Address;
+use crate::id::{Address, Timestamp};
 use crate::openpgp::Certificate;
 use crate::openpgp::fingerprint::{Fingerprint, Issuer};
 use crate::openpgp::protection::{BadSignature, SignatureStatus};
@@ -79,19 +79,45 @@ pub(in crate::openpgp) fn issuer(signature: &Signature) -> Option<Issuer> {
     })
 }
 
-/// Judges one signature over a document with this digest.
+/// A signature that is good, whoever sent the document.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// The signer's certificate.
+    pub certificate: Certificate,
+    /// The key of it that signed: the primary key or a subkey.
+    pub key: Fingerprint,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Over text (type 0x01), whose line ends do not count; else over exact octets.
+    pub text: bool,
+}
+
+/// Judges one signature over a document with this digest, as one of its sender.
 pub(in crate::openpgp) fn judge(
     signature: &Signature,
     digest: Option<&[u8]>,
     circumstances: &Circumstances<'_>,
 ) -> SignatureStatus {
+    match prove(signature, digest, circumstances) {
+        Ok(proof) => sender_verdict(&proof.certificate, circumstances),
+        Err(status) => status,
+    }
+}
+
+/// Judges one signature over a document with this digest, whoever sent it; else why it is no
+/// good, or nothing can be said of it.
+pub(in crate::openpgp) fn prove(
+    signature: &Signature,
+    digest: Option<&[u8]>,
+    circumstances: &Circumstances<'_>,
+) -> Result<Proof, SignatureStatus> {
     if let Err(reason) = check_form(signature, circumstances.now) {
-        return SignatureStatus::Bad { reason };
+        return Err(SignatureStatus::Bad { reason });
     }
     let Some(digest) = digest else {
-        return SignatureStatus::Bad {
+        return Err(SignatureStatus::Bad {
             reason: BadSignature::Malformed,
-        };
+        });
     };
     let mut worst = SignatureStatus::UnknownKey {
         issuer: issuer(signature),
@@ -111,10 +137,17 @@ pub(in crate::openpgp) fn judge(
                 worst = SignatureStatus::Bad { reason };
                 continue;
             }
-            return verdict(signature, certificate, &candidate, circumstances);
+            check_worth(signature, certificate, &candidate, circumstances)?;
+            let key = Fingerprint::from_pgp(&candidate.key.fingerprint());
+            return Ok(Proof {
+                certificate: certificate.clone(),
+                key: key.unwrap_or_else(|| certificate.fingerprint()),
+                created_at: Timestamp::from_secs(i64::from(created(signature))),
+                text: signature.typ() == Some(SignatureType::Text),
+            });
         }
     }
-    worst
+    Err(worst)
 }
 
 /// A key that may have signed.
@@ -188,21 +221,21 @@ fn verify(
         .map_err(|_| BadSignature::Mismatch)
 }
 
-/// A signature that is mathematically right: what is it worth (checks 5, 6, 7, 10 to 14)?
-fn verdict(
+/// A signature that is mathematically right: what is it worth (checks 5, 6, 7, 10 to 12, 14)?
+fn check_worth(
     signature: &Signature,
     certificate: &Certificate,
     candidate: &Candidate<'_>,
     circumstances: &Circumstances<'_>,
-) -> SignatureStatus {
+) -> Result<(), SignatureStatus> {
     let fingerprint = certificate.fingerprint();
-    let bad = |reason| SignatureStatus::Bad { reason };
+    let bad = |reason| Err(SignatureStatus::Bad { reason });
     let at = created(signature);
     let verified = certificate.verified();
     let strong = signature.hash_alg().is_some_and(algorithm::hash_is_strong)
         && algorithm::key_is_strong(candidate.key);
     if !strong {
-        return SignatureStatus::Weak { fingerprint };
+        return Err(SignatureStatus::Weak { fingerprint });
     }
     if at < candidate.key.created_at().as_secs() || at < verified.primary().created_at().as_secs() {
         return bad(BadSignature::Time);
@@ -213,8 +246,8 @@ fn verdict(
     };
     match state {
         Ok(()) => {}
-        Err(Unusable::Weak) => return SignatureStatus::Weak { fingerprint },
-        Err(Unusable::Expired) => return SignatureStatus::Expired { fingerprint },
+        Err(Unusable::Weak) => return Err(SignatureStatus::Weak { fingerprint }),
+        Err(Unusable::Expired) => return Err(SignatureStatus::Expired { fingerprint }),
         Err(Unusable::Revoked) => return bad(BadSignature::Revoked),
         Err(Unusable::NotYetValid) => return bad(BadSignature::Time),
         Err(Unusable::NoKey) => return bad(BadSignature::Key),
@@ -223,12 +256,12 @@ fn verdict(
         .signature_expiration_time()
         .map_or(0, pgp::types::Duration::as_secs);
     if lifetime != 0 && at.saturating_add(lifetime) <= circumstances.now {
-        return SignatureStatus::Expired { fingerprint };
+        return Err(SignatureStatus::Expired { fingerprint });
     }
     if !is_intended(signature, circumstances.opened_with) {
         return bad(BadSignature::NotForUs);
     }
-    sender_verdict(certificate, circumstances)
+    Ok(())
 }
 
 /// Check 13: the certificate must name the From address, now or when a revoked user id held.

@@ -1,0 +1,158 @@
+//! The operations one after the other, without files; what other programs make of them is seen
+//! over the real command line.
+
+use sop::ops::{ArmorLabel, SignAs};
+use sop::{Load as _, Password, SOP as _, Save as _};
+
+use super::*;
+
+fn password(text: &str) -> Password {
+    Password::new(text.as_bytes().to_vec()).unwrap()
+}
+
+fn key(profile: &str) -> Keys {
+    let operation = Sop.generate_key().unwrap().profile(profile).unwrap();
+    let operation = operation.userid("Alice <alice@letterlock.example>");
+    let made = operation.generate().unwrap();
+    Keys::from_bytes(&Sop, &made.to_vec(true).unwrap()).unwrap()
+}
+
+fn certs(keys: &Keys) -> Certs {
+    Sop.extract_cert().unwrap().keys(keys).unwrap()
+}
+
+fn sealed(to: &Certs, document: &[u8]) -> Vec<u8> {
+    let operation = Sop.encrypt().unwrap().with_certs(to).unwrap();
+    let mut document = document;
+    operation
+        .plaintext(&mut document)
+        .unwrap()
+        .to_vec()
+        .unwrap()
+        .1
+}
+
+fn opened(keys: &Keys, passwords: &[&str], message: &[u8]) -> Result<Vec<u8>> {
+    let mut operation = Sop.decrypt()?.with_keys(keys)?;
+    for text in passwords {
+        operation = operation.with_key_password(password(text))?;
+    }
+    let mut message = message;
+    Ok(operation.ciphertext(&mut message)?.to_vec()?.1)
+}
+
+#[test]
+fn a_document_goes_through_every_profile() {
+    let profiles = Sop.generate_key().unwrap().list_profiles();
+    assert_eq!(profiles.len(), 3);
+    for (profile, _) in profiles {
+        let alice = key(&profile);
+        let public = certs(&alice);
+        assert_eq!(
+            opened(&alice, &[], &sealed(&public, b"hello")).unwrap(),
+            b"hello"
+        );
+        let operation = Sop.sign().unwrap().mode(SignAs::Text).keys(&alice).unwrap();
+        let (algorithm, signature) = operation.data(&mut &b"one\ntwo\n"[..]).unwrap();
+        assert_eq!(algorithm.to_string(), "pgp-sha512");
+        let verify = |document: &[u8]| {
+            let operation = Sop.verify()?.certs(&public)?;
+            let mut document = document;
+            let found = operation.signatures(&signature)?.data(&mut document)?;
+            Ok(found.len())
+        };
+        // Text: line ends do not count.
+        assert_eq!(verify(b"one\r\ntwo\r\n").unwrap(), 1);
+        assert!(matches!(verify(b"one\nthree\n"), Err(Error::NoSignature)));
+        let revoked = Sop.revoke_key().unwrap().keys(&alice).unwrap();
+        let merged = Sop.merge_certs().unwrap().merge_updates(&revoked).unwrap();
+        let merged = merged.merge(&public).unwrap();
+        let operation = Sop.encrypt().unwrap().with_certs(&merged).unwrap();
+        let refused = operation.plaintext(&mut &b"x"[..]).unwrap().to_vec();
+        assert!(matches!(refused, Err(Error::CertCannotEncrypt)));
+    }
+    let unknown = Sop.generate_key().unwrap().profile("rfc1991");
+    assert!(matches!(unknown, Err(Error::UnsupportedProfile)));
+}
+
+#[test]
+fn a_password_locks_and_can_be_changed() {
+    let open = key("compatibility");
+    let change = || Sop.change_key_password().unwrap();
+    let locked = change().new_key_password(password("one")).unwrap();
+    let locked = locked.keys(&open).unwrap();
+    let message = sealed(&certs(&locked), b"hello");
+    assert!(matches!(
+        opened(&locked, &[], &message),
+        Err(Error::KeyIsProtected)
+    ));
+    assert!(matches!(
+        opened(&locked, &["two"], &message),
+        Err(Error::KeyIsProtected)
+    ));
+    assert_eq!(
+        opened(&locked, &["two", "one"], &message).unwrap(),
+        b"hello"
+    );
+    let changed = change().old_key_password(password("one")).unwrap();
+    let changed = changed.new_key_password(password("two")).unwrap();
+    let changed = changed.keys(&locked).unwrap();
+    assert_eq!(opened(&changed, &["two"], &message).unwrap(), b"hello");
+    assert!(matches!(change().keys(&locked), Err(Error::KeyIsProtected)));
+}
+
+#[test]
+fn what_is_wrong_has_its_own_error() {
+    let (alice, bob) = (key("security"), key("compatibility"));
+    let message = sealed(&certs(&alice), b"hello");
+    assert!(matches!(
+        opened(&bob, &[], &message),
+        Err(Error::CannotDecrypt)
+    ));
+    assert!(matches!(
+        opened(&bob, &[], b"Dear Bob"),
+        Err(Error::BadData)
+    ));
+    let public = certs(&bob).to_vec(true).unwrap();
+    assert!(matches!(
+        Keys::from_bytes(&Sop, &public),
+        Err(Error::BadData)
+    ));
+    assert!(matches!(Certs::from_bytes(&Sop, b"x"), Err(Error::BadData)));
+    let mut cut = message.clone();
+    let middle = cut.len() / 2;
+    cut.remove(middle);
+    assert!(matches!(
+        opened(&alice, &[], &cut),
+        Err(Error::CannotDecrypt | Error::BadData)
+    ));
+    assert!(matches!(
+        Sop.encrypt().unwrap().with_password(password("x")),
+        Err(Error::UnsupportedOption)
+    ));
+    assert!(matches!(Sop.inline_sign(), Err(Error::NotImplemented)));
+}
+
+#[test]
+fn armor_comes_off_and_goes_on_again() {
+    let octets = certs(&key("rfc9580")).to_vec(false).unwrap();
+    #[expect(deprecated, reason = "the trait still has it")]
+    let operation = Sop.armor().unwrap().label(ArmorLabel::Auto);
+    let armored = operation
+        .data(&mut octets.as_slice())
+        .unwrap()
+        .to_vec()
+        .unwrap()
+        .1;
+    assert!(armored.starts_with(b"-----BEGIN PGP PUBLIC KEY BLOCK-----"));
+    let again = Sop.dearmor().unwrap();
+    let again = again
+        .data(&mut armored.as_slice())
+        .unwrap()
+        .to_vec()
+        .unwrap()
+        .1;
+    assert_eq!(again, octets);
+    let refused = Sop.armor().unwrap().data(&mut &b"text"[..]).map(|_| ());
+    assert!(matches!(refused, Err(Error::BadData)));
+}
