@@ -111,7 +111,6 @@ impl<S: Store> Account<S> {
             certificate: autocrypt.certificate,
             level: Level::WeakChain,
             seen_at: now,
-            signed_by_known: false,
         };
         self.consider(&offer, now).await
     }
@@ -132,7 +131,6 @@ impl<S: Store> Account<S> {
             certificate: certificate.clone(),
             level: Level::ProviderTrust,
             seen_at: now,
-            signed_by_known: false,
         };
         self.consider(&offer, now).await
     }

@@ -119,8 +119,6 @@ pub struct Offer {
     pub seen_at: Timestamp,
     /// They wish that mail to them be encrypted.
     pub prefers_encryption: bool,
-    /// The known certificate's key has certified the new one for this address.
-    pub signed_by_known: bool,
 }
 
 /// What is to be done with an offer.
@@ -162,13 +160,26 @@ pub fn consider(existing: Option<&Contact>, offer: &Offer, now: Timestamp) -> De
     }
     match existing {
         None => Decision::Store(Box::new(new_contact(offer, vec![]))),
-        Some(contact) if may_replace(contact, offer, now) => {
+        Some(contact) => {
+            let known = contact.parse_certificate();
+            // The old key's word for its successor is a proof of its own.
+            let vouched = known.as_ref().is_some_and(|known| {
+                offer
+                    .certificate
+                    .is_certified_by(known, &offer.address, now)
+            });
+            if !may_replace(contact, known.as_ref(), offer, vouched, now) {
+                return Decision::Keep(Reason::Weaker);
+            }
             let mut former = contact.former.clone();
-            former.extend(contact.parse_certificate().map(|known| known.fingerprint()));
+            former.extend(known.map(|known| known.fingerprint()));
             former.dedup();
-            Decision::Store(Box::new(new_contact(offer, former)))
+            let mut successor = new_contact(offer, former);
+            if vouched {
+                successor.level = successor.level.max(Level::KnownKey);
+            }
+            Decision::Store(Box::new(successor))
         }
-        Some(_) => Decision::Keep(Reason::Weaker),
     }
 }
 
@@ -200,8 +211,14 @@ pub fn keys_for<'a>(
     keys
 }
 
-fn may_replace(contact: &Contact, offer: &Offer, now: Timestamp) -> bool {
-    let Some(known) = contact.parse_certificate() else {
+fn may_replace(
+    contact: &Contact,
+    known: Option<&Certificate>,
+    offer: &Offer,
+    vouched: bool,
+    now: Timestamp,
+) -> bool {
+    let Some(known) = known else {
         return true;
     };
     let over = matches!(
@@ -209,7 +226,7 @@ fn may_replace(contact: &Contact, offer: &Offer, now: Timestamp) -> bool {
         Err(Unusable::Expired | Unusable::Revoked)
     );
     offer.level == Level::Fingerprint
-        || offer.signed_by_known
+        || vouched
         || (over && offer.level >= contact.level)
         || (!contact.is_in_use() && offer.level > contact.level)
         || (known.expires_at(now).is_none() && offer.level > contact.level)
@@ -245,9 +262,12 @@ fn merge(contact: &Contact, offer: &Offer) -> Contact {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::openpgp::secret_certificate::RevocationReason;
     use crate::openpgp::test_support::{
-        NOW, address, expiring_secret, later, secret, secret_numbered,
+        NOW, address, expiring_secret, later, rng, secret, secret_numbered,
     };
 
     fn offer(certificate: &Certificate, level: Level) -> Offer {
@@ -257,7 +277,6 @@ mod tests {
             level,
             seen_at: NOW,
             prefers_encryption: false,
-            signed_by_known: false,
         }
     }
 
@@ -298,14 +317,78 @@ mod tests {
                     assert_eq!(replaces(&known, &offered, NOW), before);
                     let after = new_level >= old_level || new_level == Level::Fingerprint;
                     assert_eq!(replaces(&known, &offered, later(1001)), after);
-                    // Signed by the old key: always.
-                    let signed = Offer {
-                        signed_by_known: true,
-                        ..offered
-                    };
-                    assert!(replaces(&known, &signed, NOW));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_old_keys_word_is_enough_and_raises_the_level() {
+        let bob = address("bob");
+        let new = secret_numbered("bob", 2);
+        for old in [secret("bob"), expiring_secret("bob", 1000)] {
+            let known = contact(old.certificate(), Level::ThirdPartyConsensus, true);
+            let vouched = old
+                .certify(new.certificate(), &bob, later(10), &mut rng(1))
+                .unwrap();
+            let offered = offer(&vouched, Level::WeakChain);
+            let Decision::Store(stored) = consider(Some(&known), &offered, later(20)) else {
+                panic!("not taken");
+            };
+            assert_eq!(stored.level, Level::KnownKey);
+            assert_eq!(stored.former, [old.fingerprint()]);
+            assert!(!stored.is_in_use());
+            // Another one's word, or the same word for another address, is none.
+            let eve = secret("eve");
+            let forged = eve
+                .certify(new.certificate(), &bob, later(10), &mut rng(2))
+                .unwrap();
+            assert!(!replaces(
+                &known,
+                &offer(&forged, Level::WeakChain),
+                later(20)
+            ));
+            // A key that others may have cannot name a successor.
+            let stolen = old
+                .revoked(RevocationReason::Compromised, "", later(15), &mut rng(3))
+                .unwrap();
+            let stolen = contact(stolen.certificate(), Level::ThirdPartyConsensus, true);
+            assert!(!replaces(&stolen, &offered, later(20)));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// Whatever comes, from wherever and how often, short of a compared fingerprint and of the
+        /// old key's word: a key in use stays while it lives.
+        #[test]
+        fn no_sequence_of_weaker_events_replaces_a_key_in_use(
+            endless in any::<bool>(),
+            start in 0..Level::ALL.len(),
+            events in proptest::collection::vec((0..Level::ALL.len(), 0..4_usize, 0..900_i64), 1..24),
+        ) {
+            let others: Vec<Certificate> = (0..4)
+                .map(|number| secret_numbered("bob", 10 + number).certificate().clone())
+                .collect();
+            let own = if endless { secret("bob") } else { expiring_secret("bob", 1000) };
+            let mut known = contact(own.certificate(), Level::ALL[start], true);
+            for (level, number, secs) in events {
+                // Without an expiry a higher level would do (and only then).
+                let most = if endless { start } else { Level::ALL.len() - 2 };
+                let level = Level::ALL[level.min(most).min(Level::ALL.len() - 2)];
+                let offered = Offer { seen_at: later(secs), ..offer(&others[number], level) };
+                if let Decision::Store(stored) = consider(Some(&known), &offered, later(secs)) {
+                    known = *stored;
+                }
+                let same = offer(own.certificate(), level);
+                if let Decision::Store(stored) = consider(Some(&known), &same, later(secs)) {
+                    known = *stored;
+                }
+            }
+            let kept = known.parse_certificate().unwrap();
+            prop_assert_eq!(kept.fingerprint(), own.fingerprint());
+            prop_assert!(known.is_in_use() && known.level >= Level::ALL[start]);
         }
     }
 
