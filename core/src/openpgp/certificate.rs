@@ -199,6 +199,22 @@ impl Certificate {
         complete.then(|| packets.to_bytes().ok()).flatten()
     }
 
+    /// The binary form for a directory: the user ids for `address` that stand at `now`, and no
+    /// others. `None` if there is none.
+    pub fn to_published(&self, address: &Address, now: Timestamp) -> Option<Vec<u8>> {
+        let standing = self.verified.user_ids(policy::seconds(now));
+        let mut packets = self.verified.packets().clone();
+        packets.details.users.retain(|user| {
+            let user_id = user.id.as_str().filter(|id| standing.contains(id));
+            let named = user_id.and_then(address_of_user_id);
+            named.is_some_and(|named| named.canonical() == address.canonical())
+        });
+        if packets.details.users.is_empty() {
+            return None;
+        }
+        packets.to_bytes().ok()
+    }
+
     /// Whether the key of `known` has certified, by `now`, that this certificate belongs to the
     /// address: how a key names its successor.
     pub fn is_certified_by(&self, known: &Self, address: &Address, now: Timestamp) -> bool {

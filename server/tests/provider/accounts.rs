@@ -5,10 +5,14 @@ use std::sync::atomic::Ordering;
 use letterlock_core::auth::LogInError;
 use letterlock_core::auth::wire::{LogInFinish, LogInStart, Octets};
 use letterlock_core::id::Address;
+use letterlock_core::keys::wkd;
+use letterlock_core::openpgp::Certificate;
 use letterlock_server::provider::SignUp;
 use rand::rngs::OsRng;
 
-use super::world::{PASSWORD, World, address, assert_error, config, device, envelope, envelopes};
+use super::world::{
+    NOW, PASSWORD, World, address, assert_error, config, device, envelope, envelopes,
+};
 
 #[tokio::test]
 async fn a_new_account_is_whole() {
@@ -37,6 +41,61 @@ async fn a_new_account_is_whole() {
             "no_certificate",
         )
         .await;
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_published_in_the_web_key_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path()).await;
+    let alice = world.sign_up("Alice").await;
+    let get = |path: String, host: &'static str| {
+        let url = format!("{}/.well-known/openpgpkey/{path}", world.url);
+        world.http.get(url).header("host", host).send()
+    };
+    let name = wkd::name_of("alice");
+    let ways = [
+        (
+            format!("letterlock.example/hu/{name}?l=alice"),
+            "openpgpkey.letterlock.example",
+        ),
+        (format!("hu/{name}?l=Alice"), "letterlock.example"),
+        (format!("hu/{name}"), "LETTERLOCK.example:8443"),
+    ];
+    for (path, host) in ways {
+        let response = get(path, host).await.unwrap();
+        assert_eq!(response.headers()["access-control-allow-origin"], "*");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/octet-stream"
+        );
+        let published = Certificate::parse(&response.bytes().await.unwrap()).unwrap();
+        assert_eq!(published.fingerprint(), alice.secret.fingerprint());
+        assert!(published.names(&alice.address, NOW));
+    }
+    let head = format!(
+        "{}/.well-known/openpgpkey/letterlock.example/hu/{name}",
+        world.url
+    );
+    assert_eq!(world.http.head(head).send().await.unwrap().status(), 200);
+    for path in ["policy", "letterlock.example/policy"] {
+        let response = get(path.into(), "letterlock.example").await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+    let nobody = wkd::name_of("bob");
+    for (path, host) in [
+        (
+            format!("letterlock.example/hu/{nobody}"),
+            "openpgpkey.letterlock.example",
+        ),
+        (
+            format!("example.org/hu/{name}"),
+            "openpgpkey.letterlock.example",
+        ),
+        (format!("hu/{name}"), "example.org"),
+        ("hu/short".into(), "letterlock.example"),
+    ] {
+        assert_error(get(path, host).await.unwrap(), 404, "no_certificate").await;
     }
 }
 

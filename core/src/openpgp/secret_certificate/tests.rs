@@ -189,6 +189,25 @@ fn names_are_not_needed_and_may_be_several() {
 }
 
 #[test]
+fn a_published_certificate_names_one_address() {
+    for profile in Profile::ALL {
+        let mut several = template(profile, "alice");
+        several.user_ids.push("Work <alice@work.example>".into());
+        several
+            .user_ids
+            .push("Alice <ALICE@letterlock.example>".into());
+        let made = several.generate(&mut rng(3)).unwrap();
+        let certificate = made.certificate();
+        let published = certificate.to_published(&address("alice"), NOW).unwrap();
+        let published = Certificate::parse(&published).unwrap();
+        assert_eq!(published.addresses(NOW).len(), 2);
+        assert!(!published.names(&Address::new("alice@work.example").unwrap(), NOW));
+        assert_eq!(published.usable_for_encryption(NOW), Ok(()));
+        assert_eq!(certificate.to_published(&address("bob"), NOW), None);
+    }
+}
+
+#[test]
 fn a_renewed_key_lives_on_and_keeps_what_it_said() {
     for profile in Profile::ALL {
         let old = expiring(profile, 1000);

@@ -3,7 +3,8 @@
 //! Types, limits and status codes are `letterlock_core::sync::wire` and
 //! `letterlock_core::auth::wire`. Errors are JSON with a stable code (`error`).
 //! Invariant: a handler speaks about the token's account alone; no address, token or content
-//! gets into a log. There is no CORS: a page of another origin has no business here.
+//! gets into a log. There is no CORS: a page of another origin has no business here, except in the
+//! public Web Key Directory.
 
 mod error;
 mod body;
@@ -15,6 +16,7 @@ mod sync;
 mod keys;
 mod outbox;
 mod health;
+mod wkd;
 
 use std::sync::Arc;
 
@@ -32,7 +34,7 @@ use error::ApiError;
 pub(super) use attempts::Attempts;
 pub(super) use sessions::LogIns;
 
-/// The provider's API, everything under `/api/`.
+/// The provider's API, everything under `/api/`, and its Web Key Directory.
 ///
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without a peer's address
 /// the limit of log-in attempts counts by mail address alone.
@@ -55,6 +57,13 @@ pub fn router(provider: Arc<Provider>) -> Router {
         .merge(sync_calls)
         .route("/api/v1/keys/{address}", get(keys::certificate))
         .route("/api/v1/health", get(health::health))
+        .route("/.well-known/openpgpkey/hu/{name}", get(wkd::direct))
+        .route("/.well-known/openpgpkey/policy", get(wkd::policy))
+        .route(
+            "/.well-known/openpgpkey/{domain}/hu/{name}",
+            get(wkd::advanced),
+        )
+        .route("/.well-known/openpgpkey/{domain}/policy", get(wkd::policy))
         .route("/api/{*rest}", axum::routing::any(unknown))
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(panicked))

@@ -1,6 +1,7 @@
 //! Accounts by address: OPAQUE record, root key wrap, counters.
 
 use letterlock_core::id::{AccountId, Address, Timestamp};
+use letterlock_core::keys::wkd;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{TxError, unsigned};
@@ -27,11 +28,12 @@ pub(crate) fn insert(
     now: Timestamp,
 ) -> Result<bool, TxError> {
     let inserted = transaction.execute(
-        "INSERT OR IGNORE INTO accounts (account, address, record, root_key_wrap, created_at)
-         VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO accounts (account, address, wkd_name, record, root_key_wrap, created_at)
+         VALUES (?, ?, ?, ?, ?, ?)",
         params![
             new.account.as_bytes(),
             new.address.canonical().as_str(),
+            wkd::name_of(new.address.canonical().local_part()),
             new.record,
             new.root_key_wrap,
             now.as_millis()
@@ -50,6 +52,20 @@ pub(crate) fn find(
         .query_row([address.canonical().as_str()], |row| row.get(0))
         .optional()?;
     Ok(account.map(AccountId::new))
+}
+
+/// The addresses with this name in the Web Key Directory, of whatever domain.
+pub(crate) fn with_wkd_name(
+    transaction: &Transaction<'_>,
+    name: &str,
+) -> Result<Vec<Address>, TxError> {
+    let mut found =
+        transaction.prepare_cached("SELECT address FROM accounts WHERE wkd_name = ?")?;
+    let rows = found.query_map([name], |row| row.get::<_, String>(0))?;
+    rows.map(|address| {
+        Address::new(&address?).map_err(|_| TxError::Damaged("an account has an invalid address"))
+    })
+    .collect()
 }
 
 /// What a log-in to this address needs.

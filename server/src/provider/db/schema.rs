@@ -3,12 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use letterlock_core::id::Address;
+use letterlock_core::keys::wkd;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::DbError;
 
 /// One file per step; a released one never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_foundation.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_foundation.sql"),
+    include_str!("migrations/0002_web_key_directory.sql"),
+];
 /// How long a statement waits for another process that looks into the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -49,8 +54,58 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Db
     for migration in MIGRATIONS.iter().skip(done) {
         transaction.execute_batch(migration).map_err(failed)?;
     }
+    if found < 2 {
+        fill_wkd_names(&transaction).map_err(failed)?;
+    }
     transaction
         .pragma_update(None, "user_version", known)
         .map_err(failed)?;
     transaction.commit().map_err(failed)
+}
+
+/// Gives accounts from before schema 2 their names in the Web Key Directory.
+fn fill_wkd_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let mut nameless =
+        transaction.prepare("SELECT account, address FROM accounts WHERE wkd_name IS NULL")?;
+    let rows = nameless.query_map([], |row| {
+        Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    for (account, address) in found {
+        // An address that is none has no name; it is reported where it is used.
+        let name = Address::new(&address).map(|address| wkd::name_of(address.local_part()));
+        transaction.execute(
+            "UPDATE accounts SET wkd_name = ? WHERE account = ?",
+            params![name.ok(), account],
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_of_the_first_schema_get_their_names() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection
+            .execute(
+                "INSERT INTO accounts (account, address, record, root_key_wrap, created_at)
+                 VALUES (?, 'joe.doe@example.org', x'', x'', 0)",
+                [[7_u8; 16]],
+            )
+            .unwrap();
+        for _ in 0..2 {
+            migrate(&mut connection, Path::new("memory")).unwrap();
+            let name: String = connection
+                .query_row("SELECT wkd_name FROM accounts", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(name, "iy9q119eutrkn8s1mk4r39qejnbu3n5q");
+        }
+        connection.pragma_update(None, "user_version", 3).unwrap();
+        assert!(migrate(&mut connection, Path::new("memory")).is_err());
+    }
 }
