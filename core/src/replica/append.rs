@@ -101,6 +101,7 @@ impl<S: Store> Replica<S> {
             }
         }
         let mut change = self.begin(now).await;
+        change.keep_pages();
         let uid_validity = change.live_mailbox(mailbox)?.uid_validity;
         let mut appended = Vec::with_capacity(messages.len());
         for new in messages {
@@ -139,6 +140,7 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<Copied, ReplicaError> {
         let mut change = self.begin(now).await;
+        change.keep_pages();
         let uid_validity = change.live_mailbox(to)?.uid_validity;
         let mut pairs = Vec::new();
         for uid in sorted(uids) {
@@ -171,6 +173,7 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<Copied, ReplicaError> {
         let mut change = self.begin(now).await;
+        change.keep_pages();
         let uid_validity = change.live_mailbox(to)?.uid_validity;
         change.read_pages_of(from, uids).await?;
         let mut pairs = Vec::new();
@@ -247,7 +250,8 @@ impl<S: Store> Change<'_, S> {
             Standing::Removed(base) => base,
         };
         self.recount(None, Some(&message), self.now).await?;
-        self.write_over(id, &Document::Message(Box::new(message)), base)
+        self.write_over(id, &Document::Message(Box::new(message)), base)?;
+        Ok(())
     }
 
     /// Places a stored message.

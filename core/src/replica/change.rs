@@ -44,6 +44,9 @@ pub(super) struct Change<'a, S> {
     pub(super) moved: BTreeMap<MessageHash, i64>,
     /// Pages that this change has read, with its edits.
     pub(super) pages: BTreeMap<PageId, OpenPage>,
+    /// Whether the pages are kept for the next change: those of one that writes pages otherwise,
+    /// too, are not what the store has.
+    keeps_pages: bool,
     /// Placements that came from others and are to be placed: see [`Change::place_arrivals`].
     pub(super) arrivals: BTreeSet<PlacementId>,
     stamp: Option<Stamp>,
@@ -56,6 +59,7 @@ impl<'a, S: Store> Change<'a, S> {
         now: Timestamp,
     ) -> Self {
         let old_counters = replica.view().counters.clone();
+        let pages = replica.kept_pages().take(old_counters.writes);
         let delta = Delta {
             counters: old_counters.clone(),
             mailboxes: BTreeMap::new(),
@@ -74,18 +78,21 @@ impl<'a, S: Store> Change<'a, S> {
             counts: BTreeMap::new(),
             awaited: Awaited::default(),
             moved: BTreeMap::new(),
-            pages: BTreeMap::new(),
+            pages,
+            keeps_pages: false,
             arrivals: BTreeSet::new(),
             stamp: None,
         }
     }
 
-    /// Writes everything, durably, and tells subscribers. On [`ReplicaError::Busy`] the view is
+    /// Writes everything, as durably as its batch says, and tells subscribers. On [`ReplicaError::Busy`] the view is
     /// what the other writer left.
     pub(super) async fn commit(mut self) -> Result<(), ReplicaError> {
         self.finish_pages()?;
         self.finish_mailboxes().await?;
         if self.batch.is_empty() && self.delta.counters == self.old_counters {
+            let mut kept = self.replica.kept_pages();
+            kept.keep(self.old_counters.writes, self.pages);
             return Ok(());
         }
         self.note_garbage().await?;
@@ -115,6 +122,10 @@ impl<'a, S: Store> Change<'a, S> {
             }
             return Err(error);
         }
+        if self.keeps_pages {
+            let mut kept = self.replica.kept_pages();
+            kept.keep(self.delta.counters.writes, self.pages);
+        }
         self.replica
             .view
             .write()
@@ -123,6 +134,12 @@ impl<'a, S: Store> Change<'a, S> {
         self.replica.apply_links(self.links);
         self.replica.notify();
         Ok(())
+    }
+
+    /// Keeps the pages that this change reads and writes: it writes none but by
+    /// [`super::pages`].
+    pub(super) fn keep_pages(&mut self) {
+        self.keeps_pages = true;
     }
 
     /// A new id's octets.
@@ -142,7 +159,8 @@ impl<'a, S: Store> Change<'a, S> {
             .counters
             .mod_seq
             .next()
-            .ok_or(ReplicaError::Exhausted)?;
+            .ok_or(ReplicaError::Exhausted)?
+            .max(self.replica.first_mod_seq);
         self.delta.counters.mod_seq = next;
         self.mod_seq = Some(next);
         Ok(next)

@@ -1,9 +1,12 @@
-//! How the value in a payload is coded: as it is, or deflated (RFC 1951) from a dictionary of
-//! what mail is full of, where that is shorter.
+//! How the value in a payload is coded: as it is, deflated (RFC 1951) from a dictionary of what
+//! mail is full of, or, if it is lines of base64, as the octets that they stand for; whatever is
+//! shortest.
 //!
 //! Invariant: reading is bounded by a limit that the caller names, whatever the octets say, and
 //! a value has one reading: what follows the deflated octets is damage. Rejected: zstd and brotli
 //! (a C library, or a dictionary of 120 KB, in the browser's bundle) for a tenth less.
+
+mod base64;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -16,6 +19,8 @@ use super::document::DocumentError;
 
 const PLAIN: u8 = 0;
 const DEFLATED: u8 = 1;
+/// How [`base64`] is broken into lines, then its octets as a coded value that is one of the above.
+const BASE64: u8 = 2;
 
 /// Values from this length on, in octets, are deflated at the quickest level: they are mostly
 /// base64, which has nothing to find but its alphabet.
@@ -32,9 +37,25 @@ pub(super) fn plain(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// Appends the octet that says how the value is coded, then the value, deflated if that is
-/// shorter.
+/// What base64 stands for is deflated if that takes away so much of it: one eighth. It is pictures
+/// and archives mostly, and to inflate them takes longer than all the rest of reading them.
+const WORTH_INFLATING: usize = 8;
+
+/// Appends the octet that says how the value is coded, then the value, deflated or made of base64
+/// if that is shorter.
 pub(super) fn shortest(out: &mut Vec<u8>, value: &[u8]) {
+    if let Some(base64::Coded { head, octets }) = base64::take_apart(value) {
+        out.push(BASE64);
+        out.extend_from_slice(&head);
+        match deflate(&octets) {
+            Some(deflated) if is_worth_inflating(&deflated, &octets) => {
+                out.push(DEFLATED);
+                out.extend_from_slice(&deflated);
+            }
+            _ => plain(out, &octets),
+        }
+        return;
+    }
     match deflate(value) {
         Some(deflated) if deflated.len() < value.len() => {
             out.push(DEFLATED);
@@ -42,6 +63,11 @@ pub(super) fn shortest(out: &mut Vec<u8>, value: &[u8]) {
         }
         _ => plain(out, value),
     }
+}
+
+fn is_worth_inflating(deflated: &[u8], octets: &[u8]) -> bool {
+    let most = octets.len().saturating_sub(octets.len() / WORTH_INFLATING);
+    deflated.len() < most
 }
 
 /// Reads coded values. Whoever reads many keeps one: its tables and window are 50 kB, and making
@@ -59,6 +85,22 @@ impl Decoder {
         limit: usize,
     ) -> Result<Cow<'a, [u8]>, DocumentError> {
         let (&coding, rest) = coded.split_first().ok_or(DocumentError::Damaged)?;
+        if coding != BASE64 {
+            return self.decode_octets(coding, rest, limit);
+        }
+        let head = base64::Head::read(rest).ok_or(DocumentError::Damaged)?;
+        let (&coding, rest) = head.coded.split_first().ok_or(DocumentError::Damaged)?;
+        let octets = self.decode_octets(coding, rest, limit)?;
+        let lines = head.put_together(&octets, limit);
+        lines.map(Cow::Owned).ok_or(DocumentError::Damaged)
+    }
+
+    fn decode_octets<'a>(
+        &mut self,
+        coding: u8,
+        rest: &'a [u8],
+        limit: usize,
+    ) -> Result<Cow<'a, [u8]>, DocumentError> {
         match coding {
             PLAIN if rest.len() <= limit => Ok(Cow::Borrowed(rest)),
             PLAIN => Err(DocumentError::Damaged),
@@ -159,6 +201,33 @@ mod tests {
         let noise = *blake3::hash(b"noise").as_bytes();
         assert_eq!(coded(&noise).len(), noise.len() + 1);
         assert_eq!(coded(b""), [PLAIN]);
+    }
+
+    #[test]
+    fn base64_is_kept_as_what_it_stands_for() {
+        let engine = ::base64::engine::general_purpose::STANDARD;
+        let lines = |octets: &[u8]| {
+            let characters = ::base64::Engine::encode(&engine, octets);
+            let lines: Vec<&[u8]> = characters.as_bytes().chunks(76).collect();
+            lines.join(&b"\r\n"[..])
+        };
+        let mut reader = blake3::Hasher::new().finalize_xof();
+        let mut random = vec![0; 30_000];
+        reader.fill(&mut random);
+        let picture = lines(&random);
+        let coded_picture = coded(&picture);
+        assert_eq!(coded_picture[0], BASE64);
+        assert!(coded_picture.len() < random.len() + 20);
+        assert_eq!(decode(&coded_picture, picture.len()).unwrap(), picture);
+        assert!(decode(&coded_picture, picture.len() - 1).is_err());
+        let text = lines(&b"A line of a letter in base64, and another.\r\n".repeat(500));
+        assert!(coded(&text).len() < text.len() / 50);
+        assert_eq!(decode(&coded(&text), text.len()).unwrap(), text);
+        // Too short to be looked at.
+        assert_ne!(coded(&picture[..200])[0], BASE64);
+        // Lines are not made of lines.
+        let twice = [&coded_picture[..5], &coded_picture].concat();
+        assert_eq!(decode(&twice, picture.len()), Err(DocumentError::Newer));
     }
 
     #[test]

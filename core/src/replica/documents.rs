@@ -72,13 +72,13 @@ impl<S: Store> Change<'_, S> {
         Ok(id)
     }
 
-    /// Seals a document to follow what the provider has.
+    /// Seals a document to follow what the provider has; returns the envelope.
     pub(super) fn write_over(
         &mut self,
         id: DocId,
         document: &Document,
         base: Base,
-    ) -> Result<(), ReplicaError> {
+    ) -> Result<Vec<u8>, ReplicaError> {
         let (revision, previous) = base.next()?;
         let collection = document.collection();
         let replica = self.replica.id;
@@ -104,7 +104,7 @@ impl<S: Store> Change<'_, S> {
             _ => Written::Waits(base),
         };
         self.note_written(id, written);
-        Ok(())
+        Ok(envelope)
     }
 
     /// Stores an envelope as the provider has it; nothing of it waits any more.

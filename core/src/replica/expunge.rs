@@ -14,6 +14,7 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<Vec<Uid>, ReplicaError> {
         let mut change = self.begin(now).await;
+        change.keep_pages();
         change.read_pages_of(mailbox, uids).await?;
         let mut removed = Vec::new();
         for uid in uids {

@@ -1,9 +1,17 @@
 //! Flags and keywords: STORE (RFC 9051 6.4.6), also on condition (RFC 7162 3.1.3).
+//!
+//! Invariant: a change of flags outlives the process when it is told, and the machine soon after
+//! ([`Durability::Process`]). STORE promises no more, and waiting for the disk is most of its time.
+//! A machine that loses its power in between loses the last changes of flags and nothing else:
+//! whatever gives out a UID or takes one back waits for the disk, and with it for all that was
+//! written before. What was pushed comes back from the provider, which merges; a mod-sequence that
+//! was lost does not come back (`LEFT_OUT`). Known limit: a mail program that was told of a
+//! change that was lost and not pushed shows it until the message changes again.
 
 use super::{Placement, Replica, ReplicaError};
 use crate::id::{MailboxId, Timestamp, Uid};
 use crate::model::{FlagChange, FlagSet, MAX_FLAGS_PER_MESSAGE};
-use crate::store::Store;
+use crate::store::{Durability, Store};
 
 /// A change of flags.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +61,7 @@ impl<S: Store> Replica<S> {
             flags,
         } = edit;
         let mut change = self.begin(now).await;
+        change.keep_pages();
         change.read_pages_of(mailbox, uids).await?;
         let mut changed = Vec::new();
         for uid in uids {
@@ -73,6 +82,7 @@ impl<S: Store> Replica<S> {
             change.set_flags(mailbox, placed, &wanted).await?;
             changed.push(*uid);
         }
+        change.batch.durability = Durability::Process;
         change.commit().await?;
         let roster = self.roster(mailbox).unwrap_or_default();
         let found = changed.into_iter().filter_map(|uid| roster.find(uid));

@@ -12,8 +12,9 @@
 //!
 //! Invariant: every write is one [`crate::store::Batch`] that expects the counters row unchanged, so two writers on
 //! one store cannot both win; the loser gets [`ReplicaError::Busy`], sees the winner's state and
-//! may try again. Rejected: a write-behind cache; a `250` or `OK` is given only for what is
-//! durable.
+//! may try again. Rejected: a write-behind cache; a `250` or `OK` is given only for what outlives
+//! the process, and only a change of flags and what can be made again for what a machine that
+//! loses its power may lose (`flags`).
 
 mod awaited;
 mod change;
@@ -25,6 +26,7 @@ mod packed;
 pub mod page;
 mod documents;
 mod pages;
+mod kept_pages;
 mod references;
 mod append;
 mod partial;
@@ -52,7 +54,7 @@ mod visit;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::channel::mpsc;
 use rand::SeedableRng;
@@ -85,10 +87,15 @@ pub use roster::{Counts, Roster, RosterEntry};
 pub use view::{MailboxStatus, Placement, Usage};
 
 use change::Change;
+use kept_pages::KeptPages;
 use view::{Counters, View};
 
 const COUNTERS: &[u8] = b"counters";
 const REPLICA: &[u8] = b"replica";
+/// How many mod-sequences an opening leaves out. A machine that lost its power may have lost the
+/// last changes of flags with the mod-sequences that sessions were told; these must not come to
+/// mean something else (RFC 7162 3.1). Far more than can be given out before they are on the disk.
+const LEFT_OUT: u64 = 1 << 20;
 
 /// Why an operation was not done. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -161,8 +168,12 @@ pub struct Replica<S> {
     keys: AccountKeys,
     id: ReplicaId,
     view: RwLock<View>,
+    /// The least mod-sequence to give out.
+    first_mod_seq: ModSeq,
     /// Most placements that go into one page.
     page_placements: u32,
+    /// What the last changes read.
+    kept_pages: Mutex<KeptPages>,
     /// The threads, once somebody has asked for them.
     forest: Mutex<Option<Forest>>,
     /// Whoever holds it writes.
@@ -197,12 +208,15 @@ impl<S: Store> Replica<S> {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let id = load::replica_id(&store, &mut rng).await?;
         let view = View::load(&store, &keys, now).await?;
+        let first_mod_seq = view.counters.first_mod_seq();
         Ok(Self {
             store,
             keys,
             id,
             view: RwLock::new(view),
+            first_mod_seq,
             page_placements: PAGE_PLACEMENTS,
+            kept_pages: Mutex::default(),
             forest: Mutex::new(None),
             writer: futures::lock::Mutex::new(rng),
             subscribers: Mutex::new(Vec::new()),
@@ -328,6 +342,11 @@ impl<S: Store> Replica<S> {
         staged.contains_key(&content)
     }
 
+    fn kept_pages(&self) -> MutexGuard<'_, KeptPages> {
+        let kept = self.kept_pages.lock();
+        kept.unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn view(&self) -> RwLockReadGuard<'_, View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -371,5 +390,13 @@ impl Counters {
             writes: 0,
             page: None,
         }
+    }
+
+    /// The least mod-sequence that whoever opened this may give out.
+    fn first_mod_seq(&self) -> ModSeq {
+        if self.writes == 0 {
+            return ModSeq::ONE;
+        }
+        ModSeq::new(self.mod_seq.get().saturating_add(LEFT_OUT)).unwrap_or(ModSeq::LAST)
     }
 }

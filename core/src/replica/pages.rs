@@ -60,7 +60,7 @@ pub(super) struct OpenPage {
 }
 
 impl OpenPage {
-    fn new(id: PageId) -> Self {
+    pub(super) fn new(id: PageId) -> Self {
         Self {
             document: PageDocument::new(id),
             numbers: BTreeMap::new(),
@@ -366,21 +366,32 @@ impl<S: Store> Change<'_, S> {
         Ok(())
     }
 
-    /// Seals the pages that have changed, and writes the numbers of those that got others.
+    /// Seals the pages that have changed, and writes the numbers of those that got others. All
+    /// pages are as the store has them after that.
     pub(super) fn finish_pages(&mut self) -> Result<(), ReplicaError> {
-        for (id, page) in core::mem::take(&mut self.pages) {
+        let mut pages = core::mem::take(&mut self.pages);
+        for (id, page) in &mut pages {
             if page.is_renumbered && page.numbers.is_empty() {
                 self.batch.delete(Table::Placements, *id.as_bytes());
             } else if page.is_renumbered {
-                let numbers: Vec<Numbers> = page.numbers.into_values().collect();
+                let numbers: Vec<Numbers> = page.numbers.values().copied().collect();
                 self.batch
                     .put(Table::Placements, *id.as_bytes(), encode_row(&numbers));
             }
+            page.is_renumbered = false;
             if page.is_changed {
-                let document = page_doc_id(&self.replica.keys, id);
-                self.write_over(document, &Document::Page(page.document), page.base)?;
+                let empty = PageDocument::new(*id);
+                let document = Document::Page(core::mem::replace(&mut page.document, empty));
+                let place = page_doc_id(&self.replica.keys, *id);
+                let envelope = self.write_over(place, &document, page.base)?;
+                page.envelope = Some(seal::hash(&envelope));
+                if let Document::Page(document) = document {
+                    page.document = document;
+                }
+                (page.waits, page.is_changed) = (true, false);
             }
         }
+        self.pages = pages;
         Ok(())
     }
 }

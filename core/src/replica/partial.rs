@@ -163,6 +163,7 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<Vec<Appended>, ReplicaError> {
         let mut change = self.begin(now).await;
+        change.keep_pages();
         let uid_validity = change.live_mailbox(mailbox)?.uid_validity;
         let mut appended = Vec::with_capacity(messages.len());
         // What is staged is let alone until the commit.
@@ -186,6 +187,7 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<Option<Appended>, ReplicaError> {
         let mut change = self.begin(now).await;
+        change.keep_pages();
         let uid_validity = change.live_mailbox(mailbox)?.uid_validity;
         let mut staged = Vec::new();
         let uid = change.take_partial(mailbox, message, &mut staged).await?;

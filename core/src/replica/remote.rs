@@ -15,7 +15,7 @@ use super::{IncomingMessage, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{Address, CollectionId, DocId, IncomingId, MailboxName, Revision, Timestamp};
 use crate::keys::Contact;
 use crate::seal::{self, Collection, EnvelopeHash, Header};
-use crate::store::{KeyRange, Store, Table};
+use crate::store::{Durability, KeyRange, Store, Table};
 use crate::sync::wire::{
     BATCH_OCTETS, Entry, MAX_BATCH_DOCUMENTS, PullRequest, PullResponse, PushRequest,
 };
@@ -155,7 +155,7 @@ impl<S: Store> Replica<S> {
         Ok(!rows.is_empty())
     }
 
-    /// The provider has stored the batch.
+    /// The provider has stored the batch. If this is lost, it is pushed again, and found there.
     pub async fn pushed(&self, push: &PendingPush, now: Timestamp) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
         for Sent { key, document } in &push.sent {
@@ -164,6 +164,7 @@ impl<S: Store> Replica<S> {
                 None => change.batch.delete(Table::Pending, key.clone()),
             }
         }
+        change.batch.durability = Durability::Process;
         change.commit().await
     }
 

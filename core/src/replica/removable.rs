@@ -114,7 +114,8 @@ impl<S: Store> Change<'_, S> {
         };
         if self.is_needed(referred).await? {
             let base = Base(Some((header.revision, seal::hash(envelope))));
-            return self.write_over(header.document, ours, base);
+            self.write_over(header.document, ours, base)?;
+            return Ok(());
         }
         self.forget(ours.collection(), header.document);
         self.drop_garbage(referred);

@@ -18,7 +18,7 @@ use super::merge;
 use super::rows::{self, Damaged, Extent, Kind, Writer};
 use super::snapshot::Snapshot;
 use crate::id::MessageHash;
-use crate::store::{Batch, KeyRange, Store, StoreError, Table};
+use crate::store::{Batch, Durability, KeyRange, Store, StoreError, Table};
 
 /// Rows that one step removes at most.
 const DROPPED_ROWS: usize = 512;
@@ -267,6 +267,8 @@ impl Index {
         let row = manifest.encode();
         batch.expect(Table::SearchIndex, rows::MANIFEST, Some(before.row.clone()));
         batch.put(Table::SearchIndex, rows::MANIFEST, row.clone());
+        // What is lost of it is made again: the queue's rows are in the same batch.
+        batch.durability = Durability::Process;
         store.commit(batch).await?;
         // Read back: what a query uses is what the store has.
         if let Ok(loaded) = Snapshot::load(store, row, Some(before)).await {

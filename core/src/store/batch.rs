@@ -22,6 +22,20 @@ pub enum Op {
     Delete(Table, Key),
 }
 
+/// What a batch outlives once [`Store::commit`](super::Store::commit) has returned.
+///
+/// Batches are lost in the reverse of the order in which they were committed: one that is on the
+/// disk has all before it there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The machine: it is on the disk.
+    #[default]
+    Machine,
+    /// The process, killed at any moment. A machine that loses its power may lose it until the
+    /// backend has written it out, which is soon. A backend may do more.
+    Process,
+}
+
 /// Changes that are applied together, in order, if every expectation holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -29,6 +43,8 @@ pub struct Batch {
     pub expect: Vec<Expectation>,
     /// Applied in order.
     pub ops: Vec<Op>,
+    /// How soon it must be on the disk.
+    pub durability: Durability,
 }
 
 impl Batch {

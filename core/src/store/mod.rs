@@ -18,7 +18,7 @@ use core::future::Future;
 
 use crate::portable::{MaybeSend, MaybeSync};
 
-pub use batch::{Batch, Expectation, Op};
+pub use batch::{Batch, Durability, Expectation, Op};
 pub use memory::MemoryStore;
 pub use sealed::SealedStore;
 
@@ -220,7 +220,7 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         range: KeyRange,
     ) -> impl Future<Output = Result<Vec<(Key, Vec<u8>)>, StoreError>> + MaybeSend;
 
-    /// Applies all of `batch`, durably, or nothing; [`StoreError::Conflict`] if an expectation
-    /// does not hold.
+    /// Applies all of `batch`, as durably as it says, or nothing; [`StoreError::Conflict`] if an
+    /// expectation does not hold.
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 }

@@ -7,9 +7,10 @@
 //!
 //! One writer connection for each file and a few readers; what writes, and what reads more than a
 //! few rows, in `spawn_blocking`. WAL with
-//! `synchronous = FULL`: [`Store::commit`] returns after the log is on the disk. One `STRICT`
-//! table for each [`Table`] that has ever had a row. How a batch that touches both files is still one step is told in
-//! `writer`.
+//! `synchronous = FULL`: [`Store::commit`] returns after the log is on the disk, but for a batch
+//! that need only outlive the process: `NORMAL`, and the log is flushed a moment later (`flush`).
+//! One `STRICT` table for each [`Table`] that has ever had a row. How a batch that touches both
+//! files is still one step is told in `writer`.
 //!
 //! Invariant: the key and the rows never reach an error, a log or a temporary file; errors carry
 //! SQLite's own words for the code, not rusqlite's, which quote the SQL. Rejected: one table with
@@ -17,6 +18,8 @@
 //! file for each content; a mailbox of small letters would be a folder of millions of files.
 
 mod connection;
+mod flush;
+mod redo;
 mod writer;
 #[cfg(test)]
 mod tests;
@@ -25,11 +28,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use letterlock_core::store::{Batch, Key, KeyRange, Store, StoreError, Table};
+use letterlock_core::store::{Batch, Durability, Key, KeyRange, Store, StoreError, Table};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use connection::{File, select, select_range, store_error};
+use flush::Flush;
 use writer::Writer;
 
 /// Most reads at a time.
@@ -51,6 +55,8 @@ struct Inner {
     /// Contents, sealed one by one.
     contents: Pool,
     writer: Mutex<Writer>,
+    /// Of the first file's log.
+    flush: Flush,
     reading: Semaphore,
 }
 
@@ -85,6 +91,7 @@ impl SqliteStore {
             rows: Pool::new(rows),
             contents: Pool::new(contents),
             writer: Mutex::new(writer),
+            flush: Flush::new(with_suffix(path, "-wal")),
             reading: Semaphore::new(MAX_READERS),
         };
         Ok(Self {
@@ -162,6 +169,9 @@ impl Store for SqliteStore {
             // As with a reader: these connections are of no more use.
             if matches!(result, Err(StoreError::Damaged { .. })) {
                 *writer = reopened(Writer::open(&inner.rows.file, &inner.contents.file))?;
+            }
+            if result.is_ok() && batch.durability == Durability::Process {
+                inner.flush.ask();
             }
             result
         })

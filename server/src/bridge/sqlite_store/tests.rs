@@ -306,3 +306,97 @@ async fn deleted_contents_are_given_back_to_the_disk() {
     let file = folder.path().join("replica-contents.db");
     assert!(std::fs::metadata(file).unwrap().len() < 1_000_000);
 }
+
+#[tokio::test]
+async fn only_what_may_be_lost_with_the_power_does_not_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replica.db");
+    let store = open(&path);
+    let level = || -> i64 {
+        let writer = lock(&store.inner.writer);
+        let asked = writer
+            .rows
+            .connection
+            .query_row("PRAGMA synchronous", [], |row| row.get(0));
+        asked.unwrap()
+    };
+    let (normal, full) = (1, 2);
+    for (table, durability, expected) in [
+        (Table::Meta, Durability::Machine, full),
+        (Table::Meta, Durability::Process, normal),
+        (Table::Contents, Durability::Process, full),
+        (Table::Meta, Durability::Process, normal),
+        (Table::Meta, Durability::Machine, full),
+    ] {
+        let mut batch = Batch::new();
+        batch.put(table, b"key", b"value");
+        batch.durability = durability;
+        store.commit(batch).await.unwrap();
+        assert_eq!(level(), expected);
+    }
+}
+
+fn in_redo(store: &SqliteStore) -> i64 {
+    let writer = lock(&store.inner.writer);
+    let rows = &writer.rows.connection;
+    rows.query_row("SELECT count(*) FROM redo", [], |row| row.get(0))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn short_contents_that_the_power_took_are_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replica.db");
+    let long = vec![7; 100_000];
+    let store = open(&path);
+    write_contents(
+        &store,
+        &[(b"long", Some(&long)), (b"old", Some(b"1"))],
+        b"1",
+    )
+    .await;
+    assert_eq!(in_redo(&store), 0);
+    write_contents(&store, &[(b"a", Some(b"1")), (b"gone", Some(b"1"))], b"2").await;
+    write_contents(&store, &[(b"a", Some(b"2")), (b"b", Some(b""))], b"3").await;
+    write_contents(&store, &[(b"gone", None)], b"4").await;
+    assert_eq!(in_redo(&store), 2);
+    // The machine lost its power: the second file is as it was after the first batch.
+    let lose = "DELETE FROM undo; PRAGMA user_version = 1;
+        DELETE FROM contents WHERE key NOT IN (CAST('long' AS BLOB), CAST('old' AS BLOB))";
+    lock(&store.inner.writer)
+        .contents
+        .connection
+        .execute_batch(lose)
+        .unwrap();
+    drop(store);
+    let store = open(&path);
+    assert_eq!(content(&store, b"a").await.as_deref(), Some(&b"2"[..]));
+    assert_eq!(content(&store, b"b").await.as_deref(), Some(&b""[..]));
+    assert_eq!(content(&store, b"gone").await, None);
+    assert_eq!(content(&store, b"old").await.as_deref(), Some(&b"1"[..]));
+    // What waits for the disk takes them along.
+    write_contents(&store, &[(b"long", Some(&long))], b"5").await;
+    assert_eq!(in_redo(&store), 0);
+}
+
+#[tokio::test]
+async fn short_contents_wait_for_the_disk_now_and_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replica.db");
+    let mut store = open(&path);
+    let value = vec![7; 60_000];
+    let mut most = 0;
+    for number in 0..40_u8 {
+        write_contents(&store, &[(&[number], Some(&value))], b"row").await;
+        most = most.max(in_redo(&store));
+        if number == 5 {
+            // How much there is, is known again.
+            drop(store);
+            store = open(&path);
+        }
+    }
+    assert_eq!(most, 1024 * 1024 / 60_000);
+    for number in 0..40_u8 {
+        assert_eq!(content(&store, &[number]).await.as_ref(), Some(&value));
+    }
+}

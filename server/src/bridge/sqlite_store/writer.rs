@@ -5,25 +5,34 @@
 //! 1. In the first file a transaction begins; expectations are compared and every row is written.
 //!    Whatever can be refused is refused here.
 //! 2. In the second file the contents are written, with what they replace in the table `undo` and
-//!    with the batch's number: committed, durable.
+//!    with the batch's number: committed, durable unless they are short.
 //! 3. In the first file the same number is written, with the keys of contents to delete in the
-//!    table `doomed`: committed, durable. This is the moment at which the batch is done.
-//! 4. In the second file the doomed contents are deleted.
+//!    table `doomed`, and short contents once more in the table `redo`: committed, durable. This
+//!    is the moment at which the batch is done.
+//! 4. In the second file the doomed contents are deleted: committed, durable.
+//!
+//! So a batch with short contents waits for the disk once ([`redo`]).
 //!
 //! Invariant: after a crash at any point the next opening makes both files agree. If the second
-//! file's number is one ahead, step 3 never was: what is in `undo` is put back. If something is
-//! doomed, step 4 may not have been: it is done again. A batch without contents is steps 1 and 3
-//! and waits for the disk once. Rejected: `ATTACH`; in WAL mode SQLite does not commit attached
-//! files as one, and it would encrypt neither or ask for the key in SQL.
+//! file's number is one ahead, step 3 never was: what is in `undo` is put back. If it is behind,
+//! the machine lost its power before the last short contents were on the disk: they are in `redo`,
+//! all since the last that waited. If something is doomed, step 4 may not have been: it is done
+//! again. A batch without contents is steps 1 and 3 and waits for the disk once, or not at all if
+//! it need only outlive the process. What waits for the disk in a file takes all before it along,
+//! since its log is one; so the first file is never behind a batch with contents that was done.
+//!
+//! Rejected: keeping short contents in the first file alone; SQLCipher would take its time each
+//! time they are read. Rejected: `ATTACH`; in WAL mode SQLite does not commit attached files as
+//! one, and it would encrypt neither or ask for the key in SQL.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use letterlock_core::store::{Batch, Expectation, Op, StoreError, Table};
+use letterlock_core::store::{Batch, Durability, Expectation, Op, StoreError, Table};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::OpenStoreError;
 use super::connection::{File, SCHEMA, create_table, delete, put, select, store_error};
+use super::{OpenStoreError, redo};
 
 /// In the first file: contents that are deleted as soon as the batch is done.
 const DOOMED: &str = "CREATE TABLE IF NOT EXISTS doomed (key BLOB NOT NULL PRIMARY KEY)
@@ -46,16 +55,20 @@ pub(super) struct Writer {
     pub(super) is_even: bool,
     /// What is in `doomed` has been deleted.
     has_doomed: bool,
+    /// Most octets that `redo` may have.
+    redo_octets: usize,
 }
 
 /// One of the two files.
 pub(super) struct Side {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) connection: Connection,
+    /// What its commits outlive.
+    durability: Durability,
 }
 
 /// What becomes of the contents that a batch names; the last change of each counts.
-type ContentChanges<'a> = BTreeMap<&'a [u8], Option<&'a [u8]>>;
+pub(super) type ContentChanges<'a> = BTreeMap<&'a [u8], Option<&'a [u8]>>;
 
 impl Writer {
     /// Opens both files for writing, makes what is missing, and makes them agree.
@@ -67,12 +80,15 @@ impl Writer {
         let contents = Side::open(contents)?;
         contents.execute(Table::Contents.name(), &create_table(Table::Contents))?;
         rows.execute(SCHEMA, DOOMED)?;
+        rows.execute(SCHEMA, redo::TABLE)?;
+        let redo_octets = redo::octets(&rows)?;
         contents.execute(SCHEMA, UNDO)?;
         let mut writer = Self {
             rows,
             contents,
             is_even: false,
             has_doomed: false,
+            redo_octets,
         };
         writer.agree()?;
         // What waited to be pushed and was pushed, above all.
@@ -94,6 +110,7 @@ impl Writer {
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.rows.make_outlive(durability(batch))?;
         let path = &self.rows.path;
         let transaction = begin(&mut self.rows.connection, path)?;
         compare(&transaction, path, &self.contents, batch)?;
@@ -101,17 +118,33 @@ impl Writer {
         if self.has_doomed {
             run(&transaction, path, "DELETE FROM doomed")?;
         }
+        let mut redo_octets = self.redo_octets;
+        if redo_octets > 0 {
+            redo::forget(&transaction, path, &changes)?;
+        }
         if changes.values().any(Option::is_some) {
             let number = step(&transaction, path)?.wrapping_add(1);
+            redo_octets = redo::octets_with(redo_octets, &changes);
+            self.contents.make_outlive(if redo_octets > 0 {
+                Durability::Process
+            } else {
+                Durability::Machine
+            })?;
             write_contents(&mut self.contents, &changes, number)?;
             self.is_even = false;
             set_step(&transaction, path, number)?;
+            if redo_octets > 0 {
+                redo::note(&transaction, path, &changes)?;
+            } else if self.redo_octets > 0 {
+                run(&transaction, path, "DELETE FROM redo")?;
+            }
         }
         let has_doomed = doom(&transaction, path, &changes)?;
         transaction
             .commit()
             .map_err(|error| store_error(path, SCHEMA, &error))?;
         self.is_even = true;
+        self.redo_octets = redo_octets;
         self.has_doomed = has_doomed;
         if has_doomed {
             // The batch is done: if this fails, the next one does it first.
@@ -123,12 +156,15 @@ impl Writer {
     /// Makes the files agree after a crash, or after a batch that failed in between.
     fn agree(&mut self) -> Result<(), StoreError> {
         let done = step(&self.rows.connection, &self.rows.path)?;
+        self.contents.make_outlive(Durability::Machine)?;
         let path = &self.contents.path;
         let transaction = begin(&mut self.contents.connection, path)?;
         let written = step(&transaction, path)?;
         if written == done.wrapping_add(1) {
             run(&transaction, path, TAKE_OUT)?;
             run(&transaction, path, PUT_BACK)?;
+        } else if written != done {
+            redo::write_again(&transaction, path, &self.rows)?;
         }
         if written != done {
             run(&transaction, path, "DELETE FROM undo")?;
@@ -149,6 +185,7 @@ impl Writer {
         if doomed.is_empty() {
             return Ok(());
         }
+        self.contents.make_outlive(Durability::Machine)?;
         let path = &self.contents.path;
         let transaction = begin(&mut self.contents.connection, path)?;
         for key in &doomed {
@@ -179,7 +216,21 @@ impl Side {
         Ok(Self {
             path: file.path.clone(),
             connection: file.connect()?,
+            durability: Durability::Machine,
         })
+    }
+
+    /// From the next transaction on, commits are as durable as this.
+    fn make_outlive(&mut self, durability: Durability) -> Result<(), StoreError> {
+        if self.durability != durability {
+            let level = match durability {
+                Durability::Machine => "PRAGMA synchronous = FULL",
+                Durability::Process => "PRAGMA synchronous = NORMAL",
+            };
+            self.execute(SCHEMA, level)?;
+            self.durability = durability;
+        }
+        Ok(())
     }
 
     fn execute(&self, table: &'static str, sql: &str) -> Result<(), StoreError> {
@@ -205,6 +256,18 @@ fn begin<'a>(connection: &'a mut Connection, path: &Path) -> Result<Transaction<
     connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|error| store_error(path, SCHEMA, &error))
+}
+
+/// How durable a batch must be: what is done to the second file waits for the first.
+fn durability(batch: &Batch) -> Durability {
+    let is_content = |op: &Op| match op {
+        Op::Put(table, ..) | Op::Delete(table, _) => *table == Table::Contents,
+    };
+    if batch.ops.iter().any(is_content) {
+        Durability::Machine
+    } else {
+        batch.durability
+    }
 }
 
 /// Step 1, first half: are the rows what the batch expects?
@@ -252,7 +315,7 @@ fn write_rows<'a>(
     Ok(changes)
 }
 
-/// Step 2: writes contents and what they replace, durably.
+/// Step 2: writes contents and what they replace.
 pub(super) fn write_contents(
     contents: &mut Side,
     changes: &ContentChanges<'_>,
