@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::Account;
 use crate::id::{MailboxId, ModSeq};
+use crate::model::{AnnotationName, AnnotationOwner};
 use crate::replica::{Changes, Placement, ReplicaError, Subscription, Vanished};
 use crate::store::Store;
 
@@ -12,6 +13,8 @@ use crate::store::Store;
 pub enum Event {
     /// A mailbox was made, renamed, subscribed or deleted.
     Mailbox(MailboxId),
+    /// An annotation was set or removed.
+    Annotation(AnnotationOwner, AnnotationName),
     /// A message came into a mailbox.
     Placed(MailboxId, Placement),
     /// A message's flags changed.
@@ -97,6 +100,8 @@ impl<S: Store> Events<'_, S> {
     /// Departures before arrivals, so that a message that moved is never in two places.
     fn take(&mut self, changes: Changes) {
         self.state = changes.state;
+        let annotations = changes.annotations.into_iter();
+        let annotations = annotations.map(|changed| Event::Annotation(changed.owner, changed.name));
         let vanished = changes.vanished.into_iter().map(Event::Vanished);
         let mailboxes = changes.mailboxes.into_iter().map(Event::Mailbox);
         let created = changes
@@ -104,6 +109,7 @@ impl<S: Store> Events<'_, S> {
             .into_iter()
             .map(|(m, p)| Event::Placed(m, p));
         let updated = changes.updated.into_iter().map(|(m, p)| Event::Flags(m, p));
+        let mailboxes = mailboxes.chain(annotations);
         let all = mailboxes.chain(vanished).chain(created).chain(updated);
         self.waiting.extend(all);
     }

@@ -36,11 +36,11 @@ use crate::sending::SendingPolicy;
 use crate::store::Store;
 
 pub use crate::replica::{
-    ARRIVED_KEPT_MS, Appended, Appender, Changes, CheckReport, Checkpoint, Collected, Copied,
-    Counts, Finding, FlagEdit, GARBAGE_KEPT_MS, IncomingMessage, MAX_APPEND_OCTETS, MAX_FINDINGS,
-    MAX_VANISHED, MailboxStatus, Message as MessageDocument, NewMessage, OutboxEntry,
-    OutboxProblem, PartialMessage, PendingPush, Pieces, Placement, Replica, ReplicaError, Roster,
-    RosterEntry, Subscription, Usage, Vanished,
+    ARRIVED_KEPT_MS, Appended, Appender, ChangedAnnotation, Changes, CheckReport, Checkpoint,
+    Collected, Copied, Counts, Finding, FlagEdit, GARBAGE_KEPT_MS, IncomingMessage,
+    MAX_APPEND_OCTETS, MAX_FINDINGS, MAX_VANISHED, MailboxStatus, Message as MessageDocument,
+    NewMessage, OutboxEntry, OutboxProblem, PartialMessage, PendingPush, Pieces, Placement,
+    Replica, ReplicaError, Roster, RosterEntry, Subscription, Usage, Vanished,
 };
 pub use events::{Event, Events};
 pub use incoming::TakenIn;

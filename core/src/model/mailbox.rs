@@ -38,6 +38,12 @@ impl Role {
         }
     }
 
+    /// The role that LIST shows by this attribute, in any case.
+    pub fn of_attribute(attribute: &str) -> Option<Self> {
+        let mut roles = Self::ALL.into_iter();
+        roles.find(|role| role.attribute().eq_ignore_ascii_case(attribute))
+    }
+
     /// The name that the mailbox of this role gets in a new account.
     pub const fn default_name(self) -> &'static str {
         match self {

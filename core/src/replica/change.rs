@@ -64,6 +64,7 @@ impl<'a, S: Store> Change<'a, S> {
             counters: old_counters.clone(),
             mailboxes: BTreeMap::new(),
             placements: BTreeMap::new(),
+            annotations: BTreeMap::new(),
         };
         Self {
             replica,

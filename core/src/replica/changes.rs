@@ -12,6 +12,7 @@ use super::change::Change;
 use super::view::{MailboxRow, MailboxState, Placed};
 use super::{Placement, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{MailboxId, MessageHash, ModSeq, PlacementId, Uid};
+use crate::model::{AnnotationName, AnnotationOwner};
 use crate::store::{KeyRange, Store, Table};
 
 /// Most vanished messages that are remembered of a mailbox; over that, the older half is
@@ -33,6 +34,17 @@ pub struct Vanished {
     pub mod_seq: ModSeq,
 }
 
+/// An annotation that was set or removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedAnnotation {
+    /// Whose.
+    pub owner: AnnotationOwner,
+    /// Which.
+    pub name: AnnotationName,
+    /// When, as a mod-sequence.
+    pub mod_seq: ModSeq,
+}
+
 /// What has changed since a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
@@ -40,6 +52,8 @@ pub struct Changes {
     pub state: ModSeq,
     /// Mailboxes that were made, renamed, subscribed or deleted.
     pub mailboxes: Vec<MailboxId>,
+    /// Annotations that were set or removed.
+    pub annotations: Vec<ChangedAnnotation>,
     /// Messages that came into a mailbox, by mailbox and UID.
     pub created: Vec<(MailboxId, Placement)>,
     /// Messages whose flags changed, by mailbox and UID.
@@ -53,6 +67,7 @@ impl Changes {
     /// Whether nothing has changed.
     pub fn is_empty(&self) -> bool {
         self.mailboxes.is_empty()
+            && self.annotations.is_empty()
             && self.created.is_empty()
             && self.updated.is_empty()
             && self.vanished.is_empty()
@@ -76,6 +91,7 @@ impl<S: Store> Replica<S> {
             let mut changes = Changes {
                 state: view.counters.mod_seq,
                 mailboxes: Vec::new(),
+                annotations: view.annotations_since(state),
                 created: Vec::new(),
                 updated: Vec::new(),
                 vanished: Vec::new(),

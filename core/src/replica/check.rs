@@ -101,6 +101,12 @@ pub enum Finding {
         /// The UID.
         uid: Uid,
     },
+    /// What is known of annotations is not what their document says.
+    #[error("annotations of document {document} are not noted as they are")]
+    WrongAnnotations {
+        /// Which.
+        document: DocId,
+    },
     /// A page says that a message is in a mailbox, and it is not there.
     #[error("placement {placement} should stand in mailbox {mailbox} and does not")]
     NotPlaced {
@@ -190,6 +196,9 @@ impl<S: Store> Replica<S> {
                         found.messages.insert(message.hash);
                     }
                     Ok(Document::Page(page)) => self.check_page(&page, report, found).await?,
+                    Ok(Document::Annotations(noted)) if !self.knows_annotations(&noted) => {
+                        report.add(Finding::WrongAnnotations { document: id });
+                    }
                     Ok(_) => {}
                     Err(_) => {
                         found.unreadable.insert(id);

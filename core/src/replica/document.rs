@@ -19,11 +19,12 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::id::{ContentHash, DocId, MailboxId, MailboxName, MessageHash, PageId, ReplicaId};
 use crate::keys::Contact;
 use crate::mime::Structure;
-use crate::model::Role;
+use crate::model::{AnnotationOwner, Role};
 use crate::openpgp::Protection;
 use crate::seal::{AccountKeys, Collection};
 use crate::sync::wire::MAX_DOCUMENT_OCTETS;
 
+use super::annotations::AnnotationsDocument;
 use super::coding::{self, Decoder};
 use super::page::{self, PageDocument};
 
@@ -38,7 +39,7 @@ pub const CONTENT_OCTETS: usize = 1024 * 1024;
 pub const DOCUMENT_VERSION: u8 = 1;
 
 /// The kinds that this program knows.
-const KINDS: &[u8] = b"kbgmclx";
+const KINDS: &[u8] = b"kbgamclx";
 
 /// When a field was written: hybrid logical time, then the replica as the tie-breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -164,6 +165,8 @@ pub enum Document {
     Mailbox(MailboxDocument),
     /// Messages in mailboxes.
     Page(PageDocument),
+    /// What is noted of the account or of a mailbox.
+    Annotations(AnnotationsDocument),
     /// A message.
     Message(Box<MessageDocument>),
     /// A leaf's octets.
@@ -190,6 +193,7 @@ impl core::fmt::Debug for Document {
             Self::Key(_) => "Key(…)",
             Self::Mailbox(_) => "Mailbox(…)",
             Self::Page(_) => "Page(…)",
+            Self::Annotations(_) => "Annotations(…)",
             Self::Message(_) => "Message(…)",
             Self::Content(_) => "Content(…)",
             Self::Contact(_) => "Contact(…)",
@@ -217,7 +221,7 @@ impl Document {
     pub const fn collection(&self) -> Collection {
         match self {
             Self::Key(_) => Collection::Keys,
-            Self::Mailbox(_) | Self::Page(_) => Collection::Mail,
+            Self::Mailbox(_) | Self::Page(_) | Self::Annotations(_) => Collection::Mail,
             Self::Message(_) => Collection::Messages,
             Self::Content(_) => Collection::Contents,
             Self::Contact(_) => Collection::Contacts,
@@ -231,6 +235,7 @@ impl Document {
             Self::Key(key) => key_doc_id(keys, &key.secret),
             Self::Mailbox(mailbox) => mailbox_doc_id(keys, mailbox.id),
             Self::Page(page) => page_doc_id(keys, page.id),
+            Self::Annotations(noted) => annotations_doc_id(keys, noted.owner),
             Self::Message(message) => message_doc_id(keys, message.hash),
             Self::Content(octets) => content_doc_id(keys, keys.content_hash(octets)),
             Self::Contact(contact) => contact_doc_id(keys, contact),
@@ -244,6 +249,7 @@ impl Document {
             Self::Key(value) => encode(b'k', &to_postcard(value)),
             Self::Mailbox(value) => encode(b'b', &to_postcard(value)),
             Self::Page(value) => encode(b'g', &page::encode(value)),
+            Self::Annotations(value) => encode(b'a', &to_postcard(value)),
             Self::Contact(value) => encode(b'c', &to_postcard(value)),
             Self::Message(value) => encode(b'm', &to_postcard(value)),
             Self::Content(octets) => encode(b'l', octets),
@@ -279,6 +285,7 @@ impl Document {
             b'k' => decode(rest).map(Self::Key),
             b'b' => decode(rest).map(Self::Mailbox),
             b'g' => page::decode(rest).map(Self::Page),
+            b'a' => decode(rest).map(Self::Annotations),
             b'm' => decode(rest).map(|message| Self::Message(Box::new(message))),
             b'c' => decode(rest).map(|contact| Self::Contact(Box::new(contact))),
             b'l' => Ok(Self::Content(value.into_owned())),
@@ -295,6 +302,7 @@ impl Document {
         match self {
             Self::Mailbox(mailbox) => mailbox.name.stamp.max(mailbox.subscribed.stamp),
             Self::Page(page) => page.latest_stamp(),
+            Self::Annotations(noted) => noted.latest_stamp(),
             Self::Key(_)
             | Self::Message(_)
             | Self::Content(_)
@@ -308,6 +316,7 @@ impl Document {
         match (self, other) {
             (Self::Mailbox(ours), Self::Mailbox(theirs)) => ours.merge(theirs),
             (Self::Page(ours), Self::Page(theirs)) => ours.merge(theirs),
+            (Self::Annotations(ours), Self::Annotations(theirs)) => ours.merge(theirs),
             (Self::Contact(ours), Self::Contact(theirs)) => ours.merge(&theirs),
             // The others never change, and ids of two kinds never meet.
             _ => {}
@@ -334,6 +343,15 @@ fn mailbox_doc_id(keys: &AccountKeys, id: MailboxId) -> DocId {
 /// Where a page's document is.
 pub(super) fn page_doc_id(keys: &AccountKeys, id: PageId) -> DocId {
     keys.doc_id(Collection::Mail, &[b"page", &id.as_bytes()[..]].concat())
+}
+
+/// Where the annotations of the account or of a mailbox are.
+pub(super) fn annotations_doc_id(keys: &AccountKeys, owner: AnnotationOwner) -> DocId {
+    let about = match owner {
+        AnnotationOwner::Account => b"annotations".to_vec(),
+        AnnotationOwner::Mailbox(id) => [b"annotations", &id.as_bytes()[..]].concat(),
+    };
+    keys.doc_id(Collection::Mail, &about)
 }
 
 /// Where a message's document is.

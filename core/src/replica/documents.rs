@@ -233,6 +233,7 @@ pub(super) const fn class(document: &Document) -> u8 {
         Document::Contact(_) => 3,
         Document::Mailbox(_) => 4,
         Document::Page(_) => PENDING_PAGE,
+        Document::Annotations(_) => PENDING_ANNOTATIONS,
         Document::Removed(removed) => match removed.collection {
             Collection::Contents => PENDING_CONTENT_REMOVED,
             _ => PENDING_MESSAGE_REMOVED,
@@ -242,6 +243,8 @@ pub(super) const fn class(document: &Document) -> u8 {
 
 /// Pages come after the messages and mailboxes that they name.
 pub(super) const PENDING_PAGE: u8 = 5;
+/// Annotations come after the mailboxes that they are of.
+const PENDING_ANNOTATIONS: u8 = 6;
 const PENDING_MESSAGE_REMOVED: u8 = 7;
 const PENDING_CONTENT_REMOVED: u8 = 8;
 

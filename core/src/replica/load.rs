@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rand::RngCore;
 use rand_chacha::ChaCha20Rng;
 
+use super::annotations::{ANNOTATIONS_PREFIX, AnnotationsRow};
 use super::pages::read_numbers;
 use super::view::{Counters, MailboxRow, Placed, Shown, View};
 use super::{COUNTERS, REPLICA, ReplicaError, decode_row, encode_row};
@@ -50,6 +51,13 @@ impl View {
             }
         }
         view.fill(mailboxes);
+        for (_, row) in store
+            .scan(Table::Meta, KeyRange::prefix(ANNOTATIONS_PREFIX))
+            .await?
+        {
+            let row: AnnotationsRow = decode_row(Table::Meta, &row)?;
+            view.put_annotations(row.owner, Some(row));
+        }
         Ok(view)
     }
 }

@@ -1,13 +1,13 @@
 //! Making, renaming, deleting and subscribing mailboxes (RFC 9051 6.3.4 to 6.3.8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
 use super::document::{Document, Lww, MailboxDocument, Stamp};
 use super::view::MailboxRow;
 use super::{MailboxStatus, Replica, ReplicaError};
 use crate::id::{HIERARCHY_SEPARATOR, MailboxId, MailboxName, Timestamp, Uid};
-use crate::model::Role;
+use crate::model::{AnnotationOwner, Role};
 use crate::store::Store;
 
 impl<S: Store> Replica<S> {
@@ -58,11 +58,7 @@ impl<S: Store> Replica<S> {
         if change.id_of(name).is_some() {
             return Err(ReplicaError::MailboxExists);
         }
-        let taken = change
-            .all_mailboxes()
-            .into_values()
-            .any(|row| !row.document.deleted && row.document.role == Some(role));
-        if taken {
+        if self.has_role(role, None) {
             return Err(ReplicaError::RoleTaken);
         }
         if let Some(parent) = name.parent()
@@ -70,7 +66,7 @@ impl<S: Store> Replica<S> {
         {
             change.create_with_parents(&parent).await?;
         }
-        // A random id: a role never changes, so two devices must not make one document of two.
+        // A random id: the role that a document begins with never changes, so two devices must not make one document of two.
         let id = MailboxId::new(change.random());
         let stamp = change.stamp();
         change.create(id, name.clone(), Some(role), stamp).await?;
@@ -99,6 +95,7 @@ impl<S: Store> Replica<S> {
         if from.is_inbox() {
             let target = change.create_fresh(to.clone()).await?;
             change.move_all(id, target).await?;
+            change.copy_annotations(id, target).await?;
         } else {
             change.rename_tree(from, to).await?;
         }
@@ -125,6 +122,8 @@ impl<S: Store> Replica<S> {
             .write(&Document::Mailbox(row.document.clone()))
             .await?;
         change.put_mailbox(row);
+        let owner = AnnotationOwner::Mailbox(id);
+        change.remove_annotations(owner).await?;
         change.commit().await
     }
 
@@ -151,11 +150,16 @@ impl<S: Store> Replica<S> {
     /// The mailbox of a role; INBOX if there is none.
     pub fn mailbox_for(&self, role: Role) -> Option<MailboxStatus> {
         let view = self.view();
-        let by_role = view
-            .live()
-            .find(|state| state.row.document.role == Some(role));
+        let by_role = view.live().find(|state| state.role == Some(role));
         let found = by_role.or_else(|| view.by_name(&MailboxName::inbox()));
         found.map(MailboxStatus::from)
+    }
+
+    /// Whether a mailbox, other than this one, has a role.
+    pub(super) fn has_role(&self, role: Role, except: Option<MailboxId>) -> bool {
+        let view = self.view();
+        view.live()
+            .any(|state| state.role == Some(role) && Some(state.row.document.id) != except)
     }
 
     pub(super) fn uids(&self, mailbox: MailboxId) -> Vec<Uid> {
@@ -260,18 +264,27 @@ impl<S: Store> Change<'_, S> {
         to: &MailboxName,
     ) -> Result<(), ReplicaError> {
         let below = format!("{from}{HIERARCHY_SEPARATOR}");
-        let stamp = self.stamp();
-        for mut row in self.all_mailboxes().into_values() {
-            let name = row.name.as_str();
-            let rest = match name.strip_prefix(&below) {
-                _ if row.document.deleted => continue,
-                Some(rest) => format!("{HIERARCHY_SEPARATOR}{rest}"),
-                None if row.name == *from => String::new(),
-                None => continue,
+        let mut moved = Vec::new();
+        let mut stays = BTreeSet::new();
+        let live = self.all_mailboxes().into_values();
+        for row in live.filter(|row| !row.document.deleted) {
+            let rest = match row.name.as_str().strip_prefix(&below) {
+                Some(rest) => Some(format!("{HIERARCHY_SEPARATOR}{rest}")),
+                None => (row.name == *from).then(String::new),
             };
-            let renamed = MailboxName::new(&format!("{to}{rest}"));
             // A name below that grows too long keeps its old one rather than being lost.
-            let Ok(renamed) = renamed else { continue };
+            let renamed = rest.and_then(|rest| MailboxName::new(&format!("{to}{rest}")).ok());
+            match renamed {
+                Some(renamed) => moved.push((row, renamed)),
+                None => drop(stays.insert(row.name)),
+            }
+        }
+        // One below the new name may have been left when that was deleted.
+        if moved.iter().any(|(_, renamed)| stays.contains(renamed)) {
+            return Err(ReplicaError::MailboxExists);
+        }
+        let stamp = self.stamp();
+        for (mut row, renamed) in moved {
             row.document.name = Lww::new(renamed.clone(), stamp);
             row.name = renamed;
             self.write(&Document::Mailbox(row.document.clone())).await?;

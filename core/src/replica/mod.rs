@@ -24,6 +24,7 @@ mod coding;
 mod dictionary;
 mod packed;
 pub mod page;
+pub mod annotations;
 mod documents;
 mod pages;
 mod kept_pages;
@@ -71,7 +72,7 @@ use crate::threads::Forest;
 
 pub use append::{Appended, Checkpoint, Copied, NewMessage};
 pub use appender::Appender;
-pub use changes::{Changes, MAX_VANISHED, Vanished};
+pub use changes::{ChangedAnnotation, Changes, MAX_VANISHED, Vanished};
 pub use check::{CheckReport, Finding, MAX_FINDINGS};
 pub use collect::{ARRIVED_KEPT_MS, Collected, GARBAGE_KEPT_MS};
 pub use fetch::Message;
@@ -129,6 +130,19 @@ pub enum ReplicaError {
     /// Another mailbox has this role.
     #[error("another mailbox has this role")]
     RoleTaken,
+    /// The mailbox cannot have this role, or there is no such role.
+    #[error("the mailbox cannot have this role")]
+    RoleNotPossible,
+    /// An annotation that only the server sets, or that is none.
+    #[error("this annotation cannot be set")]
+    AnnotationFixed,
+    /// A value longer than [`crate::model::MAX_ANNOTATION_OCTETS`].
+    #[error("the value of an annotation is too long")]
+    AnnotationTooLong,
+    /// More than [`crate::model::MAX_ANNOTATIONS`], or more octets than
+    /// [`crate::model::MAX_ANNOTATIONS_OCTETS`] in the account.
+    #[error("there are too many annotations")]
+    TooManyAnnotations,
     /// INBOX cannot be deleted, and nothing can be renamed to it.
     #[error("this cannot be done with INBOX")]
     Inbox,

@@ -194,6 +194,7 @@ impl<S: Store> Change<'_, S> {
             Document::Key(_)
             | Document::Mailbox(_)
             | Document::Page(_)
+            | Document::Annotations(_)
             | Document::Contact(_)
             | Document::Removed(_) => None,
         }

@@ -14,6 +14,7 @@ use super::pages::incoming_placement;
 use super::{IncomingMessage, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{Address, CollectionId, DocId, IncomingId, MailboxName, Revision, Timestamp};
 use crate::keys::Contact;
+use crate::model::AnnotationOwner;
 use crate::seal::{self, Collection, EnvelopeHash, Header};
 use crate::store::{Durability, KeyRange, Store, Table};
 use crate::sync::wire::{
@@ -337,6 +338,7 @@ impl<S: Store> Change<'_, S> {
     async fn adopt(&mut self, document: Document) -> Result<(), ReplicaError> {
         match document {
             Document::Mailbox(mailbox) => self.adopt_mailbox(mailbox).await,
+            Document::Annotations(noted) => self.adopt_annotations(&noted),
             Document::Contact(contact) => {
                 self.put_contact(&contact);
                 Ok(())
@@ -365,6 +367,9 @@ impl<S: Store> Change<'_, S> {
                 row.document = document;
                 self.put_mailbox(row);
             }
+        }
+        if gone {
+            self.drop_annotations(AnnotationOwner::Mailbox(id));
         }
         if gone && id != self.inbox() {
             // What others put there while it was being deleted is not lost.
@@ -420,7 +425,10 @@ fn is_incoming(op: &crate::store::Op, id: IncomingId) -> bool {
 
 const fn is_mergeable(document: &Document) -> bool {
     match document {
-        Document::Mailbox(_) | Document::Page(_) | Document::Contact(_) => true,
+        Document::Mailbox(_)
+        | Document::Page(_)
+        | Document::Annotations(_)
+        | Document::Contact(_) => true,
         Document::Key(_) | Document::Message(_) | Document::Content(_) | Document::Removed(_) => {
             false
         }

@@ -18,12 +18,16 @@ use crate::seal::{Header, RootKey};
 use crate::store::MemoryStore;
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
 
+mod annotations;
 mod appending;
 mod changes;
 mod collecting;
 mod contents;
 mod disasters;
 mod pages;
+mod writers;
+
+use writers::Shared;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 const LETTER: &[u8] = b"From: a@x.example\r\nSubject: hello\r\n\r\nDear B,\r\nbye\r\n";
@@ -365,41 +369,6 @@ async fn a_message_in_a_deleted_mailbox_is_rescued() {
     assert_eq!(inbox(&a).messages, 1);
 }
 
-#[tokio::test]
-async fn two_writers_on_one_store_do_not_both_win() {
-    let root = RootKey::from_octets([1; 32]);
-    let keys = || AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
-    let store = Arc::new(MemoryStore::new());
-    let a = Replica::open(Shared(store.clone()), keys(), [1; 32], NOW)
-        .await
-        .unwrap();
-    let b = Replica::open(Shared(store), keys(), [2; 32], NOW)
-        .await
-        .unwrap();
-    a.create_default_mailboxes(NOW).await.unwrap();
-    let error = b.create_default_mailboxes(NOW).await.unwrap_err();
-    assert!(matches!(error, ReplicaError::Busy));
-    assert_eq!(b.mailboxes().len(), a.mailboxes().len());
-}
-
-struct Shared(Arc<MemoryStore>);
-
-impl Store for Shared {
-    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(table, key).await
-    }
-    async fn scan(
-        &self,
-        table: Table,
-        range: KeyRange,
-    ) -> Result<Vec<(crate::store::Key, Vec<u8>)>, StoreError> {
-        self.0.scan(table, range).await
-    }
-    async fn commit(&self, batch: crate::store::Batch) -> Result<(), StoreError> {
-        self.0.commit(batch).await
-    }
-}
-
 /// Three devices, an unreliable link, random edits: all end equal and nothing is lost.
 async fn converge(seed: u64) {
     let provider = Provider::default();
@@ -412,6 +381,7 @@ async fn converge(seed: u64) {
         let device = &devices[rng.gen_range(0..devices.len())];
         let now = at(rng.gen_range(0..50));
         edit(device, &mut rng, step, now).await;
+        annotations::edit(device, &mut rng, now).await;
         if rng.gen_ratio(1, 6) {
             received += 1;
             provider.receive(received);
@@ -428,6 +398,7 @@ async fn converge(seed: u64) {
     let [a, b, c] = &devices;
     assert_eq!(truth(a), truth(b), "seed {seed}");
     assert_eq!(truth(b), truth(c), "seed {seed}");
+    annotations::assert_same(&devices).await;
     for (generation, id) in provider.received() {
         let placement = incoming_placement(&a.keys, id, generation);
         let mut change = a.begin(NOW).await;

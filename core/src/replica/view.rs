@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::annotations::{AnnotationsRow, GivenRole};
 use super::document::MailboxDocument;
 use super::page::PlacementEntry;
 use super::places::Places;
@@ -17,7 +18,7 @@ use crate::id::{
     Generation, MailboxId, MailboxName, MessageHash, ModSeq, PageId, PlacementId, Timestamp, Uid,
     UidValidity,
 };
-use crate::model::{FlagSet, Role};
+use crate::model::{AnnotationOwner, FlagSet, Role};
 
 /// The counters of a replica, one row of the store; every write expects it unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,8 @@ pub(crate) struct Placed {
 #[derive(Debug)]
 pub(crate) struct MailboxState {
     pub(crate) row: MailboxRow,
+    /// What it is for: as its annotation says, or else its document.
+    pub(crate) role: Option<Role>,
     pub(crate) roster: Arc<Roster>,
     /// What [`Places`] calls it.
     pub(crate) slot: u32,
@@ -92,6 +95,7 @@ pub(crate) struct MailboxState {
 pub(crate) struct View {
     pub(crate) counters: Counters,
     pub(crate) mailboxes: BTreeMap<MailboxId, MailboxState>,
+    pub(crate) annotations: BTreeMap<AnnotationOwner, AnnotationsRow>,
     pub(crate) places: Places,
     /// Goes up whenever a message gets its first place or loses its last.
     pub(crate) messages_changed: u64,
@@ -103,6 +107,7 @@ pub(crate) struct Delta {
     pub(crate) counters: Counters,
     pub(crate) mailboxes: BTreeMap<MailboxId, MailboxRow>,
     pub(crate) placements: BTreeMap<(MailboxId, Uid), Option<Placed>>,
+    pub(crate) annotations: BTreeMap<AnnotationOwner, Option<AnnotationsRow>>,
 }
 
 impl Shown {
@@ -156,6 +161,7 @@ impl View {
         let mut view = Self {
             counters,
             mailboxes: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             places: Places::default(),
             messages_changed: 0,
         };
@@ -168,6 +174,9 @@ impl View {
         let touched: Vec<MailboxId> = delta.mailboxes.keys().copied().collect();
         for row in delta.mailboxes.into_values() {
             self.put_mailbox(row);
+        }
+        for (owner, row) in delta.annotations {
+            self.put_annotations(owner, row);
         }
         // What comes first: a message that is moved does not lose its last place.
         let (come, gone): (Vec<_>, Vec<_>) = delta
@@ -214,8 +223,34 @@ impl View {
         } else {
             let roster = Arc::new(Roster::new(row.uid_next, row.highest_mod_seq));
             let slot = self.places.slot(id);
-            self.mailboxes
-                .insert(id, MailboxState { row, roster, slot });
+            let role = None;
+            let state = MailboxState {
+                row,
+                role,
+                roster,
+                slot,
+            };
+            self.mailboxes.insert(id, state);
+        }
+        self.settle_role(id);
+    }
+
+    /// Puts what is known of annotations, or takes it away.
+    pub(super) fn put_annotations(&mut self, owner: AnnotationOwner, row: Option<AnnotationsRow>) {
+        match row {
+            Some(row) => self.annotations.insert(owner, row),
+            None => self.annotations.remove(&owner),
+        };
+        if let AnnotationOwner::Mailbox(id) = owner {
+            self.settle_role(id);
+        }
+    }
+
+    fn settle_role(&mut self, id: MailboxId) {
+        let annotations = self.annotations.get(&AnnotationOwner::Mailbox(id));
+        let given = annotations.and_then(|row| row.role);
+        if let Some(state) = self.mailboxes.get_mut(&id) {
+            state.role = given.map_or(state.row.document.role, |GivenRole(role)| role);
         }
     }
 
@@ -377,7 +412,7 @@ impl From<&MailboxState> for MailboxStatus {
         Self {
             id: state.row.document.id,
             name: state.row.name.clone(),
-            role: state.row.document.role,
+            role: state.role,
             subscribed: state.row.document.subscribed.value,
             uid_validity: state.row.uid_validity,
             uid_next: state.row.uid_next,

@@ -34,6 +34,8 @@ pub enum Extension {
     Imap4rev2,
     /// RFC 7162 3.2: VANISHED in place of EXPUNGE.
     Qresync,
+    /// RFC 5464: which annotations others have changed.
+    Metadata,
     /// RFC 9586: no sequence numbers.
     UidOnly,
     /// RFC 6855: mailbox names in UTF-8, and messages with UTF-8 in their headers.
@@ -99,8 +101,10 @@ const TABLE: &[Capability] = &[
     always("IDLE"),
     always("INPROGRESS"),
     always("LIST-EXTENDED"),
+    always("LIST-METADATA"),
     always("LIST-MYRIGHTS"),
     always("LIST-STATUS"),
+    enabled_by("METADATA", Extension::Metadata),
     always("MOVE"),
     always("MULTIAPPEND"),
     always("MULTISEARCH"),

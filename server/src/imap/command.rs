@@ -5,12 +5,13 @@
 //! Rejected: one struct per command behind a trait object; the session's table could not match.
 
 mod fetch;
+mod metadata;
 mod search;
 
 use std::fmt;
 
 use letterlock_core::id::{MailboxName, Timestamp};
-use letterlock_core::model::{FlagChange, FlagSet, Role};
+use letterlock_core::model::{AnnotationName, FlagChange, FlagSet, Role};
 use zeroize::Zeroizing;
 
 use super::notify::NotifyCommand;
@@ -18,6 +19,7 @@ use super::set::{MessageSet, SequenceSet, UidSet};
 pub use fetch::{
     BinaryRequest, FetchItem, Patience, SectionLabel, SectionRequest, SectionText, SetsSeen,
 };
+pub use metadata::{Depth, GetMetadata, MetadataOf, SetMetadata, WantedMetadata};
 pub use search::{
     Numbering, PartialRange, SearchCommand, SearchKey, SearchReturn, SortCommand, SortCriterion,
     SortKey, Source, ThreadAlgorithm, ThreadCommand,
@@ -135,6 +137,10 @@ pub enum Command {
     Lsub { reference: String, pattern: String },
     /// RFC 5465.
     Notify(NotifyCommand),
+    /// RFC 5464 4.2.
+    GetMetadata(GetMetadata),
+    /// RFC 5464 4.3.
+    SetMetadata(SetMetadata),
     /// RFC 4978, with the one algorithm that there is.
     Compress,
     /// RFC 2342.
@@ -269,7 +275,7 @@ pub struct ListSelection {
     pub special_use: bool,
 }
 
-/// Return options (RFC 5258 3.2, RFC 6154 5.2, RFC 5819 2, RFC 8440 3).
+/// Return options (RFC 5258 3.2, RFC 6154 5.2, RFC 5819 2, RFC 8440 3, RFC 9590 3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -286,6 +292,8 @@ pub struct ListReport {
     pub status: Vec<StatusItem>,
     /// A MYRIGHTS response for each (RFC 8440).
     pub my_rights: bool,
+    /// A METADATA response with these annotations for each (RFC 9590).
+    pub metadata: Vec<AnnotationName>,
 }
 
 /// What STATUS can tell (RFC 3501 6.3.10).

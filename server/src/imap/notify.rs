@@ -128,6 +128,10 @@ pub struct Events {
     pub names: bool,
     /// `SubscriptionChange`.
     pub subscriptions: bool,
+    /// `MailboxMetadataChange`.
+    pub metadata: bool,
+    /// `ServerMetadataChange`, whatever the mailboxes of its group.
+    pub server_metadata: bool,
 }
 
 impl Events {
@@ -141,7 +145,14 @@ impl Events {
             flags: all.flags | group.events.flags,
             names: all.names | group.events.names,
             subscriptions: all.subscriptions | group.events.subscriptions,
+            metadata: all.metadata | group.events.metadata,
+            server_metadata: all.server_metadata | group.events.server_metadata,
         })
+    }
+
+    /// Whether any of it is about more than messages.
+    pub fn is_about_mailboxes(self) -> bool {
+        self.names || self.subscriptions || self.metadata || self.server_metadata
     }
 }
 

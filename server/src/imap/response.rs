@@ -9,9 +9,9 @@ use letterlock_core::id::{
     MailboxId, MailboxName, MessageHash, ModSeq, SequenceNumber, Timestamp, Uid, UidValidity,
 };
 use letterlock_core::mime::Span;
-use letterlock_core::model::{Flag, FlagSet, Role};
+use letterlock_core::model::{AnnotationName, Flag, FlagSet, Role};
 
-use super::command::{BinaryRequest, Numbering, PartialRange, SectionRequest, Tag};
+use super::command::{BinaryRequest, Numbering, Octets, PartialRange, SectionRequest, Tag};
 
 /// `OK`, `NO`, `BAD`, `BYE` (RFC 3501 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,12 @@ pub enum Code {
     NonExistent,
     /// RFC 5267 4.3.1: changes to the result of this search are not told.
     NoUpdate(Tag),
+    /// RFC 5464 4.2.1: how long the longest value is that is longer than was wanted.
+    MetadataLongEntries(usize),
+    /// RFC 5464 4.3: how long a value may be.
+    MetadataMaxSize(usize),
+    /// RFC 5464 4.3.
+    MetadataTooMany,
     /// RFC 3501 7.1; `\*` is always among them, if any are.
     PermanentFlags(BTreeSet<Flag>),
     /// RFC 3501 7.1: none can be changed.
@@ -202,6 +208,15 @@ pub struct ListItem {
     pub old_name: Option<MailboxName>,
 }
 
+/// One METADATA response with values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataData {
+    /// Whose; without a name, the server's.
+    pub of: Option<MailboxName>,
+    /// Names and values; `None` is NIL: there is none.
+    pub values: Vec<(AnnotationName, Option<Octets>)>,
+}
+
 /// One item of STATUS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusData {
@@ -333,7 +348,7 @@ impl core::fmt::Debug for Rendered {
 }
 
 /// Octets of a message; their `Debug` tells the size alone.
-pub type SectionOctets = super::command::Octets;
+pub type SectionOctets = Octets;
 
 /// Whether the session shows `\Recent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -389,6 +404,11 @@ pub enum Response {
     QuotaRoot(MailboxName),
     /// `* STATUS ..`
     Status(StatusData),
+    /// `* METADATA ..` with values (RFC 5464 4.4.1).
+    Metadata(MetadataData),
+    /// `* METADATA ..` without: these have changed, of a mailbox or of the server
+    /// (RFC 5464 4.4.2).
+    MetadataChanged(Option<MailboxName>, Vec<AnnotationName>),
     /// `* FLAGS ..`: system flags and these keywords.
     Flags(BTreeSet<Flag>),
     /// `* n EXISTS`

@@ -2,11 +2,11 @@
 //!
 //! FETCH and SEARCH have grammars of their own in `fetch.rs` and `search.rs`.
 
-use letterlock_core::model::{FlagChange, Role};
+use letterlock_core::model::{AnnotationName, FlagChange, Role};
 
 use super::Syntax;
 use super::cursor::Cursor;
-use super::{condstore, fetch, notify, search};
+use super::{condstore, fetch, metadata, notify, search};
 use crate::imap::command::{
     Access, Command, Echo, FetchItem, ListCommand, ListReport, ListSelection, Numbering, Secret,
     SelectParameters, SpecialUse, StatusItem, StoreCommand,
@@ -54,6 +54,8 @@ pub(super) fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         }
         "NAMESPACE" => Command::Namespace,
         "NOTIFY" => Command::Notify(notify::notify(cursor)?),
+        "GETMETADATA" => metadata::get(cursor)?,
+        "SETMETADATA" => metadata::set(cursor)?,
         "COMPRESS" => {
             cursor.space()?;
             if cursor.word()? != "DEFLATE" {
@@ -187,9 +189,7 @@ fn create(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             })
         })?;
         let role = |name: &String| {
-            let mut roles = Role::ALL.into_iter();
-            let role = roles.find(|role| role.attribute().eq_ignore_ascii_case(name));
-            role.map_or(SpecialUse::Unsupported, SpecialUse::Role)
+            Role::of_attribute(name).map_or(SpecialUse::Unsupported, SpecialUse::Role)
         };
         use_for = match uses.concat().as_slice() {
             [] => SpecialUse::None,
@@ -343,6 +343,7 @@ fn returned(cursor: &mut Cursor<'_>) -> Parsed<ListReport> {
         SpecialUse,
         MyRights,
         Status(Vec<StatusItem>),
+        Metadata(Vec<AnnotationName>),
     }
     let options = cursor.list(|cursor| match cursor.word()?.as_str() {
         "SUBSCRIBED" => Ok(Option::Subscribed),
@@ -352,6 +353,10 @@ fn returned(cursor: &mut Cursor<'_>) -> Parsed<ListReport> {
         "STATUS" => {
             cursor.space()?;
             status_items(cursor).map(Option::Status)
+        }
+        "METADATA" => {
+            cursor.space()?;
+            metadata::entries(cursor).map(Option::Metadata)
         }
         _ => Err(Syntax::Bad("return option is not known")),
     })?;
@@ -363,6 +368,7 @@ fn returned(cursor: &mut Cursor<'_>) -> Parsed<ListReport> {
             Option::SpecialUse => report.special_use = true,
             Option::MyRights => report.my_rights = true,
             Option::Status(items) => report.status = items,
+            Option::Metadata(entries) => report.metadata = entries,
         }
     }
     Ok(report)

@@ -8,7 +8,7 @@ use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
 use letterlock_core::model::{Flag, FlagSet, MAX_FLAGS_PER_MESSAGE};
 
 use super::Syntax;
-use crate::imap::command::{MailboxArgument, PartialRange, Tag};
+use crate::imap::command::{MailboxArgument, MetadataOf, PartialRange, Tag};
 use crate::imap::date::{self, Date};
 use crate::imap::set::{Bound, MAX_RANGES, Range};
 use crate::imap::utf7::{self, Names};
@@ -57,6 +57,12 @@ impl<'a> Cursor<'a> {
     /// Whether a list comes next, behind a space.
     pub(super) fn at_list(&self) -> bool {
         self.rest.starts_with(b" (")
+    }
+
+    /// Whether a list comes next that begins with a name, as options do.
+    pub(super) fn at_options(&self) -> bool {
+        let second = self.rest.get(1);
+        self.rest.starts_with(b"(") && second.is_some_and(u8::is_ascii_alphabetic)
     }
 
     /// Whether nothing but spaces is left.
@@ -279,13 +285,27 @@ impl<'a> Cursor<'a> {
     /// `mailbox = "INBOX" / astring`
     pub(super) fn mailbox(&mut self) -> Parsed<MailboxArgument> {
         let octets = self.astring()?;
-        let name = utf7::read(&octets, self.names);
+        Ok(self.named(&octets))
+    }
+
+    /// `mailbox`, which may be empty: then the server is meant (RFC 5464 4.1).
+    pub(super) fn mailbox_or_server(&mut self) -> Parsed<MetadataOf> {
+        let octets = self.astring()?;
+        Ok(if octets.is_empty() {
+            MetadataOf::Server
+        } else {
+            MetadataOf::Mailbox(self.named(&octets))
+        })
+    }
+
+    fn named(&self, octets: &[u8]) -> MailboxArgument {
+        let name = utf7::read(octets, self.names);
         // CREATE "a/" announces children (RFC 3501 6.3.3); here every mailbox can have them.
         let name = name
             .as_deref()
             .map(|name| name.strip_suffix(HIERARCHY_SEPARATOR).unwrap_or(name));
         let name = name.and_then(|name| MailboxName::new(name).ok());
-        Ok(name.map_or(MailboxArgument::Impossible, MailboxArgument::Name))
+        name.map_or(MailboxArgument::Impossible, MailboxArgument::Name)
     }
 
     /// `"(" [item *(SP item)] ")"`

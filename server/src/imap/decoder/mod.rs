@@ -14,6 +14,7 @@ mod commands;
 mod condstore;
 mod cursor;
 pub(super) mod fetch;
+mod metadata;
 mod notify;
 mod search;
 mod upload;

@@ -129,7 +129,9 @@ fn events(cursor: &mut Cursor<'_>) -> Parsed<EventList> {
                 "FLAGCHANGE" => list.events.flags = true,
                 "MAILBOXNAME" => list.events.names = true,
                 "SUBSCRIPTIONCHANGE" => list.events.subscriptions = true,
-                // Those of annotations and metadata, which are not kept here.
+                "MAILBOXMETADATACHANGE" => list.events.metadata = true,
+                "SERVERMETADATACHANGE" => list.events.server_metadata = true,
+                // Annotations of messages are not kept here.
                 _ => list.supported = false,
             }
         }
@@ -152,7 +154,7 @@ fn set(groups: Vec<Group>) -> Parsed<NotifySet> {
     let mut others = Vec::new();
     for Group { which, list } in groups {
         match which {
-            Which::Selected(_) if list.events.names || list.events.subscriptions => {
+            Which::Selected(_) if list.events.is_about_mailboxes() => {
                 return Err(Syntax::Bad(
                     "of the selected mailbox only messages are told",
                 ));

@@ -11,6 +11,7 @@ mod body_structure;
 mod envelope;
 mod esearch;
 mod fetch;
+mod metadata;
 mod strings;
 mod thread;
 
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use letterlock_core::id::ModSeq;
-use letterlock_core::model::Flag;
+use letterlock_core::model::{Flag, MAX_ANNOTATION_OCTETS};
 
 use super::command::Tag;
 use super::object_id::mailbox_id;
@@ -83,11 +84,11 @@ pub fn encode(response: &Response, names: Names, out: &mut Vec<u8>) -> Vec<usize
             put(out, " \"\"");
         }
         Response::Status(status) => write_status(out, status, names),
-        Response::Flags(keywords) => {
-            put(out, format_args!("* FLAGS ({SYSTEM_FLAGS}"));
-            write_keywords(out, keywords);
-            put(out, ")");
+        Response::Metadata(data) => metadata::write(out, data, names),
+        Response::MetadataChanged(of, entries) => {
+            metadata::write_changed(out, of.as_ref(), entries, names);
         }
+        Response::Flags(keywords) => write_flags(out, keywords),
         Response::Exists(count) => put(out, format_args!("* {count} EXISTS")),
         Response::Recent(count) => put(out, format_args!("* {count} RECENT")),
         Response::Expunge(number) => put(out, format_args!("* {number} EXPUNGE")),
@@ -123,6 +124,12 @@ pub fn status_for(error: &OpError) -> Reply {
         }
         OpError::Cannot(reason) => Reply::no(reason).with(Code::Cannot),
         OpError::TooBig => Reply::no("The message is too large").with(Code::TooBig),
+        OpError::AnnotationTooLong => {
+            Reply::no("The value is too long").with(Code::MetadataMaxSize(MAX_ANNOTATION_OCTETS))
+        }
+        OpError::TooManyAnnotations => {
+            Reply::no("There are too many annotations").with(Code::MetadataTooMany)
+        }
         OpError::Empty => Reply::no("An empty message takes the APPEND back"),
         OpError::TooMany(what) => Reply::no(what).with(Code::Limit),
         OpError::BadUrl(url) => {
@@ -197,6 +204,11 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
             let numbers = write_set(numbers.iter().copied());
             put(out, format_args!("MODIFIED {numbers}"));
         }
+        Code::MetadataLongEntries(octets) => {
+            put(out, format_args!("METADATA LONGENTRIES {octets}"));
+        }
+        Code::MetadataMaxSize(octets) => put(out, format_args!("METADATA MAXSIZE {octets}")),
+        Code::MetadataTooMany => put(out, "METADATA TOOMANY"),
         Code::NonExistent => put(out, "NONEXISTENT"),
         Code::NoUpdate(tag) => {
             put(out, "NOUPDATE ");
@@ -210,7 +222,8 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::NoPermanentFlags => put(out, "PERMANENTFLAGS ()"),
         Code::BadEvent => put(
             out,
-            "BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)",
+            "BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange \
+             MailboxMetadataChange ServerMetadataChange)",
         ),
         Code::NotificationOverflow => put(out, "NOTIFICATIONOVERFLOW"),
         Code::CompressionActive => put(out, "COMPRESSIONACTIVE"),
@@ -244,6 +257,13 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
             put(out, format_args!("COPYUID {validity} {from} {to}"));
         }
     }
+}
+
+/// `"FLAGS" SP flag-list`
+fn write_flags(out: &mut Vec<u8>, keywords: &BTreeSet<Flag>) {
+    put(out, format_args!("* FLAGS ({SYSTEM_FLAGS}"));
+    write_keywords(out, keywords);
+    put(out, ")");
 }
 
 fn write_keywords(out: &mut Vec<u8>, keywords: &BTreeSet<Flag>) {

@@ -7,6 +7,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
+use super::steps::fits;
 use super::world::World;
 
 /// What a client turns on.
@@ -48,6 +49,8 @@ pub(super) struct Selected {
     pub(super) known: BTreeMap<u32, Known>,
     /// The highest mod-sequence that it may claim to know (RFC 7162 6).
     pub(super) highest: u64,
+    /// A search that is followed, and the UIDs that it finds (RFC 5267 4.3).
+    pub(super) follows: Option<(&'static str, BTreeSet<u32>)>,
 }
 
 /// What came in answer to a command.
@@ -148,10 +151,34 @@ impl Client {
             // Numbers may change until the command is there; a careful client asks first.
             Box::pin(self.command(world, "NOOP", Expunges::Allowed)).await;
         }
-        eprintln!("C{}: {line}", self.session);
-        let octets = format!("t {line}\r\n");
+        self.say(world, "t", line, expunges).await
+    }
+
+    /// A command with a tag of its own.
+    async fn say(
+        &mut self,
+        world: &mut World,
+        tag: &str,
+        line: &str,
+        expunges: Expunges,
+    ) -> Answer {
+        eprintln!("C{}: {tag} {line}", self.session);
+        let octets = format!("{tag} {line}\r\n");
         self.pipe.write_all(octets.as_bytes()).await.unwrap();
-        self.finish(world, line, expunges).await
+        self.finish(world, tag, line, expunges).await
+    }
+
+    /// Follows a search, or ends that (RFC 5267 4.3).
+    pub(super) async fn follow(&mut self, world: &mut World, key: &'static str) {
+        let selected = self.selected.as_mut().unwrap();
+        if selected.follows.take().is_some() {
+            self.ok(world, "CANCELUPDATE \"f\"").await;
+            return;
+        }
+        selected.follows = Some((key, BTreeSet::new()));
+        let line = format!("UID SEARCH RETURN (UPDATE ALL) {key}");
+        let answer = self.say(world, "f", &line, Expunges::Allowed).await;
+        assert!(answer.is_ok(), "{line}: {}", answer.tagged);
     }
 
     pub(super) async fn idle(&mut self) {
@@ -163,11 +190,17 @@ impl Client {
     /// Ends IDLE; what came meanwhile is read now.
     pub(super) async fn done(&mut self, world: &mut World) {
         self.pipe.write_all(b"DONE\r\n").await.unwrap();
-        self.finish(world, "IDLE", Expunges::Allowed).await;
+        self.finish(world, "t", "IDLE", Expunges::Allowed).await;
         self.idling = false;
     }
 
-    async fn finish(&mut self, world: &mut World, line: &str, expunges: Expunges) -> Answer {
+    async fn finish(
+        &mut self,
+        world: &mut World,
+        tag: &str,
+        line: &str,
+        expunges: Expunges,
+    ) -> Answer {
         let mut answer = Answer {
             line: line.to_owned(),
             ..Answer::default()
@@ -176,9 +209,9 @@ impl Client {
             let response = self.read().await;
             assert!(!response.is_empty(), "{line}: the connection is closed");
             world.look();
-            if response.starts_with("t ") {
+            if let Some(rest) = response.strip_prefix(&format!("{tag} ")) {
                 answer.highest = code(&response, "[HIGHESTMODSEQ ").or(answer.highest);
-                answer.tagged = response;
+                answer.tagged = format!("t {rest}");
                 break;
             }
             self.conclude(world, &mut answer, &response, expunges);
@@ -202,6 +235,8 @@ impl Client {
         let told = format!("{}: {line}", answer.line);
         if let Some(highest) = code(line, "* OK [HIGHESTMODSEQ ") {
             answer.highest = Some(highest);
+        } else if let Some(found) = line.strip_prefix("* ESEARCH (TAG \"f\") UID") {
+            selected.moved(found);
         } else if let Some(set) = line.strip_prefix("* VANISHED (EARLIER) ") {
             let vanishes = self.profile.has("QRESYNC");
             assert!(vanishes, "{told}");
@@ -267,6 +302,13 @@ impl Client {
         if expunges == Expunges::Allowed && answer.is_ok() {
             assert_eq!(held.count(), 0, "{line}: {here:?}, {:?}", truth.keys());
             assert_eq!(view.len(), truth.len(), "{line}");
+            if let Some((key, found)) = &selected.follows {
+                let fits = truth.iter().filter(|(_, one)| fits(key, &one.flags));
+                assert!(
+                    fits.map(|(uid, _)| uid).eq(found),
+                    "{line}: {key} {found:?}"
+                );
+            }
         } else {
             assert!(view.len() >= truth.len() + held.clone().count(), "{line}");
             for uid in held {
@@ -356,6 +398,17 @@ impl Selected {
             self.view
                 .sort_unstable_by_key(|uid| uid.unwrap_or(u32::MAX));
         }
+    }
+
+    /// What has come to the result of the followed search, or gone from it.
+    fn moved(&mut self, told: &str) {
+        let Some((_, found)) = &mut self.follows else {
+            return;
+        };
+        let set = |mark| code_text(told, mark).map(uids).unwrap_or_default();
+        found.retain(|uid| !set("REMOVEFROM (0 ").contains(uid));
+        found.extend(set("ADDTO (0 "));
+        found.extend(set(" ALL "));
     }
 
     /// Learns from a FETCH response; gives the UID.

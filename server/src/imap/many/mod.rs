@@ -12,6 +12,7 @@
 //! sessions at the same moment; no truth could be named then (`agreement` has them in turn, too).
 
 mod client;
+mod mailboxes;
 mod steps;
 mod visits;
 mod world;
@@ -46,7 +47,7 @@ const fn notified(enable: &'static str, how: &'static str) -> Profile {
     }
 }
 
-const PROFILES: [Profile; 12] = [
+const PROFILES: [Profile; 14] = [
     enabling(""),
     enabling(""),
     enabling("CONDSTORE"),
@@ -55,10 +56,12 @@ const PROFILES: [Profile; 12] = [
     enabling("UIDONLY"),
     enabling("UIDONLY QRESYNC"),
     enabling("IMAP4rev2"),
+    enabling("METADATA"),
+    enabling("METADATA QRESYNC"),
     notified("", "SELECTED"),
     notified("CONDSTORE", "SELECTED-DELAYED"),
     notified("QRESYNC", "SELECTED"),
-    notified("UIDONLY CONDSTORE", "SELECTED"),
+    notified("UIDONLY CONDSTORE METADATA", "SELECTED"),
 ];
 
 /// Everything that a run has.

@@ -29,7 +29,7 @@ impl Run {
         if client.selected.is_none() {
             return self.select_any(client).await;
         }
-        match self.rng.gen_range(0..25) {
+        match self.rng.gen_range(0..33) {
             0..=2 => self.append(client).await,
             3 | 4 => drop(client.ok(&mut self.world, "NOOP").await),
             5 => client.idle().await,
@@ -43,6 +43,11 @@ impl Run {
             21 => self.reconnect(client).await,
             22 => self.leave(client).await,
             23 => self.status(client).await,
+            24 | 25 => self.mailboxes(client).await,
+            26 | 27 => self.metadata(client).await,
+            28 => self.catenate(client).await,
+            29 => self.search_many(client).await,
+            30 | 31 => self.follow(client).await,
             _ => self.sort(client).await,
         }
         if !client.idling && self.rng.gen_bool(0.7) {
@@ -442,7 +447,7 @@ fn changed(flags: &BTreeSet<String>, sign: &str, flag: &str) -> BTreeSet<String>
     flags
 }
 
-fn fits(key: &str, flags: &BTreeSet<String>) -> bool {
+pub(super) fn fits(key: &str, flags: &BTreeSet<String>) -> bool {
     match key {
         "ALL" => true,
         "DELETED" => flags.contains("\\Deleted"),
@@ -464,7 +469,7 @@ fn found(answer: &Answer) -> Vec<u32> {
     let new = answer
         .lines
         .iter()
-        .find(|line| line.starts_with("* ESEARCH"));
+        .find(|line| line.starts_with("* ESEARCH (TAG \"t\")"));
     let all = new.and_then(|line| line.split_once(" ALL "));
     all.map(|(_, set)| uids(set)).unwrap_or_default()
 }

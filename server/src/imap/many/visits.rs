@@ -61,6 +61,7 @@ impl Run {
             view: Vec::new(),
             known: BTreeMap::new(),
             highest: 0,
+            follows: None,
         });
         client.ok(&mut self.world, line).await
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use letterlock_core::account::Account;
 use letterlock_core::id::{AccountId, Address, DocId, Generation, MailboxId, MailboxName, Uid};
-use letterlock_core::model::{Flag, FlagChange, FlagSet};
+use letterlock_core::model::{AnnotationName, AnnotationOwner, Flag, FlagChange, FlagSet};
 use letterlock_core::seal::{AccountKeys, Header, RootKey};
 use letterlock_core::store::MemoryStore;
 use letterlock_core::sync::engine::{self, Extent, Next};
@@ -19,6 +19,9 @@ use super::super::transcripts::{new_account, now};
 
 /// Mailboxes that sessions select.
 pub(super) const SHARED: [&str; 2] = ["INBOX", "Archive"];
+
+/// Mailboxes that come and go.
+pub(super) const BOXES: [&str; 5] = ["Box 0", "Box 1", "Box 1/Sub", "Box 2", "Box 2/Sub"];
 
 /// A message as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,12 @@ impl World {
             present: BTreeMap::new(),
             recent: BTreeMap::new(),
         }
+    }
+
+    /// The names of all mailboxes.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let mailboxes = self.account.mailboxes().into_iter();
+        mailboxes.map(|mailbox| mailbox.name.to_string()).collect()
     }
 
     pub(super) fn mailbox(&self, name: &str) -> MailboxId {
@@ -136,7 +145,9 @@ async fn one_change(rng: &mut StdRng, account: &Account<MemoryStore>) {
     uids.sort_unstable();
     let flag = [Flag::Seen, Flag::Deleted, Flag::Flagged].choose(rng);
     let flags = FlagSet::from([flag.unwrap().clone()]);
-    match rng.gen_range(0..8) {
+    let pick = |rng: &mut StdRng| MailboxName::new(BOXES.choose(rng).unwrap()).unwrap();
+    let (name, to) = (pick(rng), pick(rng));
+    match rng.gen_range(0..12) {
         0..=2 => {
             let raw = format!("Subject: {}\r\n\r\nfrom afar", rng.gen_range(0..1000));
             let appended = account.append(here, raw.as_bytes(), flags, now(), now());
@@ -148,6 +159,18 @@ async fn one_change(rng: &mut StdRng, account: &Account<MemoryStore>) {
             stored.await.unwrap();
         }
         6 => drop(account.expunge(here, &uids, now()).await.unwrap()),
+        // Whether it can be done depends on what is there.
+        7 => drop(account.create_mailbox(&name, now()).await),
+        8 => drop(account.delete_mailbox(&name, now()).await),
+        9 => drop(account.rename_mailbox(&name, &to, now()).await),
+        10 => {
+            let owner =
+                [AnnotationOwner::Account, AnnotationOwner::Mailbox(here)][rng.gen_range(0..2)];
+            let entry = AnnotationName::new("/shared/comment").unwrap();
+            let entries = vec![(entry, Some(b"from afar".to_vec()))];
+            let set = account.set_annotations(owner, entries, now());
+            set.await.unwrap();
+        }
         _ => drop(
             account
                 .move_messages(here, &uids, there, now())

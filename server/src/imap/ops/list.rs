@@ -1,4 +1,4 @@
-//! LIST and LSUB (RFC 3501 6.3.8, 6.3.9; RFC 5258; RFC 6154; RFC 5819).
+//! LIST and LSUB (RFC 3501 6.3.8, 6.3.9; RFC 5258; RFC 6154; RFC 5819; RFC 9590).
 //!
 //! Invariant: a name is listed once, parents before children. A parent that has no mailbox of
 //! its own, because only it was deleted, is shown where the pattern stops at it.
@@ -11,7 +11,7 @@ use letterlock_core::store::Store;
 
 use super::{Context, status};
 use crate::imap::command::{ListCommand, ListReport, ListSelection};
-use crate::imap::response::{Attribute, ListItem, StatusData};
+use crate::imap::response::{Attribute, ListItem, MetadataData, StatusData};
 
 /// Names with their mailboxes; `None` is a parent without one.
 pub(super) type Tree = BTreeMap<MailboxName, Option<MailboxStatus>>;
@@ -26,6 +26,8 @@ pub struct ListedMailbox {
     pub status: Option<StatusData>,
     /// Whose MYRIGHTS, if they were asked for.
     pub my_rights: Option<MailboxName>,
+    /// Its annotations, if they were asked for; [`super::metadata::add`] fills them in.
+    pub metadata: Option<MetadataData>,
 }
 
 impl ListedMailbox {
@@ -35,6 +37,7 @@ impl ListedMailbox {
             item,
             status: None,
             my_rights: None,
+            metadata: None,
         }
     }
 }
@@ -89,6 +92,10 @@ pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) ->
             let items = &command.report.status;
             entry.status = (!items.is_empty()).then(|| status::data(context, mailbox, items));
             entry.my_rights = command.report.my_rights.then(|| name.clone());
+            entry.metadata = (!command.report.metadata.is_empty()).then(|| MetadataData {
+                of: Some(name.clone()),
+                values: Vec::new(),
+            });
         }
         listed.push(entry);
     }

@@ -6,12 +6,14 @@
 
 mod copy;
 mod digest;
+mod error;
 mod expunge;
 mod fetch;
 mod fetch_parts;
 mod lanes;
 mod list;
 mod mailboxes;
+mod metadata;
 mod progress;
 mod refresh;
 mod search;
@@ -33,21 +35,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use letterlock_core::account::Account;
-use letterlock_core::account::ReplicaError;
 use letterlock_core::id::{MailboxId, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
 use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
-use letterlock_core::store::{Store, StoreError};
+use letterlock_core::store::Store;
 
 use super::command::{
     Access, Echo, FetchItem, ListCommand, SearchKey, SortCriterion, StatusItem, ThreadAlgorithm,
 };
 use super::recall::Recall;
 use super::recent::Recents;
-use super::response::{FetchValue, Response, StatusData};
+use super::response::{FetchValue, MetadataData, Response, StatusData};
 use super::set::UidSet;
 use super::view::{Changed, Slot, Snapshot};
 
+pub use error::OpError;
 pub use list::ListedMailbox;
+pub use metadata::MetadataOp;
 pub use progress::Progress;
 pub use search::Hit;
 pub use search_many::FoundIn;
@@ -87,7 +90,9 @@ pub enum Op {
     Create(MailboxName, Option<Role>),
     /// Whether there is such a mailbox: MYRIGHTS.
     Exists(MailboxName),
-    /// NOTIFY.
+    /// GETMETADATA, SETMETADATA.
+    Metadata(MetadataOp),
+    /// NOTIFY, ENABLE METADATA.
     Watch(WatchOp),
     /// DELETE.
     Delete(MailboxName),
@@ -230,6 +235,10 @@ pub enum Outcome {
     Watched(Option<Box<Watch>>, Vec<Response>),
     /// Of [`Op::Status`].
     Status(StatusData),
+    /// Of [`MetadataOp::Get`]: and how long the longest value is that was too long.
+    Metadata(MetadataData, Option<usize>),
+    /// Of [`MetadataOp::Set`]: the mod-sequence, if there was a change.
+    MetadataSet(Option<ModSeq>),
     /// Of [`UploadStep::End`].
     Appended(UidValidity, Vec<Uid>),
     /// Of [`Op::Fetch`].
@@ -341,79 +350,6 @@ pub struct Stored {
     pub gone: bool,
 }
 
-/// Why an operation was not done; [`super::encoder::status_for`] has the words for clients.
-#[derive(Debug, thiserror::Error)]
-pub enum OpError {
-    /// The mailbox does not exist.
-    #[error("no such mailbox")]
-    NoSuchMailbox,
-    /// The mailbox that something was to go to does not exist.
-    #[error("no such destination")]
-    NoDestination,
-    /// The name is taken.
-    #[error("mailbox exists")]
-    MailboxExists,
-    /// The special use is another mailbox's, or none that is known.
-    #[error("special use cannot be given")]
-    SpecialUse,
-    /// It can never be done; says why.
-    #[error("{0}")]
-    Cannot(&'static str),
-    /// The message is too large.
-    #[error("message is too large")]
-    TooBig,
-    /// An empty message, by which a client takes an APPEND back.
-    #[error("message is empty")]
-    Empty,
-    /// More than is done at once; says of what.
-    #[error("{0}")]
-    TooMany(&'static str),
-    /// A URL names no message here.
-    #[error("URL names no message here")]
-    BadUrl(Vec<u8>),
-    /// The message is not there any more.
-    #[error("no such message")]
-    NoSuchMessage,
-    /// More flags than a message may carry.
-    #[error("too many flags")]
-    TooManyFlags,
-    /// Another program wrote to the same store at the same moment.
-    #[error("store is busy")]
-    Busy,
-    /// A part is not on this device yet.
-    #[error("part is not here")]
-    NotHere,
-    /// A part's transfer encoding is not known.
-    #[error("transfer encoding is not known")]
-    UnknownEncoding,
-    /// No room on the disk.
-    #[error("disk is full")]
-    Full,
-    /// A part of the work ended early.
-    #[error("a part of the work ended early")]
-    Interrupted,
-    /// Anything else.
-    #[error(transparent)]
-    Replica(ReplicaError),
-}
-
-impl From<ReplicaError> for OpError {
-    fn from(error: ReplicaError) -> Self {
-        match error {
-            ReplicaError::NoSuchMailbox => Self::NoSuchMailbox,
-            ReplicaError::MailboxExists => Self::MailboxExists,
-            ReplicaError::RoleTaken => Self::SpecialUse,
-            ReplicaError::Inbox => Self::Cannot("This cannot be done with INBOX"),
-            ReplicaError::MessageTooLarge => Self::TooBig,
-            ReplicaError::TooManyFlags => Self::TooManyFlags,
-            ReplicaError::Busy => Self::Busy,
-            ReplicaError::NotHere(_) => Self::NotHere,
-            ReplicaError::Store(StoreError::Full { .. }) => Self::Full,
-            error => Self::Replica(error),
-        }
-    }
-}
-
 /// What an operation works with.
 pub struct Context<'a, S: Store> {
     /// Whose mail.
@@ -443,12 +379,17 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
             let refreshed = refresh::run(context, mailbox, since, access, &followed);
             refreshed.await.map(Outcome::Refreshed)
         }
-        Op::List(command) => Ok(Outcome::Listed(list::list(context, &command))),
+        Op::List(command) => {
+            let mut listed = list::list(context, &command);
+            metadata::add(context, &mut listed, &command.report.metadata).await;
+            Ok(Outcome::Listed(listed))
+        }
         Op::Lsub { reference, pattern } => {
             Ok(Outcome::Listed(list::lsub(context, &reference, &pattern)))
         }
         Op::Status(name, items) => status::run(context, &name, &items),
         Op::Create(name, role) => mailboxes::create(context, &name, role).await,
+        Op::Metadata(op) => metadata::run(context, op).await,
         Op::Watch(op) => watch::run(context, op).await,
         Op::Exists(name) => mailboxes::exists(context, &name),
         Op::Delete(name) => mailboxes::delete(context, &name).await,

@@ -4,11 +4,12 @@
 //! has happened to know all of it, that is said instead. What a name was before is remembered, for
 //! the store tells that a mailbox changed and not how.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use letterlock_core::account::MailboxStatus;
+use letterlock_core::account::{ChangedAnnotation, MailboxStatus};
 use letterlock_core::id::{MailboxId, MailboxName, ModSeq};
+use letterlock_core::model::{AnnotationName, AnnotationOwner};
 use letterlock_core::store::Store;
 
 use super::{Context, OpError, Outcome, list, status};
@@ -30,6 +31,10 @@ pub struct Watch {
     pub known: BTreeMap<MailboxId, (MailboxName, bool)>,
     /// Whether mod-sequences are told (RFC 7162).
     pub mod_seqs: bool,
+    /// ENABLE METADATA without NOTIFY: nothing else is told.
+    pub metadata_alone: bool,
+    /// Changes of annotations that the client made itself.
+    pub own: BTreeSet<ModSeq>,
 }
 
 /// What is asked.
@@ -45,6 +50,8 @@ pub enum WatchOp {
         selected: Option<MailboxId>,
         /// Whether mod-sequences are told.
         mod_seqs: bool,
+        /// Whether it is ENABLE METADATA.
+        metadata_alone: bool,
     },
     /// What has happened since the last look.
     Look {
@@ -66,7 +73,15 @@ pub(super) async fn run<S: Store>(
             first,
             selected,
             mod_seqs,
-        } => Ok(begin(context, events, first, selected, mod_seqs)),
+            metadata_alone,
+        } => {
+            let (watch, responses) = begin(context, events, first, selected, mod_seqs);
+            let watch = Watch {
+                metadata_alone,
+                ..watch
+            };
+            Ok(Outcome::Watched(Some(Box::new(watch)), responses))
+        }
         WatchOp::Look { watch, selected } => look(context, *watch, selected).await,
     }
 }
@@ -78,7 +93,7 @@ fn begin<S: Store>(
     first: StatusFirst,
     selected: Option<MailboxId>,
     mod_seqs: bool,
-) -> Outcome {
+) -> (Watch, Vec<Response>) {
     // Before the mailboxes are read: what comes in between is told twice rather than never.
     let state = context.account.mod_seq();
     let mailboxes = context.account.mailboxes();
@@ -97,8 +112,10 @@ fn begin<S: Store>(
         state,
         known: known(&mailboxes),
         mod_seqs,
+        metadata_alone: false,
+        own: BTreeSet::new(),
     };
-    Outcome::Watched(Some(Box::new(watch)), responses)
+    (watch, responses)
 }
 
 /// What is new since the last look.
@@ -109,6 +126,16 @@ async fn look<S: Store>(
 ) -> Result<Outcome, OpError> {
     if context.account.mod_seq() == watch.state {
         return Ok(Outcome::Watched(Some(Box::new(watch)), Vec::new()));
+    }
+    if watch.metadata_alone {
+        // These are remembered whatever else has happened.
+        let state = context.account.mod_seq();
+        let mut changed = context.account.annotations_since(watch.state);
+        changed.retain(|one| one.mod_seq <= state);
+        let mailboxes = context.account.mailboxes();
+        let responses = annotations(&watch, &mailboxes, changed);
+        watch.seen(state);
+        return Ok(Outcome::Watched(Some(Box::new(watch)), responses));
     }
     let Some(changes) = context.account.changes_since(watch.state).await? else {
         return Ok(Outcome::Watched(None, Vec::new()));
@@ -139,11 +166,50 @@ async fn look<S: Store>(
             responses.push(Response::Status(status::data(context, mailbox, &items)));
         }
     }
-    watch.state = changes.state;
+    responses.extend(annotations(&watch, &mailboxes, changes.annotations));
+    watch.seen(changes.state);
     if responses.len() > MAX_RESPONSES {
         return Ok(Outcome::Watched(None, Vec::new()));
     }
     Ok(Outcome::Watched(Some(Box::new(watch)), responses))
+}
+
+impl Watch {
+    /// Everything up to here was told.
+    fn seen(&mut self, state: ModSeq) {
+        self.state = state;
+        self.own.retain(|mod_seq| *mod_seq > state);
+    }
+}
+
+/// Which annotations others have changed (RFC 5465 5.6, 5.7).
+fn annotations(
+    watch: &Watch,
+    mailboxes: &[MailboxStatus],
+    changed: Vec<ChangedAnnotation>,
+) -> Vec<Response> {
+    let groups = &watch.events.groups;
+    let mut by_owner: BTreeMap<AnnotationOwner, Vec<AnnotationName>> = BTreeMap::new();
+    for one in changed {
+        if one.mod_seq > watch.state && !watch.own.contains(&one.mod_seq) {
+            by_owner.entry(one.owner).or_default().push(one.name);
+        }
+    }
+    let told = by_owner.into_iter().filter_map(|(owner, names)| {
+        let of = match owner {
+            AnnotationOwner::Account => {
+                let mut wanted = groups.iter().map(|group| group.events.server_metadata);
+                wanted.any(|wanted| wanted).then_some(None)?
+            }
+            AnnotationOwner::Mailbox(id) => {
+                let mailbox = mailboxes.iter().find(|mailbox| mailbox.id == id)?;
+                let wanted = Events::of(groups, &mailbox.name, mailbox.subscribed);
+                Some(wanted.metadata.then(|| mailbox.name.clone())?)
+            }
+        };
+        Some(Response::MetadataChanged(of, names))
+    });
+    told.collect()
 }
 
 /// What happened to the messages of a mailbox.

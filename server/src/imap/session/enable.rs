@@ -31,11 +31,16 @@ impl Session {
         let found = capability::enabled_by_names(names);
         let names = found.iter().map(|(name, _)| *name).collect();
         self.send(Response::Enabled(names));
+        let mut watches = false;
         for (_, extension) in found {
             if extension == Extension::Qresync || extension == Extension::Condstore {
                 self.know_condstore();
             }
-            self.enabled.turn_on(extension);
+            let was_off = self.enabled.turn_on(extension);
+            watches |= was_off && extension == Extension::Metadata && self.has_not_said();
+        }
+        if watches {
+            return self.watch_metadata(tag);
         }
         self.finish(tag, Reply::ok("ENABLE done"), Release::All);
     }

@@ -1,5 +1,6 @@
 //! Commands of small extensions about the account and its mailboxes: CREATE for a special use
-//! (RFC 6154), rights (RFC 4314), quota (RFC 9208), compression (RFC 4978), NOTIFY (RFC 5465).
+//! (RFC 6154), rights (RFC 4314), quota (RFC 9208), compression (RFC 4978), NOTIFY (RFC 5465),
+//! METADATA (RFC 5464).
 //!
 //! Invariant: they answer from what the session knows, or by one question to the store.
 
@@ -78,6 +79,8 @@ impl Session {
                 }
             }
             Command::Notify(command) => self.notify(tag, command),
+            Command::GetMetadata(command) => self.get_metadata(tag, command),
+            Command::SetMetadata(command) => self.set_metadata(tag, command),
             // A second time would compress what is compressed (RFC 4978 3).
             Command::Compress if self.compressed => {
                 let reply = Reply::no("DEFLATE is active").with(Code::CompressionActive);

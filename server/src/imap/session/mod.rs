@@ -17,7 +17,9 @@
 mod enable;
 mod extensions;
 mod follow;
+mod level;
 mod login;
+mod metadata;
 mod notify;
 mod outcomes;
 mod search;
@@ -39,6 +41,7 @@ use super::view::Release;
 use crate::scram::{self, ClientFirst};
 use crate::starttls::Security;
 use letterlock_core::id::MailboxName;
+use level::Level;
 use login::Challenge;
 use notify::{Notifying, Stage};
 use search::Searching;
@@ -123,8 +126,12 @@ enum Running {
     /// UID FETCH with VANISHED: what has vanished is told first.
     Vanished(Tag, Fetching),
     Create(Tag),
-    /// NOTIFY SET looks how things are.
-    BeginNotify(Tag),
+    /// RFC 5464 4.2.
+    GetMetadata(Tag),
+    /// RFC 5464 4.3.
+    SetMetadata(Tag),
+    /// NOTIFY SET, or ENABLE METADATA, looks how things are.
+    BeginNotify(Tag, &'static str),
     /// What nobody asked for is told; then this goes on.
     Wake(Box<Running>, Stage),
     Search(Tag, Searching),
@@ -156,7 +163,9 @@ impl Running {
             | Self::Fetch(tag, _)
             | Self::Vanished(tag, _)
             | Self::Create(tag)
-            | Self::BeginNotify(tag)
+            | Self::GetMetadata(tag)
+            | Self::SetMetadata(tag)
+            | Self::BeginNotify(tag, _)
             | Self::Search(tag, _)
             | Self::SearchMany(tag, _)
             | Self::Thread(tag, ..)
@@ -436,57 +445,6 @@ impl Session {
             self.running = Running::Nothing;
             self.send(Response::Untagged(Reply::bye(reason)));
             self.actions.push_back(Action::Close);
-        }
-    }
-}
-
-/// In which states a command is legal (RFC 3501 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Any,
-    Stranger,
-    User,
-    Reader,
-}
-
-impl Level {
-    fn of(command: &Command) -> Self {
-        match command {
-            Command::Capability | Command::Noop | Command::Logout | Command::Id => Self::Any,
-            Command::StartTls | Command::Login { .. } | Command::Authenticate { .. } => {
-                Self::Stranger
-            }
-            Command::Enable(_)
-            | Command::Select { .. }
-            | Command::Create { .. }
-            | Command::Delete(_)
-            | Command::Rename { .. }
-            | Command::Subscribe(_)
-            | Command::Unsubscribe(_)
-            | Command::List(_)
-            | Command::Lsub { .. }
-            | Command::Namespace
-            | Command::Compress
-            | Command::Notify(_)
-            | Command::MyRights(_)
-            | Command::GetQuota(_)
-            | Command::GetQuotaRoot(_)
-            | Command::Status { .. }
-            | Command::Esearch(..)
-            | Command::Idle => Self::User,
-            Command::Check
-            | Command::Close
-            | Command::Unselect
-            | Command::Expunge(_)
-            | Command::Search(_)
-            | Command::CancelUpdate(_)
-            | Command::UidBatches { .. }
-            | Command::Sort(_)
-            | Command::Thread(_)
-            | Command::Fetch { .. }
-            | Command::Store(_)
-            | Command::Copy { .. }
-            | Command::Move { .. } => Self::Reader,
         }
     }
 }

@@ -61,22 +61,28 @@ impl Session {
                     first,
                     selected: self.selected_mailbox(),
                     mod_seqs: self.enabled.has(Extension::Condstore),
+                    metadata_alone: false,
                 });
-                self.run(op, Running::BeginNotify(tag));
+                self.run(op, Running::BeginNotify(tag, "NOTIFY done"));
             }
         }
     }
 
     /// The answer to [`WatchOp::Begin`]. It ends like NOOP: what is new here comes before the
     /// tagged response.
-    pub(super) fn notify_begun(&mut self, tag: Tag, outcome: Outcome) {
+    pub(super) fn notify_begun(&mut self, tag: Tag, done: &'static str, outcome: Outcome) {
         if let Outcome::Watched(Some(watch), responses) = outcome {
             self.notifying = Notifying::Watch(watch);
             for response in responses {
                 self.send(response);
             }
         }
-        self.finish(tag, Reply::ok("NOTIFY done"), Release::All);
+        self.finish(tag, Reply::ok(done), Release::All);
+    }
+
+    /// Whether the client has never said what it wants to be told of.
+    pub(super) fn has_not_said(&self) -> bool {
+        matches!(self.notifying, Notifying::Unsaid)
     }
 
     /// Something changed in the account. A command in progress learns of it at its end.
@@ -104,8 +110,13 @@ impl Session {
                     self.send(response);
                 }
                 if let Some(watch) = watch {
+                    let alone = watch.metadata_alone;
                     self.notifying = Notifying::Watch(watch);
-                    self.look_here(before, events);
+                    if alone {
+                        self.idle_on(before);
+                    } else {
+                        self.look_here(before, events);
+                    }
                 } else {
                     self.notifying = Notifying::Nothing;
                     let reply = Reply::ok("Too much has happened, no more is told");
@@ -125,6 +136,14 @@ impl Session {
             }
             // The shell brings the outcome of the operation that was asked for.
             _ => self.running = *before,
+        }
+    }
+
+    /// Goes on with IDLE of a client that has not said NOTIFY: it is told what is new here.
+    fn idle_on(&mut self, before: Box<Running>) {
+        self.running = *before;
+        if matches!(self.running, Running::Idle(_)) {
+            self.refresh();
         }
     }
 
@@ -200,7 +219,7 @@ impl Session {
         // No two mailboxes of an account have one UIDVALIDITY.
         if let State::Selected(selected) = &mut self.state
             && selected.uid_validity == validity
-            && matches!(self.notifying, Notifying::Watch(_))
+            && matches!(&self.notifying, Notifying::Watch(watch) if !watch.metadata_alone)
         {
             selected.arrivals.own.extend(uids);
         }

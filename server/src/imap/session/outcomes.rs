@@ -102,7 +102,13 @@ impl Session {
                 self.send(Response::MyRights(name));
                 self.finish(tag, Reply::ok("MYRIGHTS done"), Release::All);
             }
-            (Running::BeginNotify(tag), outcome) => self.notify_begun(tag, outcome),
+            (Running::BeginNotify(tag, done), outcome) => self.notify_begun(tag, done, outcome),
+            (Running::GetMetadata(tag), Outcome::Metadata(data, longest)) => {
+                self.got_metadata(tag, data, longest);
+            }
+            (Running::SetMetadata(tag), Outcome::MetadataSet(mod_seq)) => {
+                self.did_set_metadata(tag, mod_seq);
+            }
             (Running::Wake(before, stage), outcome) => self.woken(before, stage, outcome),
             (Running::Upload(uploading), outcome) => self.uploaded(uploading, outcome),
             (Running::Search(tag, searching), Outcome::Found(hits)) => {
@@ -170,7 +176,9 @@ impl Session {
             | Running::Move(tag)
             | Running::Expunge(tag)
             | Running::Create(tag)
-            | Running::BeginNotify(tag)
+            | Running::GetMetadata(tag)
+            | Running::SetMetadata(tag)
+            | Running::BeginNotify(tag, _)
             | Running::Simple(tag, _) => self.finish(tag, reply, Release::All),
         }
     }
@@ -247,6 +255,9 @@ impl Session {
             }
             if let Some(status) = listed.status {
                 self.send(Response::Status(status));
+            }
+            if let Some(metadata) = listed.metadata {
+                self.send(Response::Metadata(metadata));
             }
         }
         self.finish(tag, Reply::ok(done), Release::All);
