@@ -40,6 +40,9 @@ pub(super) fn plain(out: &mut Vec<u8>, value: &[u8]) {
 /// What base64 stands for is deflated if that takes away so much of it: one eighth. It is pictures
 /// and archives mostly, and to inflate them takes longer than all the rest of reading them.
 const WORTH_INFLATING: usize = 8;
+/// So many octets from the middle say whether deflating all is tried at all: it is the longest part
+/// of storing a picture, and finds nothing.
+const TRIED_OCTETS: usize = 4096;
 
 /// Appends the octet that says how the value is coded, then the value, deflated or made of base64
 /// if that is shorter.
@@ -47,8 +50,8 @@ pub(super) fn shortest(out: &mut Vec<u8>, value: &[u8]) {
     if let Some(base64::Coded { head, octets }) = base64::take_apart(value) {
         out.push(BASE64);
         out.extend_from_slice(&head);
-        match deflate(&octets) {
-            Some(deflated) if is_worth_inflating(&deflated, &octets) => {
+        match deflate_if_worth(&octets) {
+            Some(deflated) => {
                 out.push(DEFLATED);
                 out.extend_from_slice(&deflated);
             }
@@ -65,9 +68,17 @@ pub(super) fn shortest(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
-fn is_worth_inflating(deflated: &[u8], octets: &[u8]) -> bool {
-    let most = octets.len().saturating_sub(octets.len() / WORTH_INFLATING);
-    deflated.len() < most
+/// The octets deflated, if that takes enough of them away.
+fn deflate_if_worth(octets: &[u8]) -> Option<Vec<u8>> {
+    let worth = |octets: &[u8]| {
+        let most = octets.len().saturating_sub(octets.len() / WORTH_INFLATING);
+        deflate(octets).filter(|deflated| deflated.len() < most)
+    };
+    let from = octets.len().saturating_sub(TRIED_OCTETS) / 2;
+    let middle = octets.get(from..from.saturating_add(TRIED_OCTETS));
+    middle
+        .is_none_or(|middle| worth(middle).is_some())
+        .then(|| worth(octets))?
 }
 
 /// Reads coded values. Whoever reads many keeps one: its tables and window are 50 kB, and making

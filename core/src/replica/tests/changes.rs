@@ -134,8 +134,40 @@ proptest! {
                 assert!(replica.changes_since(state).await.unwrap().unwrap().is_empty());
             }
             pages::assert_counted(&replica).await;
+            // What changes keep of pages is what they write.
+            let held = (mirror(&replica), truth(&replica));
+            let reopened = reopened(replica).await;
+            assert_eq!((mirror(&reopened), truth(&reopened)), held);
         });
     }
+}
+
+async fn reopened(replica: Replica<MemoryStore>) -> Replica<MemoryStore> {
+    let root = RootKey::from_octets([1; 32]);
+    let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
+    Replica::open(replica.store, keys, [9; 32], NOW)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_mod_sequence_that_was_lost_with_the_power_does_not_come_again() {
+    let replica = device(1).await;
+    let id = inbox(&replica).id;
+    let append = async |replica: &Replica<MemoryStore>| {
+        let none = FlagSet::new();
+        let placed = replica.append(id, b"x", none, NOW, NOW).await.unwrap();
+        replica.placement(id, placed.uid).unwrap().mod_seq
+    };
+    let first = append(&replica).await;
+    let second = append(&replica).await;
+    assert_eq!(second.get(), first.get() + 1);
+    let replica = reopened(replica).await;
+    // Opening alone changes nothing.
+    assert_eq!(replica.mod_seq(), second);
+    let third = append(&replica).await;
+    assert_eq!(third.get(), second.get() + LEFT_OUT);
+    assert_eq!(append(&replica).await.get(), third.get() + 1);
 }
 
 fn futures_executor<T>(work: impl Future<Output = T>) -> T {
