@@ -127,6 +127,15 @@ impl<S: Store> Change<'_, S> {
 }
 
 impl<S: Store> Replica<S> {
+    /// What is referred to and not on this device yet.
+    pub async fn awaited(&self) -> Result<Vec<DocId>, ReplicaError> {
+        let rows = self.store.scan(Table::Awaited, KeyRange::all()).await?;
+        let id = |(key, _): (Vec<u8>, Vec<u8>)| DocId::try_from(&key[..]);
+        let ids = rows.into_iter().map(id);
+        let ids = ids.collect::<Result<_, _>>();
+        ids.map_err(|_| ReplicaError::Row(Table::Awaited.name()))
+    }
+
     /// Whether anything that is referred to is not on this device yet.
     pub async fn awaits_any(&self) -> Result<bool, ReplicaError> {
         let first = KeyRange::all().limit(1);

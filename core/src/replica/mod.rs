@@ -55,6 +55,7 @@ mod visit;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::channel::mpsc;
@@ -333,6 +334,21 @@ impl<S: Store> Replica<S> {
         places
             .map(|(mailbox, entry)| (mailbox, entry.uid()))
             .collect()
+    }
+
+    /// Every message that is placed, those with the latest dates first.
+    pub fn newest_messages(&self) -> Vec<MessageHash> {
+        let view = self.view();
+        let placed = view.live().flat_map(|state| state.roster.iter());
+        let mut all: Vec<_> = placed
+            .map(|entry| (entry.internal_date(), entry.message()))
+            .collect();
+        drop(view);
+        all.sort_unstable();
+        all.reverse();
+        let mut seen = BTreeSet::new();
+        all.retain(|(_, message)| seen.insert(*message));
+        all.into_iter().map(|(_, message)| message).collect()
     }
 
     /// How much the mailboxes hold.

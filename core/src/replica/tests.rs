@@ -24,6 +24,7 @@ mod changes;
 mod collecting;
 mod contents;
 mod disasters;
+mod filling;
 mod pages;
 mod writers;
 

@@ -4,4 +4,5 @@
 //! browser's worker) carry requests and answers. What is exchanged is in [`wire`].
 
 pub mod engine;
+pub mod filling;
 pub mod wire;

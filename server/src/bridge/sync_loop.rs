@@ -1,7 +1,7 @@
 //! Drives the core's sans-IO engine over HTTP: pull and take in, push.
 //!
-//! Three loops for each account. One pulls and waits for news (long-poll), and takes incoming mail
-//! in after each answer; another pushes whenever the replica has changed; the third takes what has
+//! Three loops for each account. One pulls and waits for news (long-poll), takes incoming mail in
+//! after each answer, and fetches what a first sync has left out, the newest first; another pushes whenever the replica has changed; the third takes what has
 //! come, from wherever, into the search index. Invariant: a failure of any kind waits and tries
 //! again, nothing is dropped, and the status says why.
 
@@ -11,8 +11,9 @@ use std::time::Duration;
 use letterlock_core::account::Subscription;
 use letterlock_core::account::{Answers, KeyError, TakenIn};
 use letterlock_core::account::{IncomingMessage, ReplicaError};
-use letterlock_core::id::Timestamp;
+use letterlock_core::id::{Generation, Timestamp};
 use letterlock_core::sync::engine::{self, Extent, Next};
+use letterlock_core::sync::filling::Filling;
 use letterlock_core::sync::wire::{MAX_WAIT_MS, PushResponse};
 use rand::rngs::OsRng;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,8 @@ const INDEXED_AT_A_TIME: usize = 32;
 const INDEX_REST: Duration = Duration::from_secs(1);
 /// The same for pushing: a change is pushed at once, those that follow it closely together.
 const PUSH_REST: Duration = Duration::from_millis(250);
+/// How long the index waits at first for mail that is still coming in: the provider may be away.
+const INDEX_WAIT: Duration = Duration::from_mins(10);
 
 /// How often the collector runs, in milliseconds.
 const COLLECT_EVERY_MS: i64 = 5 * 60 * 1000;
@@ -69,9 +72,10 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
     let mut wait_ms = 0;
     // What could not be opened before may open now: a newer program, a key that came.
     let mut retry_kept = true;
+    let mut first = FirstSync::of(account);
     let mut collected_at = Timestamp::from_millis(0);
     loop {
-        let exchange = Box::pin(pull(account, wait_ms, &mut retry_kept));
+        let exchange = Box::pin(pull(account, wait_ms, &mut first, &mut retry_kept));
         let result = tokio::select! {
             () = shutdown.cancelled() => return,
             result = exchange => result,
@@ -99,6 +103,53 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
     }
 }
 
+/// What a device hears of before it is up to date for the first time, and what it has left out.
+struct FirstSync {
+    /// A device that has nothing yet hears of all messages before it fetches their contents.
+    extent: Extent,
+    filling: Option<Filling>,
+    /// Whether it is known what was left out, by this or by an earlier run.
+    looked: bool,
+}
+
+impl FirstSync {
+    fn of(account: &BridgeAccount) -> Self {
+        let is_new = account.account.pulled() == Generation::default();
+        Self {
+            extent: if is_new {
+                Extent::WithoutContents
+            } else {
+                Extent::Everything
+            },
+            filling: None,
+            looked: false,
+        }
+    }
+
+    /// Fetches some of what was left out. Between two steps new mail is heard of.
+    async fn fill(&mut self, account: &BridgeAccount) -> Result<Next, ExchangeError> {
+        self.extent = Extent::Everything;
+        if !self.looked {
+            self.filling = Filling::begin(&account.account).await?;
+            self.looked = true;
+        }
+        let Some(filling) = &mut self.filling else {
+            return Ok(Next::Idle);
+        };
+        let Some(request) = filling.next_request(&account.account).await? else {
+            self.filling = None;
+            return Ok(Next::Idle);
+        };
+        let token = account.token();
+        let response = account.provider.documents(token, &request).await?;
+        let now = clock::now();
+        filling
+            .handle_documents(&account.account, response, now)
+            .await?;
+        Ok(Next::Again)
+    }
+}
+
 /// Removes what nothing refers to any more, now and then. After a pull, because the newest of
 /// what other devices refer to is known then.
 async fn collect(account: &BridgeAccount, last: &mut Timestamp) {
@@ -121,14 +172,18 @@ async fn collect(account: &BridgeAccount, last: &mut Timestamp) {
 async fn pull(
     account: &BridgeAccount,
     wait_ms: u32,
+    first: &mut FirstSync,
     retry_kept: &mut bool,
 ) -> Result<Next, ExchangeError> {
-    let request = engine::pull_request(&account.account, Extent::Everything, wait_ms);
+    let request = engine::pull_request(&account.account, first.extent, wait_ms);
     let response = account.provider.pull(account.token(), &request).await?;
     let next = engine::handle_pull(&account.account, request.since, response, clock::now()).await?;
     take_in_all(account, *retry_kept).await?;
     *retry_kept = false;
-    Ok(next)
+    match next {
+        Next::Again => Ok(Next::Again),
+        Next::Idle => first.fill(account).await,
+    }
 }
 
 /// Takes in what waits, in the order in which it came. What does not open stays where it is, and
@@ -180,6 +235,9 @@ async fn take_in(account: &BridgeAccount, incoming: &IncomingMessage) -> Result<
 /// Nobody waits for the index: a search brings it up to date, and IMAP reads what it does not have.
 async fn index_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
     let mut changes = account.account.subscribe();
+    if !come_first(account, shutdown).await {
+        return;
+    }
     loop {
         let step = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -201,6 +259,15 @@ async fn index_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
             }
         }
     }
+}
+
+/// Lets mail come in before it is indexed: a message whose contents follow later would be indexed
+/// twice. False when the process shall end.
+async fn come_first(account: &BridgeAccount, shutdown: &CancellationToken) -> bool {
+    let mut behind = account.behind();
+    let here = behind.wait_for(|behind| !behind);
+    let waited = shutdown.run_until_cancelled(tokio::time::timeout(INDEX_WAIT, here));
+    waited.await.is_some()
 }
 
 async fn push_loop(account: &BridgeAccount, shutdown: &CancellationToken) {

@@ -113,8 +113,8 @@ async fn what_two_devices_set_apart_is_all_there_and_the_later_wins() {
         pairs(&[("/shared/comment", "for all")])
     );
     let changes = a.changes_since(before).await.unwrap().unwrap();
-    let changed: Vec<_> = changes.annotations.iter().map(|c| &c.name).collect();
-    assert_eq!(changed, [&name("/private/comment")]);
+    let names: Vec<_> = changes.annotations.iter().map(|c| &c.name).collect();
+    assert_eq!(names, [&name("/private/comment")]);
     // What is read from the store is the same.
     let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &RootKey::from_octets([1; 32]));
     let again = Replica::open(a.store, keys, [9; 32], NOW).await.unwrap();

@@ -9,7 +9,7 @@ use letterlock_core::account::MailboxStatus;
 use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
 use letterlock_core::store::Store;
 
-use super::{Context, status};
+use super::{Context, metadata, status};
 use crate::imap::command::{ListCommand, ListReport, ListSelection};
 use crate::imap::response::{Attribute, ListItem, MetadataData, StatusData};
 
@@ -42,8 +42,14 @@ impl ListedMailbox {
     }
 }
 
-/// LIST.
-pub(super) fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) -> Listed {
+/// LIST, with annotations if they are wanted.
+pub(super) async fn run<S: Store>(context: &Context<'_, S>, command: &ListCommand) -> Listed {
+    let mut listed = list(context, command);
+    metadata::add(context, &mut listed, &command.report.metadata).await;
+    listed
+}
+
+fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) -> Listed {
     if let [pattern] = command.patterns.as_slice()
         && pattern.is_empty()
     {

@@ -379,11 +379,7 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
             let refreshed = refresh::run(context, mailbox, since, access, &followed);
             refreshed.await.map(Outcome::Refreshed)
         }
-        Op::List(command) => {
-            let mut listed = list::list(context, &command);
-            metadata::add(context, &mut listed, &command.report.metadata).await;
-            Ok(Outcome::Listed(listed))
-        }
+        Op::List(command) => Ok(Outcome::Listed(list::run(context, &command).await)),
         Op::Lsub { reference, pattern } => {
             Ok(Outcome::Listed(list::lsub(context, &reference, &pattern)))
         }

@@ -113,7 +113,7 @@ impl Session {
                     let alone = watch.metadata_alone;
                     self.notifying = Notifying::Watch(watch);
                     if alone {
-                        self.idle_on(before);
+                        self.idle_on(*before);
                     } else {
                         self.look_here(before, events);
                     }
@@ -140,8 +140,8 @@ impl Session {
     }
 
     /// Goes on with IDLE of a client that has not said NOTIFY: it is told what is new here.
-    fn idle_on(&mut self, before: Box<Running>) {
-        self.running = *before;
+    fn idle_on(&mut self, before: Running) {
+        self.running = before;
         if matches!(self.running, Running::Idle(_)) {
             self.refresh();
         }
