@@ -384,7 +384,7 @@ async fn short_contents_wait_for_the_disk_now_and_then() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("replica.db");
     let mut store = open(&path);
-    let value = vec![7; 60_000];
+    let value = vec![7; 4000];
     let mut most = 0;
     for number in 0..40_u8 {
         write_contents(&store, &[(&[number], Some(&value))], b"row").await;
@@ -395,7 +395,7 @@ async fn short_contents_wait_for_the_disk_now_and_then() {
             store = open(&path);
         }
     }
-    assert_eq!(most, 1024 * 1024 / 60_000);
+    assert_eq!(most, 128 * 1024 / 4000);
     for number in 0..40_u8 {
         assert_eq!(content(&store, &[number]).await.as_ref(), Some(&value));
     }
