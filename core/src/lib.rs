@@ -26,3 +26,4 @@ pub mod sending;
 pub mod store;
 pub mod sync;
 pub mod threads;
+mod varint;

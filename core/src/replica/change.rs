@@ -86,8 +86,8 @@ impl<'a, S: Store> Change<'a, S> {
         }
     }
 
-    /// Writes everything, as durably as its batch says, and tells subscribers. On [`ReplicaError::Busy`] the view is
-    /// what the other writer left.
+    /// Writes everything, as durably as its batch says, and tells subscribers. On
+    /// [`ReplicaError::Busy`] the view is what the other writer left.
     pub(super) async fn commit(mut self) -> Result<(), ReplicaError> {
         self.finish_pages()?;
         self.finish_mailboxes().await?;

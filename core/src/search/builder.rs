@@ -11,8 +11,8 @@ use super::document::{
 };
 use super::postings::{self, List};
 use super::token::{Token, Tokenizer};
-use super::varint;
 use crate::id::{MessageHash, Timestamp};
+use crate::varint;
 
 /// Of an alternative's words one in so many must be new for it to be indexed as a text of its
 /// own; with fewer, only the new words are.

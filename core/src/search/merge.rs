@@ -17,8 +17,8 @@ use super::postings::{self, List};
 use super::rows::{Extent, Writer};
 use super::segment::{Reader, Segment, read_documents};
 use super::snapshot::Snapshot;
-use super::varint;
 use crate::store::{Key, Store};
+use crate::varint;
 
 /// About how much one step writes; it reads at most twice as much.
 const STEP_OCTETS: usize = 2 * 1024 * 1024;

@@ -26,7 +26,6 @@
 mod fold;
 mod token;
 mod bitmap;
-mod varint;
 mod postings;
 mod document;
 mod builder;

@@ -9,7 +9,7 @@
 //! and positions of a document do. Rejected: blocks with skip entries; a list of the most frequent
 //! word of a hundred thousand messages is read in a millisecond.
 
-use super::varint;
+use crate::varint;
 
 /// The list of one word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -14,15 +14,15 @@
 //!                   each; 15 means 15 and the number that follows
 //! ```
 //!
-//! Numbers in keys are big-endian, in values [`super::varint`]. Invariant: keys are numbers that
+//! Numbers in keys are big-endian, in values [`crate::varint`]. Invariant: keys are numbers that
 //! this program counted up; no word, address or hash of a word is in one.
 
 use serde::{Deserialize, Serialize};
 
 use super::document::{Document, word_and_field};
 use super::postings::{self, List};
-use super::varint;
 use crate::store::{Key, KeyRange};
+use crate::varint;
 
 /// Messages in a row of documents.
 pub(super) const DOCUMENTS_PER_ROW: usize = 1024;

@@ -5,11 +5,11 @@
 //! are sealed by the core already, and SQLCipher would cost several times their reading and
 //! writing again. Its keys are blinded ids.
 //!
-//! One writer connection for each file and a few readers; what writes, and what reads more than a
-//! few rows, in `spawn_blocking`. WAL with
-//! `synchronous = FULL`: [`Store::commit`] returns after the log is on the disk, but for a batch
-//! that need only outlive the process: `NORMAL`, and the log is flushed a moment later (`flush`).
-//! One `STRICT` table for each [`Table`] that has ever had a row. How a batch that touches both
+//! One writer connection for each file and a few readers. What writes, and what reads more than a
+//! few rows, does so in `spawn_blocking`; a row or a few are read where they are asked for, a value
+//! being a megaoctet at most. WAL with `synchronous = FULL`: [`Store::commit`] returns after the
+//! log is on the disk, but for a batch that need only outlive the process: `NORMAL`, and the log is
+//! flushed a moment later (`flush`). One `STRICT` table for each [`Table`] that has ever had a row. How a batch that touches both
 //! files is still one step is told in `writer`.
 //!
 //! Invariant: the key and the rows never reach an error, a log or a temporary file; errors carry

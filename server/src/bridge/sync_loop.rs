@@ -1,8 +1,9 @@
 //! Drives the core's sans-IO engine over HTTP: pull and take in, push.
 //!
 //! Three loops for each account. One pulls and waits for news (long-poll), takes incoming mail in
-//! after each answer, and fetches what a first sync has left out, the newest first; another pushes whenever the replica has changed; the third takes what has
-//! come, from wherever, into the search index. Invariant: a failure of any kind waits and tries
+//! after each answer, and fetches what a first sync has left out, the newest first; another pushes
+//! whenever the replica has changed; the third takes what has come, from wherever, into the search
+//! index. Invariant: a failure of any kind waits and tries
 //! again, nothing is dropped, and the status says why.
 
 use std::sync::Arc;

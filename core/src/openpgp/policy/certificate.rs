@@ -7,12 +7,16 @@
 //! for nothing here. Rejected: rPGP's `verify_bindings`, which fails on a legitimate third-party
 //! certification and passes a revoked certificate.
 
+mod certification;
+mod union;
+
 use pgp::composed::{SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::aead::AeadAlgorithm;
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
 use pgp::packet::{PublicKey, RevocationCode, Signature, SignatureType, SubpacketData};
 use pgp::types::{KeyDetails, KeyVersion, SignedUser, Tag};
 
+pub(in crate::openpgp) use self::union::{union, with_revocations};
 use super::algorithm;
 use super::limits::{CLOCK_SKEW_SECS, MAX_CERTIFICATE_SIGNATURES, MAX_SUBKEYS, MAX_USER_IDS};
 
@@ -177,54 +181,6 @@ impl Verified {
             .any(|signature| signature.preferred_aead_algs().contains(&wanted))
     }
 
-    /// Whether the other certificate's primary key has certified, by `at`, that this one belongs
-    /// to an address; `is_meant` tells the user ids that do. The certification must be the newest
-    /// that key has made of the user id, of a type that certifies, strong, understood and within
-    /// both keys' lives.
-    pub(in crate::openpgp) fn certified_by(
-        &self,
-        other: &Self,
-        at: u32,
-        is_meant: impl Fn(&str) -> bool,
-    ) -> bool {
-        let signer = other.primary();
-        let born = signer.created_at().as_secs();
-        let standing = self.user_ids(at);
-        self.0.details.users.iter().any(|user| {
-            let meant = user
-                .id
-                .as_str()
-                .is_some_and(|id| standing.contains(&id) && is_meant(id));
-            if !meant {
-                return false;
-            }
-            let by_them = user.signatures.iter().filter(|signature| {
-                names(signature, signer)
-                    && has_issuer(signature)
-                    && acceptable(signature, born)
-                    && signature
-                        .verify_third_party_certification(
-                            self.primary(),
-                            signer,
-                            Tag::UserId,
-                            &user.id,
-                        )
-                        .is_ok()
-            });
-            newest(by_them, at).is_some_and(|word| {
-                word.typ() != Some(SignatureType::CertRevocation)
-                    && word.hash_alg().is_some_and(algorithm::hash_is_strong)
-                    && other.certifies(created(word))
-            })
-        })
-    }
-
-    /// Whether the primary key may certify others at `at`.
-    fn certifies(&self, at: u32) -> bool {
-        let flags = self.self_signatures(at).into_iter().find_map(key_flags);
-        self.check(at).is_ok() && flags.is_none_or(|flags| flags.certify())
-    }
-
     /// Whether the primary key may sign documents at `at`.
     pub(in crate::openpgp) fn primary_signs(&self, at: u32) -> Result<(), Unusable> {
         self.check(at)?;
@@ -356,51 +312,6 @@ pub(in crate::openpgp) fn verify(
     Ok(Verified(packets))
 }
 
-/// All packets of both certificates of one key (check 22).
-pub(in crate::openpgp) fn union(
-    ours: &SignedPublicKey,
-    theirs: &SignedPublicKey,
-) -> SignedPublicKey {
-    let mut whole = with_revocations(ours, theirs);
-    add_missing(
-        &mut whole.details.direct_signatures,
-        &theirs.details.direct_signatures,
-    );
-    for user in &theirs.details.users {
-        match whole
-            .details
-            .users
-            .iter_mut()
-            .find(|known| known.id == user.id)
-        {
-            Some(known) => add_missing(&mut known.signatures, &user.signatures),
-            None => whole.details.users.push(user.clone()),
-        }
-    }
-    for subkey in &theirs.public_subkeys {
-        match whole
-            .public_subkeys
-            .iter_mut()
-            .find(|known| known.key == subkey.key)
-        {
-            Some(known) => add_missing(&mut known.signatures, &subkey.signatures),
-            None => whole.public_subkeys.push(subkey.clone()),
-        }
-    }
-    whole
-}
-
-/// Our packets and their revocations of the primary key.
-pub(in crate::openpgp) fn with_revocations(
-    ours: &SignedPublicKey,
-    theirs: &SignedPublicKey,
-) -> SignedPublicKey {
-    let mut revoked = ours.clone();
-    let theirs = &theirs.details.revocation_signatures;
-    add_missing(&mut revoked.details.revocation_signatures, theirs);
-    revoked
-}
-
 /// Whether all issuer hints of a signature, wherever they stand, name this key (checks 4 and 9).
 pub(in crate::openpgp) fn names(signature: &Signature, key: &(impl KeyDetails + ?Sized)) -> bool {
     let fingerprint = key.fingerprint();
@@ -413,11 +324,6 @@ pub(in crate::openpgp) fn names(signature: &Signature, key: &(impl KeyDetails + 
             .issuer_key_id()
             .into_iter()
             .all(|hint| *hint == id || hint.is_wildcard())
-}
-
-/// Whether a signature says at all who made it.
-fn has_issuer(signature: &Signature) -> bool {
-    !signature.issuer_fingerprint().is_empty() || !signature.issuer_key_id().is_empty()
 }
 
 /// When a signature says it was made; 0 if it does not.
@@ -552,12 +458,4 @@ fn key_flags(signature: &Signature) -> Option<pgp::packet::KeyFlags> {
         .hashed_subpackets()
         .any(|subpacket| matches!(subpacket.data, SubpacketData::KeyFlags(_)));
     stated.then(|| signature.key_flags())
-}
-
-fn add_missing(known: &mut Vec<Signature>, more: &[Signature]) {
-    for signature in more {
-        if !known.contains(signature) {
-            known.push(signature.clone());
-        }
-    }
 }

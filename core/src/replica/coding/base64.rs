@@ -24,6 +24,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
+use crate::varint;
+
 /// Less than this, in octets, is not looked at.
 const LEAST_OCTETS: usize = 256;
 /// Longest line, in characters. RFC 2045 6.8 allows 76.
@@ -81,10 +83,10 @@ pub(super) fn take_apart(value: &[u8]) -> Option<Coded> {
         return None;
     }
     let mut head = Vec::new();
-    put(&mut head, lines.first);
-    put(&mut head, lines.length);
+    varint::put_length(lines.first, &mut head);
+    varint::put_length(lines.length, &mut head);
     head.push(lines.ends);
-    put(&mut head, rest.len());
+    varint::put_length(rest.len(), &mut head);
     head.extend_from_slice(rest);
     Some(Coded { head, octets })
 }
@@ -97,11 +99,13 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    pub(super) fn read(octets: &'a [u8]) -> Option<Self> {
-        let (first, octets) = number(octets)?;
-        let (length, octets) = number(octets)?;
-        let (&ends, octets) = octets.split_first()?;
-        let (rest, octets) = number(octets)?;
+    pub(super) fn read(mut octets: &'a [u8]) -> Option<Self> {
+        let first = varint::take_length(&mut octets)?;
+        let length = varint::take_length(&mut octets)?;
+        let [ends] = *varint::take_octets(&mut octets, 1)? else {
+            return None;
+        };
+        let rest = varint::take_length(&mut octets)?;
         let (rest, coded) = octets.split_at_checked(rest)?;
         let lines = Lines {
             first,
@@ -210,32 +214,6 @@ fn count_characters(octets: &[u8]) -> usize {
         |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'+' || *octet == b'/';
     let other = octets.iter().position(|octet| !is_character(octet));
     other.unwrap_or(octets.len())
-}
-
-fn put(out: &mut Vec<u8>, mut number: usize) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            out.push(low & 0x7f);
-            return;
-        }
-        out.push(low | 0x80);
-    }
-}
-
-/// A number of at most 21 bits, and what follows it.
-fn number(octets: &[u8]) -> Option<(usize, &[u8])> {
-    let mut number = 0;
-    let mut rest = octets.iter();
-    for shift in [0, 7, 14] {
-        let octet = rest.next()?;
-        number |= usize::from(octet & 0x7f).checked_shl(shift)?;
-        if octet & 0x80 == 0 {
-            return Some((number, rest.as_slice()));
-        }
-    }
-    None
 }
 
 #[cfg(test)]

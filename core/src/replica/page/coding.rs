@@ -29,6 +29,7 @@ use super::{Entry, FlagStates, PageDocument, PlacementEntry};
 use crate::id::{EntryId, MailboxId, MessageHash, PageId, ReplicaId, Timestamp};
 use crate::model::{Flag, Keyword};
 use crate::replica::document::{DocumentError, Lww, Stamp};
+use crate::varint;
 
 const DELETED: u8 = 0;
 const LIVE: u8 = 1;
@@ -40,8 +41,6 @@ const SYSTEM: [Flag; 5] = [
     Flag::Deleted,
     Flag::Draft,
 ];
-/// Most octets of a number.
-const MAX_NUMBER_OCTETS: u32 = 10;
 
 /// What the entries of a page share.
 #[derive(Default)]
@@ -57,20 +56,20 @@ pub(in crate::replica) fn encode(page: &PageDocument) -> Vec<u8> {
     let shared = Shared::of(page);
     let mut out = page.id.as_bytes().to_vec();
     put_signed(&mut out, shared.base);
-    put_length(&mut out, shared.mailboxes.len());
+    varint::put_length(shared.mailboxes.len(), &mut out);
     for mailbox in &shared.mailboxes {
         out.extend_from_slice(mailbox.as_bytes());
     }
-    put_length(&mut out, shared.replicas.len());
+    varint::put_length(shared.replicas.len(), &mut out);
     for replica in &shared.replicas {
         out.extend_from_slice(replica.as_bytes());
     }
-    put_length(&mut out, shared.keywords.len());
+    varint::put_length(shared.keywords.len(), &mut out);
     for keyword in &shared.keywords {
-        put_length(&mut out, keyword.len());
+        varint::put_length(keyword.len(), &mut out);
         out.extend_from_slice(keyword.as_bytes());
     }
-    put_length(&mut out, page.entries.len());
+    varint::put_length(page.entries.len(), &mut out);
     for (id, entry) in &page.entries {
         out.extend_from_slice(id.as_bytes());
         match entry {
@@ -124,17 +123,17 @@ impl<'a> Shared<'a> {
     fn put_entry(&self, out: &mut Vec<u8>, entry: &PlacementEntry) {
         out.extend_from_slice(entry.message.as_bytes());
         let placed = entry.mailbox.stamp;
-        put_length(out, place_of(&self.mailboxes, &entry.mailbox.value));
+        varint::put_length(place_of(&self.mailboxes, &entry.mailbox.value), out);
         self.put_stamp(out, placed, 0);
         self.put_as_before(out, entry.save_date.stamp, placed);
         let saved = entry.save_date.value.as_millis();
         put_signed(out, saved.wrapping_sub(entry.save_date.stamp.millis));
         put_signed(out, entry.internal_date.as_millis().wrapping_sub(saved));
-        put(out, entry.size);
-        put_length(out, entry.flags.0.len());
+        varint::put(entry.size, out);
+        varint::put_length(entry.flags.0.len(), out);
         for (flag, state) in &entry.flags.0 {
             let number = self.number_of(flag).saturating_mul(2);
-            put_length(out, number.saturating_add(usize::from(state.value)));
+            varint::put_length(number.saturating_add(usize::from(state.value)), out);
             self.put_as_before(out, state.stamp, placed);
         }
     }
@@ -149,9 +148,9 @@ impl<'a> Shared<'a> {
 
     fn put_stamp(&self, out: &mut Vec<u8>, stamp: Stamp, above: usize) {
         let replica = place_of(&self.replicas, &stamp.replica);
-        put_length(out, replica.saturating_add(above));
+        varint::put_length(replica.saturating_add(above), out);
         // The base is the least of all: the difference fits, if read without a sign.
-        put(out, stamp.millis.wrapping_sub(self.base).cast_unsigned());
+        varint::put(stamp.millis.wrapping_sub(self.base).cast_unsigned(), out);
     }
 
     fn number_of(&self, flag: &Flag) -> usize {
@@ -169,24 +168,8 @@ fn place_of<T: Ord>(list: &[T], item: &T) -> usize {
     list.binary_search(item).unwrap_or(0)
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            out.push(low & 0x7f);
-            return;
-        }
-        out.push(low | 0x80);
-    }
-}
-
-fn put_length(out: &mut Vec<u8>, length: usize) {
-    put(out, u64::try_from(length).unwrap_or(u64::MAX));
-}
-
 fn put_signed(out: &mut Vec<u8>, number: i64) {
-    put(out, ((number << 1) ^ (number >> 63)).cast_unsigned());
+    varint::put(((number << 1) ^ (number >> 63)).cast_unsigned(), out);
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -284,16 +267,7 @@ impl Reader<'_> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        for nth in 0..MAX_NUMBER_OCTETS {
-            let [octet] = self.array()?;
-            // Bits above the 64th are lost; whoever wrote them wrote no number of ours.
-            number |= u64::from(octet & 0x7f).checked_shl(nth.saturating_mul(7))?;
-            if octet & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
+        varint::take_long(&mut self.0)
     }
 
     fn signed(&mut self) -> Option<i64> {
