@@ -26,7 +26,7 @@ pub struct ListedMailbox {
     pub status: Option<StatusData>,
     /// Whose MYRIGHTS, if they were asked for.
     pub my_rights: Option<MailboxName>,
-    /// Its annotations, if they were asked for; [`super::metadata::add`] fills them in.
+    /// Its annotations, if they were asked for; `super::metadata` fills them in.
     pub metadata: Option<MetadataData>,
 }
 
