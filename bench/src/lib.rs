@@ -8,7 +8,11 @@
 pub mod imap;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod counting;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod figures;
 pub mod letters;
+#[cfg(unix)]
+pub mod openpgp;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod mail;
 pub mod search;

@@ -74,6 +74,8 @@ pub(crate) const PEERS: &[Requirement] = &[
         probe: Probe::File("/usr/lib/dovecot/imap"),
     },
     program("openssl", "openssl"),
+    program("gpg", "gnupg"),
+    program("sq", "sq"),
 ];
 
 /// Debian's own compiler (probed by package: /usr/bin/rustc may be an older one) with its sources, from which the wasm32 standard library is built.

@@ -18,6 +18,7 @@ All automation of Letterlock.
                                  Chromium too
   cargo xtask bench imap [MESSAGES]
                                  measure the IMAP server beside Dovecot, on 10,000 messages
+  cargo xtask bench openpgp      measure OpenPGP beside gpg and sq
   cargo xtask fuzz [TARGET] [SECONDS]
                                  run the fuzz targets, or one, each for 60 s or that long
   cargo xtask web [--release]    build the web UI into dist/ (default: the quick profile)
@@ -59,6 +60,7 @@ pub(crate) enum Task {
     BenchImap {
         messages: u32,
     },
+    BenchOpenpgp,
     Fuzz {
         target: Option<String>,
         seconds: u32,
@@ -128,14 +130,18 @@ fn parse_test(words: &[String]) -> Result<Task> {
 
 fn parse_bench(words: &[String]) -> Result<Task> {
     let Some((room, words)) = words.split_first() else {
-        bail!("`bench` takes what is to be measured: bench core, bench imap");
+        bail!("`bench` takes what is to be measured: bench core, bench imap, bench openpgp");
     };
     match room.as_str() {
         "core" => parse_bench_core(words),
         "imap" => parse_bench_imap(words),
+        "openpgp" => match words {
+            [] => Ok(Task::BenchOpenpgp),
+            [word, ..] => bail!("`bench openpgp` takes nothing, and so no `{word}`"),
+        },
         _ => bail!(
             "`bench` measures no `{room}`; {}",
-            nearest(room, &["core", "imap"])
+            nearest(room, &["core", "imap", "openpgp"])
         ),
     }
 }
@@ -296,6 +302,7 @@ mod tests {
             },
         );
         check("bench imap 500", Task::BenchImap { messages: 500 });
+        check("bench openpgp", Task::BenchOpenpgp);
         check(
             "fuzz header_decoding 600",
             Task::Fuzz {
@@ -341,6 +348,7 @@ mod tests {
         check("bench", &["bench core"]);
         check("bench cor", &["`cor`", "`core`"]);
         check("bench imap many", &["`many`"]);
+        check("bench openpgp fast", &["`fast`"]);
         check("bench core serach", &["`serach`", "`search`"]);
         check("bench core --wsam", &["`--wsam`", "`--wasm`"]);
         check("test a b", &["`a`", "`b`"]);

@@ -1,7 +1,9 @@
-//! `cargo xtask bench core` and `bench imap`: what is measured, each in a program of `bench/`.
+//! `cargo xtask bench core`, `bench imap` and `bench openpgp`: what is measured, each in a program of `bench/`.
 //!
 //! A browser's figures come from the same code as a test of `web` in headless Chromium, built as
 //! what browsers get is.
+
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -84,18 +86,7 @@ const IMAP_TABLE: &str = "bench-imap.md";
 
 /// The IMAP server beside Dovecot.
 pub(crate) fn imap(paths: &Paths, messages: u32) -> Result<()> {
-    apt::ensure(apt::BUILD)?;
-    apt::ensure(apt::PEERS)?;
-    web::ensure_dist_exists(paths)?;
-    let mut build = cargo(paths);
-    build.args(["build", "--release", "--package", "letterlock-server"]);
-    build.args(["--package", "letterlock-bench", "--bins"]);
-    step(
-        "build the server and the benchmark",
-        "the first time 10 minutes",
-        &mut build,
-    )?;
-    let release = paths.target.join("release");
+    let release = beside_peers(paths)?;
     let mut command = program(paths, release.join("imap"));
     command
         .arg(release.join("letterlock"))
@@ -106,6 +97,39 @@ pub(crate) fn imap(paths: &Paths, messages: u32) -> Result<()> {
         "about 10 minutes",
         &mut command,
     )
+}
+
+/// Where the table of `bench openpgp` goes, in the target directory.
+const OPENPGP_TABLE: &str = "bench-openpgp.md";
+
+/// OpenPGP beside gpg and sq.
+pub(crate) fn openpgp(paths: &Paths) -> Result<()> {
+    let release = beside_peers(paths)?;
+    let mut command = program(paths, release.join("openpgp"));
+    command
+        .arg(release.join("letterlock"))
+        .arg(paths.target.join(OPENPGP_TABLE));
+    step(
+        "sealing, and whole messages beside gpg and sq",
+        "about a minute",
+        &mut command,
+    )
+}
+
+/// Builds the server and the benchmarks, sees to the peers, and says where the programs are.
+fn beside_peers(paths: &Paths) -> Result<PathBuf> {
+    apt::ensure(apt::BUILD)?;
+    apt::ensure(apt::PEERS)?;
+    web::ensure_dist_exists(paths)?;
+    let mut build = cargo(paths);
+    build.args(["build", "--release", "--package", "letterlock-server"]);
+    build.args(["--package", "letterlock-bench", "--bins"]);
+    step(
+        "build the server and the benchmarks",
+        "the first time 10 minutes",
+        &mut build,
+    )?;
+    Ok(paths.target.join("release"))
 }
 
 fn native(paths: &Paths, name: &str, what: &str, usually: &str) -> Result<()> {

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use letterlock_bench::imap::figures::table;
+use letterlock_bench::figures::table;
 use letterlock_bench::imap::peers::{Kind, Peer};
 use letterlock_bench::imap::steps::Run;
 

@@ -5,7 +5,6 @@
 //! has a socket.
 
 pub mod client;
-pub mod figures;
 pub mod mailbag;
 pub mod peers;
 pub mod steps;

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 
 use super::client::{Client, Door};
-use super::figures::{Better, Report};
 use super::mailbag::message;
 use super::peers::Peer;
+use crate::figures::{Better, Report};
 use crate::letters::Numbers;
 
 /// The mailbox, and another one.

@@ -9,7 +9,6 @@ use std::io::{Read, Write};
 
 use pgp::composed::{ArmorOptions, MessageBuilder, SignedPublicSubKey};
 use pgp::crypto::aead::{AeadAlgorithm, ChunkSize};
-use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
 use pgp::packet::DataMode;
 use pgp::types::Password;
@@ -204,7 +203,7 @@ impl<'a> Plan<'a> {
         }
         for key in &self.signers {
             let subpackets = sign::subpackets(*key, self.at, self.order.recipients)?;
-            let hash = HashAlgorithm::Sha512;
+            let hash = policy::algorithm::message_hash(key.algorithm());
             builder.sign_with_subpackets(*key, Password::empty(), hash, subpackets);
         }
         // Two builders of different types with the same methods: no way around the two branches.

@@ -25,6 +25,20 @@ impl PendingSignature {
         let digest = signature::digest(&signature, document);
         Self { signature, digest }
     }
+
+    /// A signature whose document was hashed while it was read, if it was.
+    pub(super) fn hashed(signature: Signature, digest: Option<Vec<u8>>, document: &[u8]) -> Self {
+        let Some(digest) = digest.filter(|_| signature::is_over_document(&signature)) else {
+            return Self::new(signature, document);
+        };
+        let digest = Some(digest);
+        debug_assert_eq!(
+            digest,
+            signature::digest(&signature, document),
+            "hashed alike"
+        );
+        Self { signature, digest }
+    }
 }
 
 /// All signatures of one message.

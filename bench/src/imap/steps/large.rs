@@ -6,9 +6,9 @@
 use anyhow::Result;
 
 use super::super::client::Client;
-use super::super::figures::Better;
 use super::super::peers::Kind;
 use super::{LOGINS, Run, number_before, seconds};
+use crate::figures::Better;
 
 /// Mailboxes with a message each that a program looks through.
 const MAILBOXES: u32 = 800;

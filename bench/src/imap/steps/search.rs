@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use super::super::client::Client;
-use super::super::figures::Better;
 use super::super::mailbag::{
     NEEDLE, NEEDLE_BASE64, NEEDLE_FROM, NEEDLE_QUOTED, NEEDLE_SUBJECT, Needle,
 };
 use super::{ROUNDS, Run, seconds};
+use crate::figures::Better;
 
 /// After so many seconds a search is not asked a third time.
 const ENOUGH: f64 = 4.0;

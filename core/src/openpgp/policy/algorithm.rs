@@ -23,6 +23,21 @@ pub(in crate::openpgp) fn hash_is_strong(hash: HashAlgorithm) -> bool {
     )
 }
 
+/// What a message is hashed with before a key of this kind signs it. Processors have instructions
+/// for SHA-256, which no curve of 256 bits and no RSA key asks more of (RFC 9580 5.2.3); without
+/// them, as in WebAssembly, SHA-512 does the same octets in half the steps.
+pub(in crate::openpgp) const fn message_hash(signer: PublicKeyAlgorithm) -> HashAlgorithm {
+    let suffices = matches!(
+        signer,
+        PublicKeyAlgorithm::Ed25519 | PublicKeyAlgorithm::EdDSALegacy | PublicKeyAlgorithm::RSA
+    );
+    if suffices && !cfg!(target_arch = "wasm32") {
+        HashAlgorithm::Sha256
+    } else {
+        HashAlgorithm::Sha512
+    }
+}
+
 /// Whether a hash may carry a self-signature made at `created`: old keys have SHA-1 ones.
 pub(super) fn hash_serves_self_signature(hash: HashAlgorithm, created: u32) -> bool {
     hash_is_strong(hash) || (hash == HashAlgorithm::Sha1 && created < SHA1_SELF_SIGNATURE_CUTOFF)

@@ -63,6 +63,14 @@ pub(in crate::openpgp) fn digest(signature: &Signature, document: &[u8]) -> Opti
     Some(hasher.finalize().into_vec())
 }
 
+/// Whether a signature is of a type that signs documents.
+pub(in crate::openpgp) fn is_over_document(signature: &Signature) -> bool {
+    matches!(
+        signature.typ(),
+        Some(SignatureType::Binary | SignatureType::Text)
+    )
+}
+
 /// Whom the signature names.
 pub(in crate::openpgp) fn issuer(signature: &Signature) -> Option<Issuer> {
     let by_fingerprint = signature
