@@ -44,7 +44,7 @@ use super::command::{
 };
 use super::recall::Recall;
 use super::recent::Recents;
-use super::response::{FetchValue, MetadataData, Response, StatusData};
+use super::response::{FetchValue, MetadataData, Response, Rights, StatusData};
 use super::set::UidSet;
 use super::view::{Changed, Slot, Snapshot};
 
@@ -88,7 +88,7 @@ pub enum Op {
     Status(MailboxName, Vec<StatusItem>),
     /// CREATE.
     Create(MailboxName, Option<Role>),
-    /// Whether there is such a mailbox: MYRIGHTS.
+    /// Whether there is such a mailbox, and what may be done with it: MYRIGHTS.
     Exists(MailboxName),
     /// GETMETADATA, SETMETADATA.
     Metadata(MetadataOp),
@@ -233,6 +233,8 @@ pub enum Outcome {
     /// Of [`Op::Watch`]: what goes on being watched, unless there was too
     /// much to tell, and what is told.
     Watched(Option<Box<Watch>>, Vec<Response>),
+    /// Of [`Op::Exists`].
+    Rights(Rights),
     /// Of [`Op::Status`].
     Status(StatusData),
     /// Of [`MetadataOp::Get`]: and how long the longest value is that was too long.

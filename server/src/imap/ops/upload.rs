@@ -6,7 +6,7 @@
 //! [`MAX_SKELETON`] of headers, whatever the messages have. Messages are taken as they are,
 //! whatever is wrong with them.
 
-use letterlock_core::account::{MAX_APPEND_OCTETS, PartialMessage};
+use letterlock_core::account::{MAX_APPEND_OCTETS, PartialMessage, ReplicaError};
 use letterlock_core::id::{MailboxId, MailboxName, Timestamp, Uid};
 use letterlock_core::mime::Span;
 use letterlock_core::model::FlagSet;
@@ -111,14 +111,17 @@ pub async fn run<S: Store>(
 
 fn started<S: Store>(context: &Context<'_, S>, begin: &Begin) -> Result<Upload, OpError> {
     let mailbox = context.account.mailbox(&begin.name);
-    let mailbox = mailbox.ok_or(OpError::NoDestination)?.id;
+    let mailbox = mailbox.ok_or(OpError::NoDestination)?;
+    if mailbox.virtual_mailbox.is_some() {
+        return Err(ReplicaError::Virtual.into());
+    }
     if let Some((from, uid)) = begin.replaces
         && context.account.placement(from, uid).is_none()
     {
         return Err(OpError::NoSuchMessage);
     }
     Ok(Upload {
-        mailbox,
+        mailbox: mailbox.id,
         replaces: begin.replaces,
         current: None,
         ended: Vec::new(),

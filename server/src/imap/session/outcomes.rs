@@ -98,8 +98,8 @@ impl Session {
                 self.send(Response::Status(status));
                 self.finish(tag, Reply::ok("STATUS done"), Release::All);
             }
-            (Running::MyRights(tag, name), Outcome::Done) => {
-                self.send(Response::MyRights(name));
+            (Running::MyRights(tag, name), Outcome::Rights(rights)) => {
+                self.send(Response::MyRights(name, rights));
                 self.finish(tag, Reply::ok("MYRIGHTS done"), Release::All);
             }
             (Running::BeginNotify(tag, done), outcome) => self.notify_begun(tag, done, outcome),
@@ -250,8 +250,8 @@ impl Session {
     ) {
         for listed in items {
             self.send(response(listed.item));
-            if let Some(name) = listed.my_rights {
-                self.send(Response::MyRights(name));
+            if let Some((name, rights)) = listed.my_rights {
+                self.send(Response::MyRights(name, rights));
             }
             if let Some(status) = listed.status {
                 self.send(Response::Status(status));
