@@ -39,6 +39,8 @@ pub enum Code {
     Cannot,
     /// RFC 3501 7.1.
     Capability(String),
+    /// RFC 9738 3.1: the limit, and the lowest UID that was dealt with.
+    MessageLimit(u32, Option<Uid>),
     /// RFC 7162 3.2.11: what follows is of the newly selected mailbox.
     Closed,
     /// RFC 5530.

@@ -241,6 +241,10 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::UidValidity(validity) => put(out, format_args!("UIDVALIDITY {validity}")),
         Code::Unavailable => put(out, "UNAVAILABLE"),
         Code::UseAttr => put(out, "USEATTR"),
+        Code::MessageLimit(limit, None) => put(out, format_args!("MESSAGELIMIT {limit}")),
+        Code::MessageLimit(limit, Some(lowest)) => {
+            put(out, format_args!("MESSAGELIMIT {limit} {lowest}"));
+        }
         Code::UidRequired => put(out, "UIDREQUIRED"),
         Code::TooFew => put(out, "TOOFEW"),
         Code::UnknownCte => put(out, "UNKNOWN-CTE"),

@@ -151,7 +151,16 @@ pub enum Op {
     /// MOVE.
     Move(CopyOp),
     /// EXPUNGE and CLOSE; with UIDs, UID EXPUNGE.
-    Expunge(MailboxId, Option<BTreeSet<Uid>>),
+    Expunge(MailboxId, Option<Among>),
+}
+
+/// Of which messages UID EXPUNGE is.
+#[derive(Debug)]
+pub struct Among {
+    /// These.
+    pub uids: BTreeSet<Uid>,
+    /// Most that are expunged.
+    pub most: usize,
 }
 
 /// Whether a mailbox is subscribed to.
@@ -257,8 +266,9 @@ pub enum Outcome {
     Threaded(Vec<Threaded>),
     /// Of [`Op::Store`].
     Stored(Stored),
-    /// Of [`Op::Expunge`]: whether anything was removed.
-    Expunged(bool),
+    /// Of [`Op::Expunge`]: whether anything was removed, and below which UID nothing was because
+    /// there was too much.
+    Expunged(bool, Option<Uid>),
     /// Of [`Op::Copy`] and [`Op::Move`]: source and copy.
     Copied(UidValidity, Vec<(Uid, Uid)>),
 }

@@ -73,7 +73,8 @@ impl Session {
                 self.send(Response::Untagged(moved));
                 self.finish_gone(tag, reply);
             }
-            (Running::Expunge(tag), Outcome::Expunged(any)) => {
+            (Running::Expunge(tag), Outcome::Expunged(any, cut)) => {
+                self.cut_at(cut);
                 let reply = Reply::ok("EXPUNGE done");
                 if any {
                     self.finish_gone(tag, reply);
@@ -128,7 +129,7 @@ impl Session {
             (Running::Simple(tag, text), Outcome::Done) => {
                 self.finish(tag, Reply::ok(text), Release::All);
             }
-            (Running::Close(tag), Outcome::Expunged(_)) => {
+            (Running::Close(tag), Outcome::Expunged(..)) => {
                 self.state = State::Authenticated;
                 self.tagged(tag, Reply::ok("CLOSE done"));
             }
