@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use letterlock_server::bridge::app_password_command::{self, AppPasswordCommand};
 use letterlock_server::clock;
-use letterlock_server::config::Config;
+use letterlock_server::config::{Config, Virtual};
 use letterlock_server::demo::{self, DataPlace, Demo};
 use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
 use letterlock_server::transfer::command::{export, import};
@@ -100,6 +100,9 @@ struct DemoArguments {
     /// Let nobody log in to IMAP and SMTP before STARTTLS; then they may be on any address.
     #[arg(long)]
     starttls_required: bool,
+    /// Show mail programs these mailboxes beside the others, such as `all,flagged`.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    virtual_mailboxes: Option<Vec<Virtual>>,
     /// Mail intake, LMTP [default: 127.0.0.1:2424].
     #[arg(long, value_name = "ADDR")]
     lmtp: Option<SocketAddr>,
@@ -188,6 +191,9 @@ fn options(arguments: DemoArguments) -> anyhow::Result<demo::Options> {
     listen.imap_socket = arguments.imap_socket.or(listen.imap_socket.take());
     listen.starttls_required |= arguments.starttls_required;
     listen.validate()?;
+    if let Some(wanted) = arguments.virtual_mailboxes {
+        config.imap.virtual_mailboxes = wanted;
+    }
     let data_dir = match (arguments.ephemeral, arguments.data_dir) {
         (true, _) => DataPlace::Ephemeral,
         (false, Some(path)) => DataPlace::Directory(path),

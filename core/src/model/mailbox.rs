@@ -1,4 +1,4 @@
-//! What a mailbox is for (RFC 6154).
+//! What a mailbox is for, and the mailboxes that have no messages of their own (RFC 6154).
 
 use serde::{Deserialize, Serialize};
 
@@ -53,5 +53,41 @@ impl Role {
             Self::Sent => "Sent",
             Self::Trash => "Trash",
         }
+    }
+}
+
+/// A mailbox that shows messages of other mailboxes (RFC 6154 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VirtualMailbox {
+    /// `\All`: every message that is not in Junk or Trash.
+    All,
+    /// `\Flagged`: those of them that have the flag.
+    Flagged,
+}
+
+impl VirtualMailbox {
+    /// Every virtual mailbox.
+    pub const ALL: [Self; 2] = [Self::All, Self::Flagged];
+
+    /// The attribute as LIST shows it.
+    pub const fn attribute(self) -> &'static str {
+        match self {
+            Self::All => "\\All",
+            Self::Flagged => "\\Flagged",
+        }
+    }
+
+    /// Its name, unless another mailbox has that.
+    pub const fn default_name(self) -> &'static str {
+        match self {
+            Self::All => "All Mail",
+            Self::Flagged => "Flagged",
+        }
+    }
+
+    /// Whether messages of a mailbox are shown at all, by what that is for. What was thrown away
+    /// and what nobody wanted is looked for where it is; RFC 6154 2 lets `\All` omit it.
+    pub const fn shows_mailbox(role: Option<Role>) -> bool {
+        !matches!(role, Some(Role::Junk | Role::Trash))
     }
 }

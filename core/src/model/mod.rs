@@ -9,4 +9,4 @@ pub use annotation::{
     MAX_ANNOTATION_OCTETS, MAX_ANNOTATIONS, MAX_ANNOTATIONS_OCTETS,
 };
 pub use flag::{Flag, FlagChange, FlagSet, InvalidKeyword, Keyword, MAX_FLAGS_PER_MESSAGE};
-pub use mailbox::Role;
+pub use mailbox::{Role, VirtualMailbox};

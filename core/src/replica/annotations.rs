@@ -174,13 +174,17 @@ impl<S: Store> Replica<S> {
         &self,
         owner: AnnotationOwner,
     ) -> Result<BTreeMap<AnnotationName, Vec<u8>>, ReplicaError> {
-        let mut role = None;
+        let mut special_use = None;
         let noted = {
             let view = self.view();
             if let AnnotationOwner::Mailbox(id) = owner {
                 let mailbox = view.mailboxes.get(&id);
                 let mailbox = mailbox.filter(|state| !state.row.document.deleted);
-                role = mailbox.ok_or(ReplicaError::NoSuchMailbox)?.role;
+                special_use = match (mailbox, view.virtual_by_id(id)) {
+                    (Some(mailbox), _) => mailbox.role.map(Role::attribute),
+                    (None, Some((which, _))) => Some(which.attribute()),
+                    (None, None) => return Err(ReplicaError::NoSuchMailbox),
+                };
             }
             view.annotations.contains_key(&owner)
         };
@@ -194,10 +198,10 @@ impl<S: Store> Replica<S> {
                 values.extend(all.map(|(name, value)| (name.clone(), value.to_vec())));
             }
         }
-        let special_use = AnnotationName::special_use();
-        match role {
-            Some(role) => values.insert(special_use, role.attribute().as_bytes().to_vec()),
-            None => values.remove(&special_use),
+        let name = AnnotationName::special_use();
+        match special_use {
+            Some(attribute) => values.insert(name, attribute.as_bytes().to_vec()),
+            None => values.remove(&name),
         };
         Ok(values)
     }

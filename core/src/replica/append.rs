@@ -144,7 +144,7 @@ impl<S: Store> Replica<S> {
         let uid_validity = change.live_mailbox(to)?.uid_validity;
         let mut pairs = Vec::new();
         for uid in sorted(uids) {
-            let Some(placed) = change.placement(from, uid) else {
+            let Some(placed) = change.shown(from, uid) else {
                 continue;
             };
             change.must_be_whole(placed.shown.message).await?;
@@ -164,7 +164,9 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// Moves messages; UIDs that are not there are passed over.
+    /// Moves messages; UIDs that are not there are passed over. From a virtual mailbox a message
+    /// goes from everywhere where it is found: one placement moves, others are removed. If it is
+    /// found where it is now, it has a new UID here, as if it had been copied and expunged.
     pub async fn move_messages(
         &self,
         from: MailboxId,
@@ -178,7 +180,7 @@ impl<S: Store> Replica<S> {
         change.read_pages_of(from, uids).await?;
         let mut pairs = Vec::new();
         for uid in sorted(uids) {
-            if let Some(new) = change.move_placement(from, uid, to).await? {
+            if let Some(new) = change.move_shown(from, uid, to).await? {
                 pairs.push((uid, new));
             }
         }
@@ -191,6 +193,25 @@ impl<S: Store> Replica<S> {
 }
 
 impl<S: Store> Change<'_, S> {
+    /// Moves a message as a mailbox shows it.
+    async fn move_shown(
+        &mut self,
+        from: MailboxId,
+        uid: Uid,
+        to: MailboxId,
+    ) -> Result<Option<Uid>, ReplicaError> {
+        let mut moved = None;
+        self.let_return(from, uid);
+        for (mailbox, uid) in self.behind(from, uid) {
+            if moved.is_none() {
+                moved = self.move_placement(mailbox, uid, to).await?;
+            } else {
+                self.delete_placement(mailbox, uid).await?;
+            }
+        }
+        Ok(moved)
+    }
+
     /// Stores a message's structure and those of its contents that the account does not have yet.
     /// A message that was accepted once may have grown since: only its documents are limited.
     pub(super) async fn store_message(

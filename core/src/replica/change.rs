@@ -20,6 +20,7 @@ use super::{COUNTERS, Replica, ReplicaError, encode_row};
 use crate::id::{
     DocId, MailboxId, MessageHash, ModSeq, PageId, PlacementId, Timestamp, Uid, UidValidity,
 };
+use crate::model::VirtualMailbox;
 use crate::store::{Batch, Store, Table};
 use crate::threads::Link;
 
@@ -49,6 +50,8 @@ pub(super) struct Change<'a, S> {
     keeps_pages: bool,
     /// Placements that came from others and are to be placed: see [`Change::place_arrivals`].
     pub(super) arrivals: BTreeSet<PlacementId>,
+    /// Messages that were moved or replaced in a virtual mailbox: if it still finds them, they are new there.
+    pub(super) returning: BTreeSet<(VirtualMailbox, MessageHash)>,
     stamp: Option<Stamp>,
 }
 
@@ -65,6 +68,7 @@ impl<'a, S: Store> Change<'a, S> {
             mailboxes: BTreeMap::new(),
             placements: BTreeMap::new(),
             annotations: BTreeMap::new(),
+            virtuals: BTreeMap::new(),
         };
         Self {
             replica,
@@ -82,6 +86,7 @@ impl<'a, S: Store> Change<'a, S> {
             pages,
             keeps_pages: false,
             arrivals: BTreeSet::new(),
+            returning: BTreeSet::new(),
             stamp: None,
         }
     }
@@ -90,6 +95,7 @@ impl<'a, S: Store> Change<'a, S> {
     /// [`ReplicaError::Busy`] the view is what the other writer left.
     pub(super) async fn commit(mut self) -> Result<(), ReplicaError> {
         self.finish_pages()?;
+        self.finish_virtuals().await?;
         self.finish_mailboxes().await?;
         if self.batch.is_empty() && self.delta.counters == self.old_counters {
             let mut kept = self.replica.kept_pages();
@@ -203,8 +209,11 @@ impl<'a, S: Store> Change<'a, S> {
         })
     }
 
-    /// The row of a mailbox that is not deleted.
+    /// The row of a mailbox that is not deleted, and is no virtual one.
     pub(super) fn live_mailbox(&self, id: MailboxId) -> Result<MailboxRow, ReplicaError> {
+        if self.is_virtual(id) {
+            return Err(ReplicaError::Virtual);
+        }
         let row = self.mailbox(id).filter(|row| !row.document.deleted);
         row.ok_or(ReplicaError::NoSuchMailbox)
     }

@@ -9,7 +9,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::change::Change;
-use super::view::{MailboxRow, MailboxState, Placed};
+use super::roster::Roster;
+use super::view::{MailboxRow, Placed};
 use super::{Placement, Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{MailboxId, MessageHash, ModSeq, PlacementId, Uid};
 use crate::model::{AnnotationName, AnnotationOwner};
@@ -96,20 +97,20 @@ impl<S: Store> Replica<S> {
                 updated: Vec::new(),
                 vanished: Vec::new(),
             };
-            let touched = view.mailboxes.values().filter(|mailbox| {
-                mailbox.row.highest_mod_seq > state || mailbox.row.changed > state
-            });
+            let real = view.mailboxes.values();
+            let real = real.map(|mailbox| (&mailbox.row, &mailbox.roster));
+            let virtuals = view.virtuals.values();
+            let virtuals = virtuals.map(|mailbox| (&mailbox.row, &mailbox.roster));
+            let touched = real
+                .chain(virtuals)
+                .filter(|(row, _)| row.highest_mod_seq > state || row.changed > state);
             let mut ids = Vec::new();
-            for mailbox in touched {
-                if mailbox
-                    .row
-                    .vanished_floor
-                    .is_some_and(|floor| floor > state)
-                {
+            for (row, roster) in touched {
+                if row.vanished_floor.is_some_and(|floor| floor > state) {
                     return Ok(None);
                 }
-                changes.take(mailbox, state);
-                ids.push(mailbox.row.document.id);
+                changes.take(row, roster, state);
+                ids.push(row.document.id);
             }
             (changes, ids)
         };
@@ -156,25 +157,22 @@ impl<S: Store> Replica<S> {
     /// Whether everything that left a mailbox after `state` is remembered.
     fn remembers(&self, mailbox: MailboxId, state: ModSeq) -> bool {
         let view = self.view();
-        view.mailboxes.get(&mailbox).is_some_and(|mailbox| {
-            mailbox
-                .row
-                .vanished_floor
-                .is_none_or(|floor| floor <= state)
-        })
+        let row = view.mailboxes.get(&mailbox).map(|mailbox| &mailbox.row);
+        let row = row.or_else(|| Some(view.shown(mailbox)?.0));
+        row.is_some_and(|row| row.vanished_floor.is_none_or(|floor| floor <= state))
     }
 }
 
 impl Changes {
-    fn take(&mut self, mailbox: &MailboxState, state: ModSeq) {
-        let id = mailbox.row.document.id;
-        if mailbox.row.changed > state {
+    fn take(&mut self, row: &MailboxRow, roster: &Roster, state: ModSeq) {
+        let id = row.document.id;
+        if row.changed > state {
             self.mailboxes.push(id);
         }
-        if mailbox.row.highest_mod_seq <= state {
+        if row.highest_mod_seq <= state {
             return;
         }
-        for (_, entry) in mailbox.roster.changed_since(state) {
+        for (_, entry) in roster.changed_since(state) {
             if entry.placed() > state {
                 self.created.push((id, entry.into()));
             } else {
@@ -187,15 +185,20 @@ impl Changes {
 impl<S: Store> Change<'_, S> {
     /// Remembers that a message leaves a mailbox.
     pub(super) fn note_vanished(&mut self, mailbox: MailboxId, at: ModSeq, placed: &Placed) {
+        self.put_vanished(mailbox, at, placed);
+        if let Some(row) = self.edit_mailbox(mailbox) {
+            row.vanished = row.vanished.saturating_add(1);
+        }
+    }
+
+    /// Writes the row of a message that leaves a mailbox; whoever calls counts it.
+    pub(super) fn put_vanished(&mut self, mailbox: MailboxId, at: ModSeq, placed: &Placed) {
         let value = encode_row(&VanishedRow {
             placement: placed.shown.id,
             message: placed.shown.message,
         });
         let key = vanished_key(mailbox, at, placed.numbers.uid);
         self.batch.put(Table::Vanished, key, value);
-        if let Some(row) = self.edit_mailbox(mailbox) {
-            row.vanished = row.vanished.saturating_add(1);
-        }
     }
 
     /// Forgets the older half of what is remembered of a mailbox.

@@ -14,6 +14,7 @@ use super::references::Referred;
 use super::{Message, Replica, ReplicaError, decode_row};
 use crate::id::{DocId, MailboxId, MessageHash, PlacementId, Uid};
 use crate::mime::Span;
+use crate::model::VirtualMailbox;
 use crate::store::{Key, KeyRange, Store, Table};
 
 /// Most findings in one report.
@@ -106,6 +107,12 @@ pub enum Finding {
     WrongAnnotations {
         /// Which.
         document: DocId,
+    },
+    /// A virtual mailbox does not show what its placements say.
+    #[error("virtual mailbox {} does not show what it should", .mailbox.default_name())]
+    WrongVirtual {
+        /// Which.
+        mailbox: VirtualMailbox,
     },
     /// A page says that a message is in a mailbox, and it is not there.
     #[error("placement {placement} should stand in mailbox {mailbox} and does not")]
@@ -388,6 +395,11 @@ impl<S: Store> Replica<S> {
 
     fn check_mailboxes(&self, report: &mut CheckReport, found: &Found) {
         let view = self.view();
+        for mailbox in VirtualMailbox::ALL {
+            if !view.is_virtual_sound(mailbox) {
+                report.add(Finding::WrongVirtual { mailbox });
+            }
+        }
         for (mailbox, state) in &view.mailboxes {
             let mailbox = *mailbox;
             if state.row.highest_mod_seq > view.counters.mod_seq {

@@ -8,6 +8,7 @@
 //! was lost does not come back (`LEFT_OUT`). Known limit: a mail program that was told of a
 //! change that was lost and not pushed shows it until the message changes again.
 
+use super::change::Change;
 use super::{Placement, Replica, ReplicaError};
 use crate::id::{MailboxId, Timestamp, Uid};
 use crate::model::{FlagChange, FlagSet, MAX_FLAGS_PER_MESSAGE};
@@ -27,8 +28,9 @@ pub struct FlagEdit<'a> {
 }
 
 impl<S: Store> Replica<S> {
-    /// Changes flags; returns the messages that are different afterwards. UIDs that are not
-    /// there are passed over.
+    /// Changes flags; returns the messages that are different afterwards, if they are still in the
+    /// mailbox. UIDs that are not there are passed over. In a virtual mailbox those of all
+    /// placements that it finds are changed.
     pub async fn store_flags(
         &self,
         mailbox: MailboxId,
@@ -65,27 +67,49 @@ impl<S: Store> Replica<S> {
         change.read_pages_of(mailbox, uids).await?;
         let mut changed = Vec::new();
         for uid in uids {
-            let Some(placed) = change.placement(mailbox, *uid) else {
+            let Some(shown) = change.shown(mailbox, *uid) else {
                 continue;
             };
-            if !passes(&Placement::from(&placed)) {
+            if !passes(&Placement::from(&shown)) {
                 continue;
             }
-            let current = placed.shown.flags.to_set();
-            let wanted = how.apply(&current, flags);
-            if wanted == current {
-                continue;
+            let mut is_changed = false;
+            for (mailbox, uid) in change.behind(mailbox, *uid) {
+                is_changed |= change.edit_flags(mailbox, uid, how, flags).await?;
             }
-            if wanted.len() > MAX_FLAGS_PER_MESSAGE {
-                return Err(ReplicaError::TooManyFlags);
+            if is_changed {
+                changed.push(*uid);
             }
-            change.set_flags(mailbox, placed, &wanted).await?;
-            changed.push(*uid);
         }
         change.batch.durability = Durability::Process;
         change.commit().await?;
         let roster = self.roster(mailbox).unwrap_or_default();
         let found = changed.into_iter().filter_map(|uid| roster.find(uid));
         Ok(found.map(Placement::from).collect())
+    }
+}
+
+impl<S: Store> Change<'_, S> {
+    /// Changes flags of one placement; `false` if it is not there or has them already.
+    async fn edit_flags(
+        &mut self,
+        mailbox: MailboxId,
+        uid: Uid,
+        how: FlagChange,
+        flags: &FlagSet,
+    ) -> Result<bool, ReplicaError> {
+        let Some(placed) = self.placement(mailbox, uid) else {
+            return Ok(false);
+        };
+        let current = placed.shown.flags.to_set();
+        let wanted = how.apply(&current, flags);
+        if wanted == current {
+            return Ok(false);
+        }
+        if wanted.len() > MAX_FLAGS_PER_MESSAGE {
+            return Err(ReplicaError::TooManyFlags);
+        }
+        self.set_flags(mailbox, placed, &wanted).await?;
+        Ok(true)
     }
 }

@@ -38,7 +38,7 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<MailboxId, ReplicaError> {
         let mut change = self.begin(now).await;
-        if change.id_of(name).is_some() {
+        if change.is_taken(name) {
             return Err(ReplicaError::MailboxExists);
         }
         let id = change.create_with_parents(name).await?;
@@ -55,7 +55,7 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<MailboxId, ReplicaError> {
         let mut change = self.begin(now).await;
-        if change.id_of(name).is_some() {
+        if change.is_taken(name) {
             return Err(ReplicaError::MailboxExists);
         }
         if self.has_role(role, None) {
@@ -64,6 +64,7 @@ impl<S: Store> Replica<S> {
         if let Some(parent) = name.parent()
             && change.id_of(&parent).is_none()
         {
+            change.must_not_be_virtual(&parent)?;
             change.create_with_parents(&parent).await?;
         }
         // A random id: the role that a document begins with never changes, so two devices must not make one document of two.
@@ -83,13 +84,15 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
+        change.must_not_be_virtual(from)?;
         let id = change.id_of(from).ok_or(ReplicaError::NoSuchMailbox)?;
-        if change.id_of(to).is_some() {
+        if change.is_taken(to) {
             return Err(ReplicaError::MailboxExists);
         }
         if let Some(parent) = to.parent()
             && change.id_of(&parent).is_none()
         {
+            change.must_not_be_virtual(&parent)?;
             change.create_with_parents(&parent).await?;
         }
         if from.is_inbox() {
@@ -112,6 +115,7 @@ impl<S: Store> Replica<S> {
             return Err(ReplicaError::Inbox);
         }
         let mut change = self.begin(now).await;
+        change.must_not_be_virtual(name)?;
         let id = change.id_of(name).ok_or(ReplicaError::NoSuchMailbox)?;
         for uid in change.uids(id) {
             change.delete_placement(id, uid).await?;
@@ -135,6 +139,9 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
+        if change.subscribe_virtual(name, subscribed)? {
+            return change.commit().await;
+        }
         let id = change.id_of(name).ok_or(ReplicaError::NoSuchMailbox)?;
         let mut row = change.live_mailbox(id)?;
         if row.document.subscribed.value != subscribed {
@@ -182,6 +189,11 @@ impl<S: Store> Change<'_, S> {
         found.map(|row| row.document.id)
     }
 
+    /// Whether a mailbox, virtual or not, has this name.
+    fn is_taken(&self, name: &MailboxName) -> bool {
+        self.id_of(name).is_some() || self.must_not_be_virtual(name).is_err()
+    }
+
     /// Gives every live mailbox a name of its own: where several have one, the one with the
     /// lowest id keeps it and the others get a number. Every device comes to the same.
     pub(super) fn settle_names(&mut self) {
@@ -219,6 +231,7 @@ impl<S: Store> Change<'_, S> {
             levels.push(parent);
         }
         for parent in levels.into_iter().rev() {
+            self.must_not_be_virtual(&parent)?;
             if self.id_of(&parent).is_none() {
                 self.create_fresh(parent).await?;
             }

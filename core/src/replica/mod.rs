@@ -49,6 +49,7 @@ mod threads;
 mod collect;
 mod check;
 mod view;
+mod virtual_mailboxes;
 mod roster;
 mod places;
 mod visit;
@@ -144,6 +145,10 @@ pub enum ReplicaError {
     /// [`crate::model::MAX_ANNOTATIONS_OCTETS`] in the account.
     #[error("there are too many annotations")]
     TooManyAnnotations,
+    /// A virtual mailbox takes no messages and annotations, has no mailboxes below it, and is
+    /// neither renamed nor deleted.
+    #[error("this cannot be done with a virtual mailbox")]
+    Virtual,
     /// INBOX cannot be deleted, and nothing can be renamed to it.
     #[error("this cannot be done with INBOX")]
     Inbox,
@@ -269,46 +274,44 @@ impl<S: Store> Replica<S> {
         Subscription(receiver)
     }
 
-    /// All mailboxes, by name.
+    /// All mailboxes but the virtual ones, by name.
     pub fn mailboxes(&self) -> Vec<MailboxStatus> {
         let mut all: Vec<MailboxStatus> = self.view().live().map(MailboxStatus::from).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
 
-    /// The mailbox of this name.
+    /// The mailbox of this name, virtual or not.
     pub fn mailbox(&self, name: &MailboxName) -> Option<MailboxStatus> {
-        self.view().by_name(name).map(MailboxStatus::from)
+        let real = self.view().by_name(name).map(MailboxStatus::from);
+        real.or_else(|| self.virtual_named(name))
     }
 
-    /// The mailbox with this id.
+    /// The mailbox with this id, virtual or not.
     pub fn mailbox_by_id(&self, id: MailboxId) -> Option<MailboxStatus> {
         let view = self.view();
         let state = view
             .mailboxes
             .get(&id)
             .filter(|state| !state.row.document.deleted);
-        state.map(MailboxStatus::from)
+        let real = state.map(MailboxStatus::from);
+        drop(view);
+        real.or_else(|| self.virtual_with_id(id))
     }
 
     /// HIGHESTMODSEQ of a mailbox (RFC 7162 3.1.2.1): cheap, so that a session can ask after every
     /// command whether anything is new. `None` if there is no such mailbox.
     pub fn highest_mod_seq(&self, id: MailboxId) -> Option<ModSeq> {
         let view = self.view();
-        let state = view
-            .mailboxes
-            .get(&id)
-            .filter(|state| !state.row.document.deleted);
-        state.map(|state| state.row.highest_mod_seq)
+        view.shown(id).map(|(row, _)| row.highest_mod_seq)
     }
 
     /// The messages of a mailbox, by ascending UID; none if there is no such mailbox.
     pub fn placements(&self, mailbox: MailboxId) -> Vec<Placement> {
         let view = self.view();
-        let state = view.mailboxes.get(&mailbox);
-        state
-            .into_iter()
-            .flat_map(|state| state.roster.iter())
+        let shown = view.shown(mailbox).into_iter();
+        shown
+            .flat_map(|(_, roster)| roster.iter())
             .map(Placement::from)
             .collect()
     }
@@ -317,14 +320,15 @@ impl<S: Store> Replica<S> {
     /// `None` if there is no such mailbox.
     pub fn roster(&self, mailbox: MailboxId) -> Option<Arc<Roster>> {
         let view = self.view();
-        let state = view.mailboxes.get(&mailbox);
-        let state = state.filter(|state| !state.row.document.deleted);
-        state.map(|state| Arc::clone(&state.roster))
+        let shown = view.shown(mailbox);
+        shown.map(|(_, roster)| Arc::clone(roster))
     }
 
     /// One message of a mailbox.
     pub fn placement(&self, mailbox: MailboxId, uid: Uid) -> Option<Placement> {
-        self.view().find(mailbox, uid).map(Placement::from)
+        let view = self.view();
+        let (_, roster) = view.shown(mailbox)?;
+        roster.find(uid).map(Placement::from)
     }
 
     /// Where a message is placed, by mailbox and UID; empty if it is in no mailbox.

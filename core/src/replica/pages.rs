@@ -202,8 +202,11 @@ impl<S: Store> Change<'_, S> {
         uids: &[Uid],
     ) -> Result<(), ReplicaError> {
         let ids: BTreeSet<PageId> = {
+            let meant = uids.iter().flat_map(|uid| self.behind(mailbox, *uid));
+            let meant: Vec<_> = meant.collect();
             let view = self.replica.view();
-            let found = uids.iter().filter_map(|uid| view.find(mailbox, *uid));
+            let found = meant.into_iter();
+            let found = found.filter_map(|(mailbox, uid)| view.find(mailbox, uid));
             found.map(|entry| entry.id().page()).collect()
         };
         let unread = ids.into_iter().filter(|id| !self.pages.contains_key(id));

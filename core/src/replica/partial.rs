@@ -191,7 +191,13 @@ impl<S: Store> Replica<S> {
         let uid_validity = change.live_mailbox(mailbox)?.uid_validity;
         let mut staged = Vec::new();
         let uid = change.take_partial(mailbox, message, &mut staged).await?;
-        if !change.delete_placement(replaced.0, replaced.1).await? {
+        // The same octets again are a new message all the same (RFC 8508 3).
+        change.let_return(replaced.0, replaced.1);
+        let mut is_replaced = false;
+        for (mailbox, uid) in change.behind(replaced.0, replaced.1) {
+            is_replaced |= change.delete_placement(mailbox, uid).await?;
+        }
+        if !is_replaced {
             return Ok(None);
         }
         change.commit().await?;

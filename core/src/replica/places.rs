@@ -96,7 +96,8 @@ impl Places {
     }
 }
 
-fn short(message: &MessageHash) -> u64 {
+/// The first octets of a message's hash.
+pub(super) fn short(message: &MessageHash) -> u64 {
     let first = message.as_bytes().first_chunk::<8>();
     u64::from_be_bytes(*first.unwrap_or(&[0; 8]))
 }

@@ -12,7 +12,7 @@ use super::pages::incoming_placement;
 use super::view::Placed;
 use super::*;
 use crate::id::{AccountId, IncomingId};
-use crate::model::{Flag, FlagChange, FlagSet};
+use crate::model::{Flag, FlagChange, FlagSet, VirtualMailbox};
 use crate::openpgp::Protection;
 use crate::seal::{Header, RootKey};
 use crate::store::MemoryStore;
@@ -26,6 +26,7 @@ mod contents;
 mod disasters;
 mod filling;
 mod pages;
+mod virtual_mailboxes;
 mod writers;
 
 use writers::Shared;
@@ -378,7 +379,16 @@ async fn converge(seed: u64) {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut lossy = Some(ChaCha20Rng::seed_from_u64(seed ^ 0xff));
     let mut received = 0;
+    // One has virtual mailboxes all the time, one from some time on, one never.
+    let both = VirtualMailbox::ALL;
+    devices[0].set_virtual_mailboxes(&both, NOW).await.unwrap();
+    let mut shown = BTreeMap::new();
     for step in 0..60 {
+        if step == seed % 60 {
+            devices[1].set_virtual_mailboxes(&both, NOW).await.unwrap();
+        }
+        virtual_mailboxes::assert_stable(&devices[0], &mut shown);
+        virtual_mailboxes::assert_sound(&devices[1]);
         let device = &devices[rng.gen_range(0..devices.len())];
         let now = at(rng.gen_range(0..50));
         edit(device, &mut rng, step, now).await;
@@ -414,28 +424,26 @@ async fn converge(seed: u64) {
     assert_eq!(truth(a), before);
 }
 
-async fn edit(device: &Replica<MemoryStore>, rng: &mut ChaCha20Rng, step: u32, now: Timestamp) {
-    let mailboxes = device.mailboxes();
-    let pick = |rng: &mut ChaCha20Rng| mailboxes[rng.gen_range(0..mailboxes.len())].clone();
-    let (from, to) = (pick(rng), pick(rng));
+async fn edit(device: &Replica<MemoryStore>, rng: &mut ChaCha20Rng, step: u64, now: Timestamp) {
+    let (mailboxes, shown) = (device.mailboxes(), device.shown_mailboxes());
+    let pick =
+        |rng: &mut ChaCha20Rng, from: &[MailboxStatus]| from[rng.gen_range(0..from.len())].clone();
+    let (from, to) = (pick(rng, &shown), pick(rng, &mailboxes));
     let uids: Vec<Uid> = device.placements(from.id).iter().map(|p| p.uid).collect();
     let uid = (!uids.is_empty()).then(|| uids[rng.gen_range(0..uids.len())]);
     let uid = uid.unwrap_or(Uid::ONE);
     let name = MailboxName::new(&format!("Box {}", rng.gen_range(0..3))).unwrap();
-    match rng.gen_range(0..9) {
+    match rng.gen_range(0..10) {
         0 | 1 => {
             let raw = format!("Subject: {step}\r\n\r\nbody {step}\r\n");
             device
-                .append(from.id, raw.as_bytes(), FlagSet::new(), now, now)
+                .append(to.id, raw.as_bytes(), FlagSet::new(), now, now)
                 .await
                 .unwrap();
         }
         2 | 3 => {
-            let flag = flags(&[if rng.r#gen() {
-                Flag::Seen
-            } else {
-                Flag::Flagged
-            }]);
+            let all = [Flag::Seen, Flag::Flagged, Flag::Flagged, Flag::Deleted];
+            let flag = flags(&[all[rng.gen_range(0..all.len())].clone()]);
             let how = if rng.r#gen() {
                 FlagChange::Add
             } else {
@@ -454,6 +462,7 @@ async fn edit(device: &Replica<MemoryStore>, rng: &mut ChaCha20Rng, step: u32, n
         ),
         6 => drop(device.expunge(from.id, &[uid], now).await.unwrap()),
         7 => drop(device.create_mailbox(&name, now).await),
+        8 => drop(device.copy(from.id, &[uid], to.id, now).await),
         _ if rng.gen_ratio(1, 2) => drop(device.rename_mailbox(&name, &from.name, now).await),
         _ => drop(device.delete_mailbox(&name, now).await),
     }

@@ -13,12 +13,13 @@ use super::annotations::{AnnotationsRow, GivenRole};
 use super::document::MailboxDocument;
 use super::page::PlacementEntry;
 use super::places::Places;
-use super::roster::{Flags, Roster, RosterEntry};
+use super::roster::{Counts, Flags, Roster, RosterEntry};
+use super::virtual_mailboxes::{VirtualDelta, VirtualState};
 use crate::id::{
     Generation, MailboxId, MailboxName, MessageHash, ModSeq, PageId, PlacementId, Timestamp, Uid,
     UidValidity,
 };
-use crate::model::{AnnotationOwner, FlagSet, Role};
+use crate::model::{AnnotationOwner, FlagSet, Role, VirtualMailbox};
 
 /// The counters of a replica, one row of the store; every write expects it unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +98,8 @@ pub(crate) struct View {
     pub(crate) mailboxes: BTreeMap<MailboxId, MailboxState>,
     pub(crate) annotations: BTreeMap<AnnotationOwner, AnnotationsRow>,
     pub(crate) places: Places,
+    /// Those that are on.
+    pub(crate) virtuals: BTreeMap<VirtualMailbox, VirtualState>,
     /// Goes up whenever a message gets its first place or loses its last.
     pub(crate) messages_changed: u64,
 }
@@ -108,6 +111,8 @@ pub(crate) struct Delta {
     pub(crate) mailboxes: BTreeMap<MailboxId, MailboxRow>,
     pub(crate) placements: BTreeMap<(MailboxId, Uid), Option<Placed>>,
     pub(crate) annotations: BTreeMap<AnnotationOwner, Option<AnnotationsRow>>,
+    /// `None` turns one off.
+    pub(crate) virtuals: BTreeMap<VirtualMailbox, Option<VirtualDelta>>,
 }
 
 impl Shown {
@@ -163,6 +168,7 @@ impl View {
             mailboxes: BTreeMap::new(),
             annotations: BTreeMap::new(),
             places: Places::default(),
+            virtuals: BTreeMap::new(),
             messages_changed: 0,
         };
         rows.for_each(|row| view.put_mailbox(row));
@@ -193,6 +199,9 @@ impl View {
         }
         for mailbox in touched {
             self.finish(mailbox);
+        }
+        for (which, delta) in delta.virtuals {
+            self.apply_virtual(which, delta);
         }
     }
 
@@ -358,6 +367,8 @@ pub struct MailboxStatus {
     pub name: MailboxName,
     /// What it is for.
     pub role: Option<Role>,
+    /// Which virtual mailbox it is, if it is one.
+    pub virtual_mailbox: Option<VirtualMailbox>,
     /// Whether the user subscribed to it.
     pub subscribed: bool,
     /// UIDVALIDITY (RFC 9051 2.3.1.1).
@@ -408,15 +419,21 @@ pub struct Placement {
 
 impl From<&MailboxState> for MailboxStatus {
     fn from(state: &MailboxState) -> Self {
-        let counts = state.roster.counts();
+        Self::of(&state.row, state.role, state.roster.counts())
+    }
+}
+
+impl MailboxStatus {
+    pub(super) fn of(row: &MailboxRow, role: Option<Role>, counts: Counts) -> Self {
         Self {
-            id: state.row.document.id,
-            name: state.row.name.clone(),
-            role: state.role,
-            subscribed: state.row.document.subscribed.value,
-            uid_validity: state.row.uid_validity,
-            uid_next: state.row.uid_next,
-            highest_mod_seq: state.row.highest_mod_seq,
+            id: row.document.id,
+            name: row.name.clone(),
+            role,
+            virtual_mailbox: None,
+            subscribed: row.document.subscribed.value,
+            uid_validity: row.uid_validity,
+            uid_next: row.uid_next,
+            highest_mod_seq: row.highest_mod_seq,
             messages: counts.messages,
             unseen: counts.unseen,
             deleted: counts.deleted,

@@ -6,6 +6,7 @@
 //! nearest to the reader.
 
 mod listen;
+mod imap;
 mod limits;
 mod error;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 pub use error::ConfigError;
+pub use imap::{Imap, Virtual};
 pub use limits::Limits;
 pub use listen::Listen;
 
@@ -34,12 +36,18 @@ use error::Place;
 pub struct Config {
     /// Where to listen.
     pub listen: Listen,
+    /// What mail programs are shown.
+    pub imap: Imap,
     /// How much is too much.
     pub limits: Limits,
 }
 
 /// The keys of each section, in the order of its struct.
-const SECTIONS: [(&str, &[&str]); 2] = [("listen", Listen::KEYS), ("limits", Limits::KEYS)];
+const SECTIONS: [(&str, &[&str]); 3] = [
+    ("listen", Listen::KEYS),
+    ("imap", Imap::KEYS),
+    ("limits", Limits::KEYS),
+];
 
 impl Config {
     /// Reads and checks a file.
@@ -174,6 +182,14 @@ mod tests {
             said("[limits]\nmessage_octets = 5"),
             "`limits.message_octets` must be from 65536 to 52428800"
         );
+    }
+
+    #[test]
+    fn virtual_mailboxes_are_named() {
+        let config = Config::parse("[imap]\nvirtual_mailboxes = [\"flagged\"]").unwrap();
+        assert_eq!(config.imap.virtual_mailboxes, [Virtual::Flagged]);
+        let error = said("[imap]\nvirtual_mailboxes = [\"sent\"]");
+        assert!(error.starts_with("line 2, column "), "{error}");
     }
 
     #[test]

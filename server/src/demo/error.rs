@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use letterlock_core::account::ReplicaError;
 use letterlock_core::id::Address;
 
 use crate::bridge::enrolment::EnrolError;
@@ -52,6 +53,9 @@ pub enum DemoError {
         /// What the system says.
         cause: io::Error,
     },
+    /// An account's mail is not what it should be.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
     /// See there.
     #[error("cannot listen for imap on a Unix socket: {0}")]
     Socket(#[from] SocketError),

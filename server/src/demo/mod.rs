@@ -262,6 +262,11 @@ impl Running {
             feed::feed(&self.provider, &self.client, lmtp).await?;
             state.set_letters_fed(folder)?;
         }
+        let shown = self.config.imap.virtual_mailboxes();
+        for account in accounts.iter() {
+            let account = &account.account;
+            account.set_virtual_mailboxes(&shown, clock::now()).await?;
+        }
         let local = self.config.listen.protection();
         let mut doors = vec![Door::Tcp(imap, local)];
         doors.extend(imaps.map(|imaps| Door::Tcp(imaps, Protection::Tls)));

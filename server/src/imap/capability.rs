@@ -104,6 +104,8 @@ const TABLE: &[Capability] = &[
     always("LIST-METADATA"),
     always("LIST-MYRIGHTS"),
     always("LIST-STATUS"),
+    // `session::message_limit` has the number, and why SAVELIMIT is not here.
+    always("MESSAGELIMIT=1000000"),
     enabled_by("METADATA", Extension::Metadata),
     always("MOVE"),
     always("MULTIAPPEND"),
@@ -227,6 +229,13 @@ mod tests {
             let atom = |octet: u8| octet.is_ascii_graphic() && !b"(){%*\"\\]".contains(&octet);
             assert!(capability.name.bytes().all(atom), "{}", capability.name);
         }
+    }
+
+    #[test]
+    fn the_limit_is_the_one_that_holds() {
+        let limit = crate::imap::session::message_limit::MESSAGE_LIMIT;
+        let announced = format!("MESSAGELIMIT={limit}");
+        assert!(TABLE.iter().any(|line| line.name == announced));
     }
 
     #[test]

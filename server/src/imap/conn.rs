@@ -84,7 +84,7 @@ where
         server,
         shutdown,
         peer: origin.peer,
-        session: Session::new(security),
+        session: Session::new(security).limited_to(server.message_limit),
         decoder: Decoder::default(),
         out: Vec::new(),
         deflate: None,

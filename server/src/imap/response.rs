@@ -9,7 +9,7 @@ use letterlock_core::id::{
     MailboxId, MailboxName, MessageHash, ModSeq, SequenceNumber, Timestamp, Uid, UidValidity,
 };
 use letterlock_core::mime::Span;
-use letterlock_core::model::{AnnotationName, Flag, FlagSet, Role};
+use letterlock_core::model::{AnnotationName, Flag, FlagSet, Role, VirtualMailbox};
 
 use super::command::{BinaryRequest, Numbering, Octets, PartialRange, SectionRequest, Tag};
 
@@ -39,6 +39,8 @@ pub enum Code {
     Cannot,
     /// RFC 3501 7.1.
     Capability(String),
+    /// RFC 9738 3.1: the limit, and the lowest UID that was dealt with.
+    MessageLimit(u32, Option<Uid>),
     /// RFC 7162 3.2.11: what follows is of the newly selected mailbox.
     Closed,
     /// RFC 5530.
@@ -191,8 +193,21 @@ pub enum Attribute {
     HasNoChildren,
     /// RFC 5258 3.4.
     Subscribed,
+    /// RFC 3501 7.2.2: there can be no mailbox below it.
+    NoInferiors,
     /// RFC 6154.
     Role(Role),
+    /// RFC 6154: a virtual mailbox.
+    Virtual(VirtualMailbox),
+}
+
+/// What a user may do with a mailbox (RFC 4314 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    /// All but giving rights to others, which nobody can.
+    Own,
+    /// Nothing comes into a virtual mailbox or below it, and it is not deleted.
+    Virtual,
 }
 
 /// One line of LIST or LSUB.
@@ -397,7 +412,7 @@ pub enum Response {
     /// `* LSUB ..`
     Lsub(ListItem),
     /// `* MYRIGHTS ..`: all that a user can do with his own mailbox.
-    MyRights(MailboxName),
+    MyRights(MailboxName, Rights),
     /// `* QUOTA ..`: the one quota root, which has no limits.
     Quota,
     /// `* QUOTAROOT ..`: the one quota root.

@@ -10,6 +10,7 @@ use tokio_rustls::rustls::ServerConfig;
 use super::accounts::Accounts;
 use super::recall::Recall;
 use super::recent::Recents;
+use super::session::message_limit::MESSAGE_LIMIT;
 
 /// How long a client may leave the connection full (a program that hangs, a dead machine).
 pub const WRITE_TIMEOUT: Duration = Duration::from_mins(5);
@@ -29,6 +30,7 @@ pub struct Server<A> {
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) tell_every: Duration,
     pub(super) write_timeout: Duration,
+    pub(super) message_limit: usize,
 }
 
 impl<A: Accounts> Server<A> {
@@ -42,6 +44,7 @@ impl<A: Accounts> Server<A> {
             tls: None,
             tell_every: PROGRESS_INTERVAL,
             write_timeout: WRITE_TIMEOUT,
+            message_limit: MESSAGE_LIMIT,
         }
     }
 
@@ -49,6 +52,15 @@ impl<A: Accounts> Server<A> {
     #[cfg(test)]
     pub(super) fn telling_every(self, tell_every: Duration) -> Self {
         Self { tell_every, ..self }
+    }
+
+    /// The same, with a limit of so many messages to a command.
+    #[cfg(test)]
+    pub(super) fn limited_to(self, message_limit: usize) -> Self {
+        Self {
+            message_limit,
+            ..self
+        }
     }
 
     /// The same, leaving a client that does not read so soon.

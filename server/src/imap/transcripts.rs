@@ -3,7 +3,7 @@
 //! A file has lines `C: ` (the client says, CR LF is added), `S: ` (the server says; `<any>`
 //! stands for any text), the same with a number for more clients, and comments with `#`. Every
 //! client logs in unseen, unless the file begins with `stranger`; with `behind` mail is still coming
-//! in. At the end every client has
+//! in; with `virtual` the virtual mailboxes are on; with `limited` a command changes at most 3 messages. At the end every client has
 //! been told all it was to be told, and the replica's own rules hold.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use letterlock_core::account::Account;
 use letterlock_core::id::{AccountId, Address, Timestamp};
+use letterlock_core::model::VirtualMailbox;
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::MemoryStore;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -185,7 +186,16 @@ async fn run(path: &Path) {
     alice
         .2
         .send_replace(text.lines().any(|line| line == "behind"));
-    let server = Arc::new(Server::new(alice, now));
+    if text.lines().any(|line| line == "virtual") {
+        let both = VirtualMailbox::ALL;
+        let set = account.set_virtual_mailboxes(&both, now()).await;
+        set.unwrap();
+    }
+    let mut server = Server::new(alice, now);
+    if text.lines().any(|line| line == "limited") {
+        server = server.limited_to(3);
+    }
+    let server = Arc::new(server);
     let stranger = text.lines().any(|line| line == "stranger");
     let tasks = TaskTracker::new();
     let mut world = World {

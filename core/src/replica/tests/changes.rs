@@ -7,7 +7,7 @@ type Mirror = BTreeMap<(MailboxId, Uid), (MessageHash, FlagSet)>;
 
 fn mirror(replica: &Replica<MemoryStore>) -> Mirror {
     let mut all = Mirror::new();
-    for mailbox in replica.mailboxes() {
+    for mailbox in replica.shown_mailboxes() {
         for placement in replica.placements(mailbox.id) {
             let key = (mailbox.id, placement.uid);
             all.insert(key, (placement.message, placement.flags));
@@ -61,8 +61,13 @@ async fn take(replica: &Replica<MemoryStore>, step: &Step, round: i64) {
             } else {
                 FlagChange::Remove
             };
+            let flag = if n % 3 == 0 {
+                Flag::Seen
+            } else {
+                Flag::Flagged
+            };
             replica
-                .store_flags(from, &uids, how, &flags(&[Flag::Seen]), at(round))
+                .store_flags(from, &uids, how, &flags(&[flag]), at(round))
                 .await
                 .unwrap();
         }
@@ -110,6 +115,7 @@ proptest! {
     fn changes_lead_from_then_to_now(steps in proptest::collection::vec(any_step(), 1..60)) {
         futures_executor(async {
             let replica = device(1).await.with_page_placements(4);
+            replica.set_virtual_mailboxes(&VirtualMailbox::ALL, NOW).await.unwrap();
             let (mut seen, mut state) = (mirror(&replica), replica.mod_seq());
             let mut names: Vec<_> = replica.mailboxes().iter().map(|m| m.name.clone()).collect();
             let mut gone = 0_u32;

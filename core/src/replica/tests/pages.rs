@@ -40,6 +40,7 @@ pub(super) async fn assert_counted(replica: &Replica<MemoryStore>) {
         assert_eq!(rows(&state.roster), rows(&other.roster));
         assert_eq!(state.roster.counts(), other.roster.counts());
     }
+    virtual_mailboxes::assert_kept(replica, &stored);
 }
 
 async fn rows(replica: &Replica<MemoryStore>, table: Table) -> usize {

@@ -14,6 +14,7 @@ mod commands;
 mod condstore;
 mod cursor;
 pub(super) mod fetch;
+mod message_limit;
 mod metadata;
 mod notify;
 mod search;

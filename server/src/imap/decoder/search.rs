@@ -7,6 +7,7 @@ use letterlock_core::model::{Flag, Keyword};
 
 use super::Syntax;
 use super::cursor::Cursor;
+use super::message_limit::uids_beside;
 use crate::imap::command::{
     Command, MailboxArgument, Numbering, PartialRange, SearchCommand, SearchKey, SearchReturn,
     SortCommand, SortCriterion, SortKey, Source, ThreadAlgorithm, ThreadCommand,
@@ -419,6 +420,7 @@ fn named(cursor: &mut Cursor<'_>, context: &mut Context, word: &str) -> Parsed<S
                 SearchKey::Uid(UidSet(cursor.ranges()?))
             }
         }
+        "UIDAFTER" | "UIDBEFORE" => SearchKey::Uid(uids_beside(cursor, word)?),
         "NOT" => {
             cursor.space()?;
             not(key(cursor, context)?)

@@ -25,7 +25,7 @@ use super::command::Tag;
 use super::object_id::mailbox_id;
 use super::ops::OpError;
 use super::response::{
-    Advance, Attribute, Code, Condition, Earlier, ListItem, Reply, Response, StatusData,
+    Advance, Attribute, Code, Condition, Earlier, ListItem, Reply, Response, Rights, StatusData,
     StatusValue,
 };
 use super::set::{write_set, write_spans};
@@ -36,9 +36,13 @@ use strings::{write_mailbox, write_quoted, write_string};
 /// The system flags, in the order of RFC 3501 2.3.2; `\Recent` is not settable.
 const SYSTEM_FLAGS: &str = "\\Answered \\Flagged \\Deleted \\Seen \\Draft";
 
-/// What a user may do with a mailbox of his own: all but giving rights to others, which nobody can
-/// (RFC 4314 2.1; `c` and `d` are the older names of `k`, `x`, `t` and `e`).
-const RIGHTS: &str = "lrswipkxtecd";
+/// The rights as letters (RFC 4314 2.1; `c` and `d` are the older names of `k`, `x`, `t` and `e`).
+const fn letters(rights: Rights) -> &'static str {
+    match rights {
+        Rights::Own => "lrswipkxtecd",
+        Rights::Virtual => "lrswted",
+    }
+}
 
 /// Writes one response with its line end. What comes back are the places in `out`, ascending, at
 /// which the octets of each [`super::response::FetchValue::Stream`] belong.
@@ -72,10 +76,10 @@ pub fn encode(response: &Response, names: Names, out: &mut Vec<u8>) -> Vec<usize
         Response::Namespace => put(out, "* NAMESPACE ((\"\" \"/\")) NIL NIL"),
         Response::List(item) => write_list_item(out, "LIST", item, names),
         Response::Lsub(item) => write_list_item(out, "LSUB", item, names),
-        Response::MyRights(name) => {
+        Response::MyRights(name, rights) => {
             put(out, "* MYRIGHTS ");
             write_mailbox(out, name.as_str(), names);
-            put(out, format_args!(" {RIGHTS}"));
+            put(out, format_args!(" {}", letters(*rights)));
         }
         Response::Quota => put(out, "* QUOTA \"\" ()"),
         Response::QuotaRoot(name) => {
@@ -237,6 +241,10 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::UidValidity(validity) => put(out, format_args!("UIDVALIDITY {validity}")),
         Code::Unavailable => put(out, "UNAVAILABLE"),
         Code::UseAttr => put(out, "USEATTR"),
+        Code::MessageLimit(limit, None) => put(out, format_args!("MESSAGELIMIT {limit}")),
+        Code::MessageLimit(limit, Some(lowest)) => {
+            put(out, format_args!("MESSAGELIMIT {limit} {lowest}"));
+        }
         Code::UidRequired => put(out, "UIDREQUIRED"),
         Code::TooFew => put(out, "TOOFEW"),
         Code::UnknownCte => put(out, "UNKNOWN-CTE"),
@@ -352,7 +360,9 @@ fn name_of(attribute: Attribute) -> &'static str {
         Attribute::HasChildren => "\\HasChildren",
         Attribute::HasNoChildren => "\\HasNoChildren",
         Attribute::Subscribed => "\\Subscribed",
+        Attribute::NoInferiors => "\\Noinferiors",
         Attribute::Role(role) => role.attribute(),
+        Attribute::Virtual(which) => which.attribute(),
     }
 }
 

@@ -96,7 +96,7 @@ impl Run {
             return;
         };
         let from = client.selected.as_ref().unwrap().mailbox;
-        let name = self.world.account.mailbox_by_id(from).unwrap().name;
+        let name = self.world.name(from).replace(' ', "%20");
         let to = *SHARED.choose(&mut self.rng).unwrap();
         let line = format!("APPEND {to} CATENATE (URL \"/{name}/;UID={uid}\" TEXT {{4+}}\r\nmore)");
         let size = self.world.truth(from).get(uid).map(|one| one.size);

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use super::conn::{Server, serve};
 use super::transcripts::{Alice, now};
 use client::{Client, Profile};
-use world::{SHARED, World};
+use world::World;
 
 const STEPS: usize = 250;
 const SEEDS: std::ops::Range<u64> = 0..4;
@@ -139,7 +139,12 @@ impl Run {
             idling: false,
         };
         client.greet(&mut self.world).await;
-        let name = SHARED[usize::from(self.rng.gen_ratio(1, 4))];
+        let name = match self.rng.gen_range(0..8) {
+            0..4 => "INBOX",
+            4..6 => "Archive",
+            6 => "All Mail",
+            _ => "Flagged",
+        };
         self.select(&mut client, name).await;
         client
     }

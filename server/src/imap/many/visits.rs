@@ -7,7 +7,8 @@ use rand::seq::SliceRandom as _;
 
 use super::Run;
 use super::client::{Answer, Client, Selected};
-use super::world::SHARED;
+use super::steps::went;
+use super::world::SELECTED;
 use crate::imap::set::write_set;
 
 impl Run {
@@ -20,25 +21,27 @@ impl Run {
             return self.select_any(client).await;
         }
         let before = self.world.truth(mailbox);
+        let is_virtual = self.world.is_virtual(mailbox);
         client.selected = None;
         client.ok(&mut self.world, line).await;
         let expunges = line == "CLOSE" && !read_only;
         let after = self.world.truth(mailbox);
         for (uid, was) in before {
             let goes = expunges && was.flags.contains("\\Deleted");
-            assert_eq!(after.contains_key(&uid), !goes, "{line}: {uid}");
+            let is = after.get(&uid);
+            assert!(went(is, goes, is_virtual), "{line}: {uid}");
         }
     }
 
     pub(super) async fn select_any(&mut self, client: &mut Client) {
-        let name = *SHARED.choose(&mut self.rng).unwrap();
+        let name = *SELECTED.choose(&mut self.rng).unwrap();
         self.select(client, name).await;
     }
 
     pub(super) async fn select(&mut self, client: &mut Client, name: &str) {
         let read_only = self.rng.gen_ratio(1, 6);
         let how = ["SELECT", "EXAMINE"][usize::from(read_only)];
-        let select = format!("{how} {name}");
+        let select = format!("{how} \"{name}\"");
         self.begin(client, name, &select, read_only).await;
         client.learn(&mut self.world).await;
     }
@@ -70,8 +73,7 @@ impl Run {
     /// it, and nothing else.
     pub(super) async fn reconnect(&mut self, client: &mut Client) {
         let before = client.selected.take().unwrap();
-        let inbox = self.world.mailbox("INBOX") == before.mailbox;
-        let name = SHARED[usize::from(!inbox)];
+        let name = self.world.name(before.mailbox);
         let mut again = self.connect(client.profile).await;
         std::mem::swap(client, &mut again);
         drop(again);
@@ -92,7 +94,7 @@ impl Run {
         };
         let how = ["SELECT", "EXAMINE"][usize::from(before.read_only)];
         let line = format!(
-            "{how} {name} (QRESYNC ({validity} {}{set}))",
+            "{how} \"{name}\" (QRESYNC ({validity} {}{set}))",
             before.highest
         );
         let answer = self.begin(client, name, &line, before.read_only).await;

@@ -71,6 +71,7 @@ impl From<ReplicaError> for OpError {
             ReplicaError::NoSuchMailbox => Self::NoSuchMailbox,
             ReplicaError::MailboxExists => Self::MailboxExists,
             ReplicaError::RoleTaken => Self::SpecialUse,
+            ReplicaError::Virtual => Self::Cannot("This cannot be done with a virtual mailbox"),
             ReplicaError::Inbox => Self::Cannot("This cannot be done with INBOX"),
             ReplicaError::RoleNotPossible => {
                 Self::Cannot("The mailbox cannot have this special use")

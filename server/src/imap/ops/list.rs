@@ -9,9 +9,10 @@ use letterlock_core::account::MailboxStatus;
 use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
 use letterlock_core::store::Store;
 
+use super::mailboxes::rights;
 use super::{Context, metadata, status};
 use crate::imap::command::{ListCommand, ListReport, ListSelection};
-use crate::imap::response::{Attribute, ListItem, MetadataData, StatusData};
+use crate::imap::response::{Attribute, ListItem, MetadataData, Rights, StatusData};
 
 /// Names with their mailboxes; `None` is a parent without one.
 pub(super) type Tree = BTreeMap<MailboxName, Option<MailboxStatus>>;
@@ -24,8 +25,8 @@ pub struct ListedMailbox {
     pub item: ListItem,
     /// Its STATUS, if that was asked for.
     pub status: Option<StatusData>,
-    /// Whose MYRIGHTS, if they were asked for.
-    pub my_rights: Option<MailboxName>,
+    /// MYRIGHTS, if they were asked for.
+    pub my_rights: Option<(MailboxName, Rights)>,
     /// Its annotations, if they were asked for; `super::metadata` fills them in.
     pub metadata: Option<MetadataData>,
 }
@@ -97,7 +98,8 @@ fn list<S: Store>(context: &Context<'_, S>, command: &ListCommand) -> Listed {
         if let Some(mailbox) = mailbox.as_ref().filter(|_| selected) {
             let items = &command.report.status;
             entry.status = (!items.is_empty()).then(|| status::data(context, mailbox, items));
-            entry.my_rights = command.report.my_rights.then(|| name.clone());
+            let rights = || (name.clone(), rights(mailbox));
+            entry.my_rights = command.report.my_rights.then(rights);
             entry.metadata = (!command.report.metadata.is_empty()).then(|| MetadataData {
                 of: Some(name.clone()),
                 values: Vec::new(),
@@ -141,7 +143,7 @@ pub(super) fn lsub<S: Store>(context: &Context<'_, S>, reference: &str, pattern:
 
 pub(super) fn tree<S: Store>(context: &Context<'_, S>) -> Tree {
     let mut tree = Tree::new();
-    for mailbox in context.account.mailboxes() {
+    for mailbox in context.account.shown_mailboxes() {
         let mut parent = mailbox.name.parent();
         while let Some(name) = parent {
             parent = name.parent();
@@ -155,7 +157,7 @@ pub(super) fn tree<S: Store>(context: &Context<'_, S>) -> Tree {
 /// Whether the selection options choose a name by itself.
 fn is_selected(mailbox: Option<&MailboxStatus>, select: ListSelection) -> bool {
     let subscribed = mailbox.is_some_and(|mailbox| mailbox.subscribed);
-    let special = mailbox.is_some_and(|mailbox| mailbox.role.is_some());
+    let special = mailbox.and_then(special_use).is_some();
     (!select.subscribed || subscribed) && (!select.special_use || special)
 }
 
@@ -197,8 +199,11 @@ fn attributes(
         // `\Noselect` for programs that do not know RFC 5258, which says that it is implied.
         attributes.extend([Attribute::NonExistent, Attribute::NoSelect]);
     }
+    let children = below(tree, name).next().is_some();
+    if !children && mailbox.is_some_and(|mailbox| mailbox.virtual_mailbox.is_some()) {
+        attributes.push(Attribute::NoInferiors);
+    }
     if report.children {
-        let children = below(tree, name).next().is_some();
         attributes.push(if children {
             Attribute::HasChildren
         } else {
@@ -209,13 +214,15 @@ fn attributes(
         attributes.push(Attribute::Subscribed);
     }
     if report.special_use {
-        attributes.extend(
-            mailbox
-                .and_then(|mailbox| mailbox.role)
-                .map(Attribute::Role),
-        );
+        attributes.extend(mailbox.and_then(special_use));
     }
     attributes
+}
+
+/// What a mailbox is for (RFC 6154 2).
+fn special_use(mailbox: &MailboxStatus) -> Option<Attribute> {
+    let role = mailbox.role.map(Attribute::Role);
+    role.or_else(|| mailbox.virtual_mailbox.map(Attribute::Virtual))
 }
 
 /// All that can be told of a name.

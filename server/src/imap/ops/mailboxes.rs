@@ -1,11 +1,13 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 3501 6.3.3 to 6.3.7): one call each, so
 //! they share a file.
 
+use letterlock_core::account::MailboxStatus;
 use letterlock_core::id::{HIERARCHY_SEPARATOR, MailboxName};
 use letterlock_core::model::Role;
 use letterlock_core::store::Store;
 
 use super::{Context, OpError, Outcome, Subscription};
+use crate::imap::response::Rights;
 
 /// Makes a mailbox and those above it that are missing.
 pub(super) async fn create<S: Store>(
@@ -23,14 +25,22 @@ pub(super) async fn create<S: Store>(
     Ok(Outcome::Created(made.id))
 }
 
-/// Whether there is such a mailbox.
+/// Whether there is such a mailbox, and what may be done with it.
 pub(super) fn exists<S: Store>(
     context: &Context<'_, S>,
     name: &MailboxName,
 ) -> Result<Outcome, OpError> {
     match context.account.mailbox(name) {
-        Some(_) => Ok(Outcome::Done),
+        Some(mailbox) => Ok(Outcome::Rights(rights(&mailbox))),
         None => Err(OpError::NoSuchMailbox),
+    }
+}
+
+/// What may be done with a mailbox.
+pub(super) const fn rights(mailbox: &MailboxStatus) -> Rights {
+    match mailbox.virtual_mailbox {
+        None => Rights::Own,
+        Some(_) => Rights::Virtual,
     }
 }
 

@@ -44,7 +44,7 @@ use super::command::{
 };
 use super::recall::Recall;
 use super::recent::Recents;
-use super::response::{FetchValue, MetadataData, Response, StatusData};
+use super::response::{FetchValue, MetadataData, Response, Rights, StatusData};
 use super::set::UidSet;
 use super::view::{Changed, Slot, Snapshot};
 
@@ -88,7 +88,7 @@ pub enum Op {
     Status(MailboxName, Vec<StatusItem>),
     /// CREATE.
     Create(MailboxName, Option<Role>),
-    /// Whether there is such a mailbox: MYRIGHTS.
+    /// Whether there is such a mailbox, and what may be done with it: MYRIGHTS.
     Exists(MailboxName),
     /// GETMETADATA, SETMETADATA.
     Metadata(MetadataOp),
@@ -151,7 +151,16 @@ pub enum Op {
     /// MOVE.
     Move(CopyOp),
     /// EXPUNGE and CLOSE; with UIDs, UID EXPUNGE.
-    Expunge(MailboxId, Option<BTreeSet<Uid>>),
+    Expunge(MailboxId, Option<Among>),
+}
+
+/// Of which messages UID EXPUNGE is.
+#[derive(Debug)]
+pub struct Among {
+    /// These.
+    pub uids: BTreeSet<Uid>,
+    /// Most that are expunged.
+    pub most: usize,
 }
 
 /// Whether a mailbox is subscribed to.
@@ -233,6 +242,8 @@ pub enum Outcome {
     /// Of [`Op::Watch`]: what goes on being watched, unless there was too
     /// much to tell, and what is told.
     Watched(Option<Box<Watch>>, Vec<Response>),
+    /// Of [`Op::Exists`].
+    Rights(Rights),
     /// Of [`Op::Status`].
     Status(StatusData),
     /// Of [`MetadataOp::Get`]: and how long the longest value is that was too long.
@@ -255,8 +266,9 @@ pub enum Outcome {
     Threaded(Vec<Threaded>),
     /// Of [`Op::Store`].
     Stored(Stored),
-    /// Of [`Op::Expunge`]: whether anything was removed.
-    Expunged(bool),
+    /// Of [`Op::Expunge`]: whether anything was removed, and below which UID nothing was because
+    /// there was too much.
+    Expunged(bool, Option<Uid>),
     /// Of [`Op::Copy`] and [`Op::Move`]: source and copy.
     Copied(UidValidity, Vec<(Uid, Uid)>),
 }

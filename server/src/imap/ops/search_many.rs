@@ -1,7 +1,8 @@
 //! ESEARCH over several mailboxes (RFC 7377).
 //!
 //! Invariant: a mailbox is searched once, however many sources name it; names of no mailbox name
-//! nothing (RFC 5465 6).
+//! nothing (RFC 5465 6). A virtual mailbox is searched where it is named or selected: elsewhere it
+//! would find messages twice.
 
 use letterlock_core::account::MailboxStatus;
 use letterlock_core::id::{
@@ -44,7 +45,7 @@ pub(super) async fn run<S: Store>(
     let mut selected = op.selected;
     let selected_id = selected.as_ref().map(|(id, ..)| *id);
     let mut found = Vec::new();
-    for mailbox in context.account.mailboxes() {
+    for mailbox in context.account.shown_mailboxes() {
         let is_meant = |source: &Source| includes(source, &mailbox, selected_id);
         if !op.sources.iter().any(is_meant) {
             continue;
@@ -74,6 +75,8 @@ fn includes(source: &Source, mailbox: &MailboxStatus, selected: Option<MailboxId
     };
     match source {
         Source::Selected => selected == Some(mailbox.id),
+        Source::Mailboxes(names) => any(names, |wanted, name| wanted == name),
+        _ if mailbox.virtual_mailbox.is_some() => false,
         Source::Inboxes => mailbox.name.is_inbox(),
         Source::Personal => true,
         Source::Subscribed => mailbox.subscribed,
@@ -81,7 +84,6 @@ fn includes(source: &Source, mailbox: &MailboxStatus, selected: Option<MailboxId
         Source::SubtreeOne(names) => any(names, |root, name| {
             root == name || name.parent().is_some_and(|parent| parent == *root)
         }),
-        Source::Mailboxes(names) => any(names, |wanted, name| wanted == name),
     }
 }
 

@@ -1,6 +1,6 @@
 //! STORE (RFC 3501 6.4.6), also on condition (RFC 7162 3.1.3).
 
-use letterlock_core::account::{FlagEdit, Placement};
+use letterlock_core::account::{FlagEdit, Placement, Roster};
 use letterlock_core::id::Uid;
 use letterlock_core::model::{Flag, FlagChange};
 use letterlock_core::store::Store;
@@ -24,7 +24,6 @@ pub(super) async fn run<S: Store>(
         known.push(entry.is_some_and(|entry| entry.mod_seq() <= slot.mod_seq));
         stored.gone |= entry.is_none();
     }
-    drop(before);
     let uids: Vec<Uid> = op.slots.iter().map(|slot| slot.uid).collect();
     let edit = FlagEdit {
         mailbox: op.mailbox,
@@ -50,6 +49,7 @@ pub(super) async fn run<S: Store>(
             continue;
         }
         let Some(entry) = after.find(uid) else {
+            stored.told.extend(left(context, &before, uid));
             continue;
         };
         if op.echo == Echo::Silent && known {
@@ -63,6 +63,19 @@ pub(super) async fn run<S: Store>(
         }
     }
     Ok(stored)
+}
+
+/// The flags of a message that a virtual mailbox does not find any more since they are changed.
+fn left<S: Store>(context: &Context<'_, S>, before: &Roster, uid: Uid) -> Option<Changed> {
+    let message = before.find(uid)?.message();
+    let places = context.account.placements_of(message);
+    let (mailbox, at) = places.first()?;
+    let placement = context.account.placement(*mailbox, *at)?;
+    Some(Changed {
+        uid,
+        mod_seq: placement.mod_seq,
+        flags: placement.flags,
+    })
 }
 
 /// Whether a message passes UNCHANGEDSINCE. A message has one mod-sequence for all its flags;

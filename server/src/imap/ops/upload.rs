@@ -6,7 +6,7 @@
 //! [`MAX_SKELETON`] of headers, whatever the messages have. Messages are taken as they are,
 //! whatever is wrong with them.
 
-use letterlock_core::account::{MAX_APPEND_OCTETS, PartialMessage};
+use letterlock_core::account::{MAX_APPEND_OCTETS, PartialMessage, ReplicaError};
 use letterlock_core::id::{MailboxId, MailboxName, Timestamp, Uid};
 use letterlock_core::mime::Span;
 use letterlock_core::model::FlagSet;
@@ -17,8 +17,9 @@ use super::{Context, OpError, Outcome};
 use crate::imap::command::Octets;
 use crate::imap::url::MessageUrl;
 
-/// Most messages in one APPEND.
-pub const MAX_MESSAGES: usize = 1000;
+/// What a message that has ended holds besides its header, counted with it: so the number of
+/// messages in one APPEND has no limit of its own (RFC 9738 3.1 would have it announced).
+const MESSAGE_OCTETS: usize = 4096;
 /// So many octets of contents of ended messages are held before they are written.
 const HELD_OCTETS: usize = 4 * 1024 * 1024;
 /// Most octets of headers that the messages of one APPEND may have together.
@@ -87,9 +88,6 @@ pub async fn run<S: Store>(
     let upload = upload.as_mut().ok_or(OpError::NoDestination)?;
     match step {
         UploadStep::Message { flags, date } => {
-            if upload.ended.len() >= MAX_MESSAGES {
-                return Err(OpError::TooMany("An APPEND takes at most 1000 messages"));
-            }
             let date = date.unwrap_or(context.now);
             upload.current = Some(context.account.partial(flags, date, context.now)?);
         }
@@ -111,14 +109,17 @@ pub async fn run<S: Store>(
 
 fn started<S: Store>(context: &Context<'_, S>, begin: &Begin) -> Result<Upload, OpError> {
     let mailbox = context.account.mailbox(&begin.name);
-    let mailbox = mailbox.ok_or(OpError::NoDestination)?.id;
+    let mailbox = mailbox.ok_or(OpError::NoDestination)?;
+    if mailbox.virtual_mailbox.is_some() {
+        return Err(ReplicaError::Virtual.into());
+    }
     if let Some((from, uid)) = begin.replaces
         && context.account.placement(from, uid).is_none()
     {
         return Err(OpError::NoSuchMessage);
     }
     Ok(Upload {
-        mailbox,
+        mailbox: mailbox.id,
         replaces: begin.replaces,
         current: None,
         ended: Vec::new(),
@@ -142,7 +143,8 @@ async fn message_end<S: Store>(
         let sizes = upload.ended.iter().map(of);
         sizes.fold(0_usize, usize::saturating_add)
     };
-    if sum(PartialMessage::skeleton) > MAX_SKELETON {
+    let messages = upload.ended.len().saturating_mul(MESSAGE_OCTETS);
+    if sum(PartialMessage::skeleton).saturating_add(messages) > MAX_SKELETON {
         return Err(OpError::TooMany("These messages have too much header"));
     }
     if sum(PartialMessage::held) > HELD_OCTETS {

@@ -96,7 +96,7 @@ fn begin<S: Store>(
 ) -> (Watch, Vec<Response>) {
     // Before the mailboxes are read: what comes in between is told twice rather than never.
     let state = context.account.mod_seq();
-    let mailboxes = context.account.mailboxes();
+    let mailboxes = context.account.shown_mailboxes();
     let mut responses = Vec::new();
     if first == StatusFirst::Yes {
         for mailbox in &mailboxes {
@@ -132,7 +132,7 @@ async fn look<S: Store>(
         let state = context.account.mod_seq();
         let mut changed = context.account.annotations_since(watch.state);
         changed.retain(|one| one.mod_seq <= state);
-        let mailboxes = context.account.mailboxes();
+        let mailboxes = context.account.shown_mailboxes();
         let responses = annotations(&watch, &mailboxes, changed);
         watch.seen(state);
         return Ok(Outcome::Watched(Some(Box::new(watch)), responses));
@@ -140,7 +140,7 @@ async fn look<S: Store>(
     let Some(changes) = context.account.changes_since(watch.state).await? else {
         return Ok(Outcome::Watched(None, Vec::new()));
     };
-    let mailboxes = context.account.mailboxes();
+    let mailboxes = context.account.shown_mailboxes();
     let mut responses = Vec::new();
     if !changes.mailboxes.is_empty() {
         names(context, &watch, &mailboxes, &mut responses);

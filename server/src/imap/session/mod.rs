@@ -19,6 +19,7 @@ mod extensions;
 mod follow;
 mod level;
 mod login;
+pub mod message_limit;
 mod metadata;
 mod notify;
 mod outcomes;
@@ -40,7 +41,7 @@ use super::response::{Code, Reply, Response};
 use super::view::Release;
 use crate::scram::{self, ClientFirst};
 use crate::starttls::Security;
-use letterlock_core::id::MailboxName;
+use letterlock_core::id::{MailboxName, Uid};
 use level::Level;
 use login::Challenge;
 use notify::{Notifying, Stage};
@@ -202,6 +203,9 @@ pub struct Session {
     /// DEFLATE is active.
     compressed: bool,
     bad_commands: u32,
+    message_limit: usize,
+    /// Below this the running command took no message.
+    cut: Option<Uid>,
 }
 
 impl Session {
@@ -209,6 +213,7 @@ impl Session {
     pub fn new(security: Security) -> Self {
         let mut session = Self {
             security,
+            message_limit: message_limit::MESSAGE_LIMIT,
             ..Self::default()
         };
         let capabilities = Code::Capability(session.capabilities());
@@ -419,6 +424,7 @@ impl Session {
     }
 
     fn tagged(&mut self, tag: Tag, reply: Reply) {
+        let reply = self.with_limit(reply);
         self.send(Response::Tagged(tag, reply));
     }
 

@@ -73,7 +73,8 @@ impl Session {
                 self.send(Response::Untagged(moved));
                 self.finish_gone(tag, reply);
             }
-            (Running::Expunge(tag), Outcome::Expunged(any)) => {
+            (Running::Expunge(tag), Outcome::Expunged(any, cut)) => {
+                self.cut_at(cut);
                 let reply = Reply::ok("EXPUNGE done");
                 if any {
                     self.finish_gone(tag, reply);
@@ -98,8 +99,8 @@ impl Session {
                 self.send(Response::Status(status));
                 self.finish(tag, Reply::ok("STATUS done"), Release::All);
             }
-            (Running::MyRights(tag, name), Outcome::Done) => {
-                self.send(Response::MyRights(name));
+            (Running::MyRights(tag, name), Outcome::Rights(rights)) => {
+                self.send(Response::MyRights(name, rights));
                 self.finish(tag, Reply::ok("MYRIGHTS done"), Release::All);
             }
             (Running::BeginNotify(tag, done), outcome) => self.notify_begun(tag, done, outcome),
@@ -128,7 +129,7 @@ impl Session {
             (Running::Simple(tag, text), Outcome::Done) => {
                 self.finish(tag, Reply::ok(text), Release::All);
             }
-            (Running::Close(tag), Outcome::Expunged(_)) => {
+            (Running::Close(tag), Outcome::Expunged(..)) => {
                 self.state = State::Authenticated;
                 self.tagged(tag, Reply::ok("CLOSE done"));
             }
@@ -250,8 +251,8 @@ impl Session {
     ) {
         for listed in items {
             self.send(response(listed.item));
-            if let Some(name) = listed.my_rights {
-                self.send(Response::MyRights(name));
+            if let Some((name, rights)) = listed.my_rights {
+                self.send(Response::MyRights(name, rights));
             }
             if let Some(status) = listed.status {
                 self.send(Response::Status(status));

@@ -15,7 +15,7 @@ use crate::imap::command::{
     Access, Command, FetchItem, FetchModifiers, MailboxArgument, Numbering, SearchKey,
     StoreCommand, Tag,
 };
-use crate::imap::ops::{CopyOp, FetchOp, Op, StoreOp, Tells};
+use crate::imap::ops::{Among, CopyOp, FetchOp, Op, StoreOp, Tells};
 use crate::imap::response::{
     Code, Earlier, FetchData, FetchValue, MessageNumber, Recency, Reply, Response,
 };
@@ -135,7 +135,9 @@ impl Session {
             Command::Move { messages, to } => self.move_messages(tag, &messages, to),
             Command::Expunge(set) => {
                 let uids = set.and_then(|set| self.uids(&set));
-                self.run(Op::Expunge(mailbox, uids), Running::Expunge(tag));
+                let most = self.message_limit;
+                let only = uids.map(|uids| Among { uids, most });
+                self.run(Op::Expunge(mailbox, only), Running::Expunge(tag));
             }
             _ => self.bad(Some(tag), Reply::bad("command is not known")),
         }
@@ -278,6 +280,7 @@ impl Session {
         let Some((mailbox, _, slots)) = self.resolve(&tag, &command.messages) else {
             return;
         };
+        let slots = self.within_limit(slots);
         if command.unchanged_since.is_some() {
             self.know_condstore();
         }
@@ -302,13 +305,16 @@ impl Session {
     }
 
     fn copy(&mut self, tag: Tag, messages: &MessageSet, to: MailboxArgument) {
-        if let Some(op) = self.copy_op(&tag, messages, to) {
+        if let Some(op) = self.copy_op(&tag, messages, to)
+            && !self.refuses(&tag, &op.slots)
+        {
             self.run(Op::Copy(op), Running::Copy(tag));
         }
     }
 
     fn move_messages(&mut self, tag: Tag, messages: &MessageSet, to: MailboxArgument) {
-        if let Some(op) = self.copy_op(&tag, messages, to) {
+        if let Some(mut op) = self.copy_op(&tag, messages, to) {
+            op.slots = self.within_limit(op.slots);
             self.run(Op::Move(op), Running::Move(tag));
         }
     }
