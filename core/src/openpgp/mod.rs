@@ -22,6 +22,8 @@ pub mod protection;
 pub mod secret_certificate;
 pub mod sign;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod gpg_tests;
 #[cfg(test)]
 pub(crate) mod test_support;

@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use memchr::memmem;
+
 use super::render::{self, Shown};
 use super::{single_from, with_crlf};
 use crate::id::{Address, Timestamp};
@@ -251,6 +253,10 @@ fn inline_block(raw: &[u8], root: &Part) -> Option<(Vec<u8>, String)> {
     let body = decode_transfer(root.encoding.as_deref(), root.body.of(raw));
     let text = body.trim_ascii();
     if !text.starts_with(ARMOR_START) || !text.ends_with(ARMOR_END) {
+        return None;
+    }
+    // Between two blocks could stand what nobody encrypted, and only one would be shown.
+    if memmem::find_iter(text, ARMOR_START).nth(1).is_some() {
         return None;
     }
     let charset = root
