@@ -24,6 +24,8 @@ pub mod sign;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod gpg_tests;
 #[cfg(test)]
 pub(crate) mod test_support;

@@ -5,6 +5,7 @@
 //! Rejected: serde's `deny_unknown_fields` alone; its message lists all keys and leaves the
 //! nearest to the reader.
 
+mod keys;
 mod listen;
 mod limits;
 mod error;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 pub use error::ConfigError;
+pub use keys::Keys;
 pub use limits::Limits;
 pub use listen::Listen;
 
@@ -36,10 +38,16 @@ pub struct Config {
     pub listen: Listen,
     /// How much is too much.
     pub limits: Limits,
+    /// Who is asked for certificates.
+    pub keys: Keys,
 }
 
 /// The keys of each section, in the order of its struct.
-const SECTIONS: [(&str, &[&str]); 2] = [("listen", Listen::KEYS), ("limits", Limits::KEYS)];
+const SECTIONS: [(&str, &[&str]); 3] = [
+    ("listen", Listen::KEYS),
+    ("limits", Limits::KEYS),
+    ("keys", Keys::KEYS),
+];
 
 impl Config {
     /// Reads and checks a file.

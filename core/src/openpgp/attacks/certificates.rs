@@ -15,7 +15,7 @@ const DAY: i64 = 86_400;
 
 /// How a signature of the certificate is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(in crate::openpgp) enum Way {
     Good,
     /// Made a day ahead.
     Future,
@@ -46,7 +46,7 @@ enum Way {
     OverAnother,
 }
 
-const WAYS: [Way; 16] = [
+pub(in crate::openpgp) const WAYS: [Way; 16] = [
     Way::Good,
     Way::Future,
     Way::BeforeTheKey,
@@ -79,6 +79,9 @@ fn config(kind: SignatureType, key: &SignedSecretKey, offset: i64) -> SignatureC
     let issuer = SubpacketData::IssuerFingerprint(key.primary_key.fingerprint());
     let mut config = SignatureConfig::v4(kind, key.primary_key.algorithm(), HashAlgorithm::Sha512);
     config.hashed_subpackets = vec![regular(created), regular(issuer)];
+    // gpg asks for it in what a key says of itself.
+    let id = SubpacketData::IssuerKeyId(key.primary_key.legacy_key_id());
+    config.unhashed_subpackets = vec![regular(id)];
     config
 }
 
@@ -238,15 +241,21 @@ fn bind(key: &mut SignedSecretKey, way: Way) {
     key.secret_subkeys = vec![SignedSecretSubKey::new(subkey, signatures)];
 }
 
+/// alice's key, as it speaks of itself in one way and binds its subkey in another.
+pub(in crate::openpgp) fn alice(own: Way, binding: Way) -> SignedSecretKey {
+    let mut key = secret("alice").packets().clone();
+    speak_of_itself(&mut key, own);
+    bind(&mut key, binding);
+    key
+}
+
 #[test]
 fn attack_12_forged_and_broken_certificates() {
     let mut members = 0;
     let mut wrong = Vec::new();
     for own in WAYS {
         for binding in WAYS {
-            let mut key = secret("alice").packets().clone();
-            speak_of_itself(&mut key, own);
-            bind(&mut key, binding);
+            let key = alice(own, binding);
             let usable = Certificate::from_packets(key.to_public_key())
                 .is_ok_and(|certificate| certificate.usable_for_encryption(READ_AT).is_ok());
             // What the primary key may do itself does not matter for its subkey.

@@ -14,19 +14,22 @@
 //! | 10 | what costs: session keys under passwords, recipients without end | `exhaustion` |
 //! | 11 | octets that break a parser | `exhaustion` |
 //! | 12 | forged and broken certificates | `certificates` |
+//! | 13 | a provider that gives out another key | `substitution` |
 //! | 24 | a value that becomes a field | `composing` |
 //! | 33 | who finds hidden recipients | `composing` |
+//! | 34 | a spoofed mail that takes encryption away (Autocrypt) | `substitution` |
 //!
 //! Invariant: a class is the product of its parts, and the count of its members is asserted, so
 //! that nobody shortens a list unseen. Rejected: the papers' own mails as files; they show one
 //! member of each class, to programs of their time.
 
-mod certificates;
+pub(super) mod certificates;
 mod composing;
 mod efail;
 mod exhaustion;
 mod identity;
 mod signatures;
+mod substitution;
 mod wrapping;
 
 use pgp::composed::RawSessionKey;

@@ -15,7 +15,7 @@ mod seven_bit;
 #[cfg(test)]
 mod tests;
 
-pub use compose::{ComposeError, Sender, autocrypt_field, sign, sign_and_encrypt};
+pub use compose::{ComposeError, GOSSIP_FIELD, Sender, autocrypt_field, sign, sign_and_encrypt};
 pub use open::{Opened, Pending, open};
 
 use crate::id::Address;
@@ -37,7 +37,7 @@ fn is_structural(field: &Field<'_>) -> bool {
 
 /// Fields that transport adds, which nobody can promise inside.
 fn is_transport(field: &Field<'_>) -> bool {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 9] = [
         "Received",
         "Return-Path",
         "Delivered-To",
@@ -45,6 +45,7 @@ fn is_transport(field: &Field<'_>) -> bool {
         "DKIM-Signature",
         "X-Original-To",
         "Autocrypt",
+        GOSSIP_FIELD,
         "HP-Outer",
     ];
     NAMES.iter().any(|name| field.is(name))
