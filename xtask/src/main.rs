@@ -27,6 +27,7 @@ mod step;
 mod test;
 mod tidy;
 mod tools;
+mod vectors;
 mod wasm_toolchain;
 mod web;
 

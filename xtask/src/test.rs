@@ -17,6 +17,7 @@ use crate::client_libraries;
 use crate::paths::Paths;
 use crate::prune::prune;
 use crate::step::{cargo, step, together};
+use crate::vectors;
 use crate::wasm_toolchain::WasmToolchain;
 use crate::web::{self, Flavour};
 
@@ -90,7 +91,13 @@ pub(crate) fn test(paths: &Paths, only: Option<Part>, filter: Option<&str>) -> R
 
 fn native(paths: &Paths, filter: Option<&str>) -> Result<()> {
     let mut units = cargo(paths);
-    units.args(["test", "--workspace", "--lib", "--bins"]);
+    units
+        .env(
+            "LETTERLOCK_CLIENT_LIBRARIES",
+            client_libraries::ensure(paths)?,
+        )
+        .env("LETTERLOCK_VECTORS", vectors::ensure(paths)?)
+        .args(["test", "--workspace", "--lib", "--bins"]);
     for target in integration_targets(paths) {
         units.args(["--test", &target]);
     }

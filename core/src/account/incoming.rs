@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::{Account, Answers, KeyError};
 use crate::id::{Address, MessageHash, Timestamp};
-use crate::keys::{Contact, Decision, Level, Offer, autocrypt, keyring};
+use crate::keys::{Contact, Decision, Offer, Source, attached, autocrypt, keyring};
 use crate::mime::{header, strip_status_fields};
 use crate::openpgp::decrypt::{self, Limits};
-use crate::openpgp::pgp_mime::Opened;
+use crate::openpgp::pgp_mime::{Opened, Pending};
 use crate::openpgp::{Certificate, pgp_mime};
 use crate::replica::{Arrived, IncomingMessage, ReplicaError};
 use crate::store::Store;
@@ -44,7 +44,11 @@ impl<S: Store> Account<S> {
         let pending = pgp_mime::open(&stripped, &keys, &limits);
         let author = pending.from_address().cloned();
         let signed = !pending.signatures().is_empty();
-        let mut contact = self.learn_from_header(raw, author.as_ref(), now).await?;
+        let mut contact = match &author {
+            Some(author) => self.learn_from_mail(raw, &pending, author, now).await?,
+            None => None,
+        };
+        self.learn_from_gossip(&pending, now).await?;
         let mut certificates: Vec<Certificate> = contact
             .iter()
             .filter_map(Contact::parse_certificate)
@@ -91,28 +95,70 @@ impl<S: Store> Account<S> {
         Ok(TakenIn::Kept(problem))
     }
 
-    /// What an `Autocrypt` field tells of the author's certificate, if it changes what is known.
-    async fn learn_from_header(
+    /// What a mail brings of its author's certificate, if it changes what is known: its `Autocrypt`
+    /// field, else its attachments.
+    async fn learn_from_mail(
         &self,
         raw: &[u8],
-        author: Option<&Address>,
+        pending: &Pending<'_>,
+        author: &Address,
         now: Timestamp,
     ) -> Result<Option<Contact>, ReplicaError> {
-        let Some(author) = author else {
-            return Ok(None);
+        let offer = |certificate, source: Source, prefers_encryption| Offer {
+            address: author.canonical(),
+            certificate,
+            level: source.level(),
+            seen_at: now,
+            prefers_encryption,
         };
         let header = raw.get(..header::header_end(raw)).unwrap_or(raw);
-        let Some(autocrypt) = autocrypt::read(header, author) else {
-            return Ok(None);
-        };
-        let offer = Offer {
-            address: author.canonical(),
-            prefers_encryption: autocrypt.prefers_encryption,
-            certificate: autocrypt.certificate,
-            level: Level::WeakChain,
-            seen_at: now,
-        };
-        self.consider(&offer, now).await
+        if let Some(found) = autocrypt::read(header, author) {
+            let prefers = found.prefers_encryption;
+            let offer = offer(found.certificate, Source::Autocrypt, prefers);
+            return self.consider(&offer, now).await;
+        }
+        for certificate in attached::read(pending.entity(), author, now) {
+            let offer = offer(certificate, Source::Attachment, false);
+            let learnt = self.consider(&offer, now).await?;
+            if learnt.is_some() {
+                return Ok(learnt);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What an encrypted mail tells of its other recipients. It makes nobody's key another: it
+    /// helps out where none is known, and what is known it may add to.
+    async fn learn_from_gossip(
+        &self,
+        pending: &Pending<'_>,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        if !pending.was_encrypted() {
+            return Ok(());
+        }
+        let entity = pending.entity();
+        let inner = entity.get(..header::header_end(entity)).unwrap_or(entity);
+        for (address, certificate) in autocrypt::read_gossip(inner, &pending.recipients()) {
+            let known = self.contact(&address).await?;
+            let other = known
+                .and_then(|contact| contact.parse_certificate())
+                .is_some_and(|known| known.fingerprint() != certificate.fingerprint());
+            if other {
+                continue;
+            }
+            let offer = Offer {
+                address,
+                certificate,
+                level: Source::Gossip.level(),
+                seen_at: now,
+                prefers_encryption: false,
+            };
+            if let Some(contact) = self.consider(&offer, now).await? {
+                self.replica.store_contact(contact, now).await?;
+            }
+        }
+        Ok(())
     }
 
     /// What a directory's answer tells, if it changes what is known.
@@ -122,17 +168,10 @@ impl<S: Store> Account<S> {
         answers: &Answers,
         now: Timestamp,
     ) -> Result<Option<Contact>, ReplicaError> {
-        let Some(Some(certificate)) = answers.get(&address.canonical()) else {
+        let Some(Some(found)) = answers.get(&address.canonical()) else {
             return Ok(None);
         };
-        let offer = Offer {
-            address: address.canonical(),
-            prefers_encryption: false,
-            certificate: certificate.clone(),
-            level: Level::ProviderTrust,
-            seen_at: now,
-        };
-        self.consider(&offer, now).await
+        self.consider(&found.offer(address, now), now).await
     }
 
     async fn consider(

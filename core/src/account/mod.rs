@@ -30,6 +30,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 use crate::id::{Address, Timestamp};
+use crate::keys::lookup::Sources;
+use crate::keys::{Found, keyring};
 use crate::openpgp::{Certificate, SecretCertificate};
 use crate::seal::AccountKeys;
 use crate::sending::SendingPolicy;
@@ -49,8 +51,9 @@ pub use mailbox::Mailbox;
 pub use message::{HeaderField, Message};
 pub use outgoing::{Prepared, Ready, SubmitError};
 
-/// What a directory answered, by address: a certificate, or that there is none.
-pub type Answers = BTreeMap<Address, Option<Certificate>>;
+/// What was looked up, by canonical address: a certificate and where it came from, or that nobody
+/// has one.
+pub type Answers = BTreeMap<Address, Option<Found>>;
 
 /// Why an account's key is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,7 @@ pub struct Account<S> {
     replica: Replica<S>,
     address: Address,
     policy: RwLock<SendingPolicy>,
+    sources: RwLock<Sources>,
     secret: RwLock<Arc<[SecretCertificate]>>,
     rng: Mutex<ChaCha20Rng>,
     indexing: indexing::Indexing,
@@ -101,6 +105,7 @@ impl<S: Store> Account<S> {
             replica,
             address,
             policy: RwLock::default(),
+            sources: RwLock::default(),
             secret: RwLock::new(Arc::new([])),
             rng: Mutex::new(ChaCha20Rng::from_seed(own)),
             indexing: indexing::Indexing::default(),
@@ -131,6 +136,17 @@ impl<S: Store> Account<S> {
     /// Changes it, on this device.
     pub fn set_sending_policy(&self, policy: SendingPolicy) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// Whom this account lets be asked for certificates.
+    pub fn key_sources(&self) -> Sources {
+        let sources = self.sources.read();
+        sources.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes it, on this device.
+    pub fn set_key_sources(&self, sources: Sources) {
+        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
     }
 
     /// The account's keys, those used for signing first; [`KeyError::NotHere`] before the first
@@ -174,7 +190,41 @@ impl<S: Store> Account<S> {
         {
             return Ok(Some(Some(certificate)));
         }
-        Ok(answers.get(&address.canonical()).cloned())
+        let answer = answers.get(&address.canonical());
+        Ok(answer.map(|found| found.as_ref().map(|found| found.certificate.clone())))
+    }
+
+    /// The certificate to encrypt to: the one that is known while it can be used, else what was
+    /// looked up, as far as the rules of replacement let it take that one's place. `None`: it has
+    /// not been looked up yet.
+    async fn certificate_to_encrypt_to(
+        &self,
+        address: &Address,
+        answers: &Answers,
+        now: Timestamp,
+    ) -> Result<Option<Option<Certificate>>, KeyError> {
+        if address.canonical() == self.address.canonical() {
+            return self.certificate_for(address, answers).await;
+        }
+        let contact = self.contact(address).await?;
+        let known = contact
+            .as_ref()
+            .and_then(keyring::Contact::parse_certificate);
+        let usable = |certificate: &Certificate| certificate.usable_for_encryption(now).is_ok();
+        if known.as_ref().is_some_and(usable) {
+            return Ok(Some(known));
+        }
+        let Some(answer) = answers.get(&address.canonical()) else {
+            return Ok(None);
+        };
+        let offered = answer.as_ref().and_then(|found| {
+            let offer = found.offer(address, now);
+            match keyring::consider(contact.as_ref(), &offer, now) {
+                keyring::Decision::Store(contact) => contact.parse_certificate(),
+                keyring::Decision::Keep(_) => None,
+            }
+        });
+        Ok(Some(offered.filter(usable)))
     }
 
     fn with_rng<T>(&self, work: impl FnOnce(&mut ChaCha20Rng) -> T) -> T {

@@ -86,7 +86,10 @@ impl<S: Store> Account<S> {
         let mut found = Vec::new();
         let mut unknown = Vec::new();
         for address in addresses {
-            match self.certificate_for(address, answers).await? {
+            match self
+                .certificate_to_encrypt_to(address, answers, now)
+                .await?
+            {
                 None => unknown.push(address.clone()),
                 Some(known) => {
                     let usable = known.filter(|c| c.usable_for_encryption(now).is_ok());

@@ -31,6 +31,12 @@ async fn account(name: &str, seed: u8) -> (Account<MemoryStore>, Certificate) {
     (account, certificate)
 }
 
+/// What the directory answers.
+fn answered(address: &Address, certificate: &Certificate) -> Answers {
+    let found = Found::in_directory(address, address, certificate.clone());
+    Answers::from([(address.canonical(), Some(found))])
+}
+
 /// What the MX does, and the sync after it.
 async fn deliver(to: &Account<MemoryStore>, certificate: &Certificate, raw: &[u8], n: u8) {
     let mut rng = ChaCha20Rng::from_seed([n; 32]);
@@ -104,7 +110,7 @@ async fn a_letter_goes_encrypted_and_signed_from_alice_to_bob() {
         panic!("nobody has been asked for a certificate yet");
     };
     assert_eq!(wanted, paths);
-    let answers = Answers::from([(wanted[0].canonical(), Some(to_bob.clone()))]);
+    let answers = answered(&wanted[0], &to_bob);
     let Prepared::Ready(ready) = alice.prepare(&entry, &answers, NOW).await.unwrap() else {
         panic!("everything is known");
     };
@@ -259,7 +265,7 @@ async fn what_is_appended_keeps_its_fields_and_proves_nothing_by_them() {
         .await
         .unwrap();
     let entry = alice.outbox().await.unwrap().remove(0);
-    let answers = Answers::from([(paths[0].canonical(), Some(to_bob.clone()))]);
+    let answers = answered(&paths[0], &to_bob);
     let Prepared::Ready(ready) = alice.prepare(&entry, &answers, NOW).await.unwrap() else {
         panic!("everything is known");
     };
@@ -275,4 +281,146 @@ async fn what_is_appended_keeps_its_fields_and_proves_nothing_by_them() {
     let (protection, altered) = append([&raw[..], b"!"].concat()).await;
     assert_eq!(protection, Protection::NONE);
     assert!(protection.is_claimed_otherwise(&altered));
+}
+
+/// An account of one of several people who know nothing of each other yet.
+async fn person(local: &str, seed: u8) -> (Account<MemoryStore>, Certificate) {
+    account(local, seed).await
+}
+
+async fn level_of(account: &Account<MemoryStore>, local: &str) -> Option<crate::keys::Level> {
+    let address = address(&format!("{local}@letterlock.example"));
+    let contact = account.contact(&address).await.unwrap();
+    contact.map(|contact| contact.level)
+}
+
+#[tokio::test]
+async fn a_letter_to_two_tells_each_of_the_other() {
+    let (alice, _) = person("alice", 1).await;
+    let (bob, to_bob) = person("bob", 2).await;
+    let (_, to_carol) = person("carol", 3).await;
+    let (_, to_dave) = person("dave", 4).await;
+    let people = ["bob", "carol", "dave"].map(|l| address(&format!("{l}@letterlock.example")));
+    let letter = b"From: alice@letterlock.example\r\nTo: Bob <bob@letterlock.example>\r\n\
+        Cc: carol@letterlock.example\r\nSubject: s\r\n\r\nHello.\r\n";
+    alice
+        .submit(alice.address(), people.to_vec(), letter, NOW)
+        .await
+        .unwrap();
+    let entry = alice.outbox().await.unwrap().remove(0);
+    let mut answers = Answers::new();
+    for (person, certificate) in people.iter().zip([&to_bob, &to_carol, &to_dave]) {
+        answers.extend(answered(person, certificate));
+    }
+    let Prepared::Ready(ready) = alice.prepare(&entry, &answers, NOW).await.unwrap() else {
+        panic!("everybody is known");
+    };
+    let [shown, _hidden] = &ready.submissions[..] else {
+        panic!("two who are shown, and one who is not");
+    };
+    deliver(&bob, &to_bob, shown.message.as_ref(), 1).await;
+    let incoming = only_incoming(&bob).await;
+    bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    assert_eq!(
+        level_of(&bob, "carol").await,
+        Some(crate::keys::Level::WeakChain)
+    );
+    assert_eq!(
+        level_of(&bob, "alice").await,
+        Some(crate::keys::Level::WeakChain)
+    );
+    assert_eq!(
+        level_of(&bob, "dave").await,
+        None,
+        "who is hidden is not told of"
+    );
+    let (_, raw) = self::shown(&bob, &newest(&bob, "INBOX")).await;
+    let text = String::from_utf8(raw).unwrap();
+    assert!(
+        !text.contains("Autocrypt-Gossip") && text.contains("Hello."),
+        "{text}"
+    );
+    // So bob answers both in the dark.
+    let both = [people[1].clone(), alice.address().clone()];
+    let found = bob.recipients(&both, &Answers::new(), NOW).await.unwrap();
+    assert!(
+        found
+            .unwrap()
+            .iter()
+            .all(|(_, certificate)| certificate.is_some())
+    );
+}
+
+#[tokio::test]
+async fn a_key_attached_to_a_mail_is_the_authors_if_nothing_better_is_known() {
+    let (bob, to_bob) = person("bob", 2).await;
+    let (_, of_alice) = person("alice", 1).await;
+    let mail = format!(
+        "From: alice@letterlock.example\r\nTo: bob@letterlock.example\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHello.\r\n\
+         --b\r\nContent-Type: application/pgp-keys\r\n\r\n{}\r\n--b--\r\n",
+        of_alice.to_armor()
+    );
+    deliver(&bob, &to_bob, mail.as_bytes(), 1).await;
+    let incoming = only_incoming(&bob).await;
+    bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    assert_eq!(
+        level_of(&bob, "alice").await,
+        Some(crate::keys::Level::WeakChain)
+    );
+}
+
+#[tokio::test]
+async fn who_cannot_be_encrypted_to_any_more_is_looked_up_again() {
+    use crate::keys::{Level, Offer, keyring};
+    let (alice, _) = person("alice", 1).await;
+    let bob = address("bob@letterlock.example");
+    let template = crate::openpgp::secret_certificate::Template {
+        lifetime_secs: Some(1000),
+        ..crate::openpgp::secret_certificate::Template::new(
+            crate::openpgp::Profile::World,
+            &bob,
+            None,
+            NOW,
+        )
+        .unwrap()
+    };
+    let mut rng = ChaCha20Rng::from_seed([9; 32]);
+    let offer = Offer {
+        address: bob.clone(),
+        certificate: template.generate(&mut rng).unwrap().certificate().clone(),
+        level: Level::ProviderTrust,
+        seen_at: NOW,
+        prefers_encryption: false,
+    };
+    let keyring::Decision::Store(contact) = keyring::consider(None, &offer, NOW) else {
+        panic!("the first is taken");
+    };
+    alice.store_contact(*contact, NOW).await.unwrap();
+    let one = core::slice::from_ref(&bob);
+    let later = Timestamp::from_secs(NOW.as_secs() + 2000);
+    let known = alice
+        .recipients(one, &Answers::new(), NOW)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(known[0].1.is_some());
+    let asked = alice.recipients(one, &Answers::new(), later).await.unwrap();
+    assert_eq!(asked.unwrap_err(), [bob.clone()]);
+    let (_, new) = person("bob", 2).await;
+    let found = alice
+        .recipients(one, &answered(&bob, &new), later)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found[0].1.as_ref(), Some(&new));
+    // A weaker source does not do.
+    let weaker = Found::in_directory(&address("x@elsewhere.example"), &bob, new);
+    let weaker = Answers::from([(bob.clone(), Some(weaker))]);
+    let found = alice
+        .recipients(one, &weaker, later)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found[0].1, None);
 }

@@ -4,6 +4,9 @@
 //! Autocrypt: addr=a@b.example; prefer-encrypt=mutual; _non-critical=x; keydata=<base64>
 //! ```
 //!
+//! Encrypted mail to several people carries `Autocrypt-Gossip` fields inside, one for each of them
+//! (section 2.3), so that all can answer all.
+//!
 //! Invariant: what this module returns is for the message's one From address, verified, and usable
 //! for nothing but a [`super::Level::WeakChain`] offer. Two valid fields mean none: one of them is
 //! somebody else's.
@@ -12,12 +15,16 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+/// Name of the field with the certificate of another recipient (section 2.3).
+pub use crate::openpgp::pgp_mime::GOSSIP_FIELD;
 pub use crate::openpgp::pgp_mime::autocrypt_field as write;
 
 use crate::id::Address;
 use crate::mime::header::{self, Field};
 use crate::openpgp::Certificate;
 
+/// Most `Autocrypt-Gossip` fields that are read of a mail.
+pub const MAX_GOSSIP: usize = 32;
 /// Largest field, in octets (section 2.1).
 pub const MAX_FIELD_OCTETS: usize = 10 * 1024;
 
@@ -51,12 +58,31 @@ pub fn read(message_header: &[u8], from: &Address) -> Option<Autocrypt> {
     }
     let mut valid = header::fields(message_header)
         .filter(|field| field.is("Autocrypt"))
-        .filter_map(|field| parse(&field, from));
+        .filter_map(|field| parse(&field))
+        .filter(|(addr, _)| addr.canonical() == from.canonical())
+        .map(|(_, found)| found);
     let found = valid.next()?;
     valid.next().is_none().then_some(found)
 }
 
-fn parse(field: &Field<'_>, from: &Address) -> Option<Autocrypt> {
+/// The certificates that a mail's encrypted header tells of its other recipients; of an address
+/// that is none of them, or that is told of twice, nothing.
+pub fn read_gossip(inner_header: &[u8], recipients: &[Address]) -> Vec<(Address, Certificate)> {
+    let told: Vec<(Address, Certificate)> = header::fields(inner_header)
+        .filter(|field| field.is(GOSSIP_FIELD))
+        .take(MAX_GOSSIP)
+        .filter_map(|field| parse(&field))
+        .map(|(addr, found)| (addr.canonical(), found.certificate))
+        .collect();
+    let once = |addr: &Address| told.iter().filter(|(other, _)| other == addr).count() == 1;
+    let is_recipient = |addr: &Address| recipients.iter().any(|one| one.canonical() == *addr);
+    told.iter()
+        .filter(|(addr, _)| once(addr) && is_recipient(addr))
+        .cloned()
+        .collect()
+}
+
+fn parse(field: &Field<'_>) -> Option<(Address, Autocrypt)> {
     if field.raw.len() > MAX_FIELD_OCTETS {
         return None;
     }
@@ -77,15 +103,14 @@ fn parse(field: &Field<'_>, from: &Address) -> Option<Autocrypt> {
             _ => return None,
         }
     }
-    if addr?.canonical() != from.canonical() {
-        return None;
-    }
+    let addr = addr?;
     let digits: String = keydata?.split_ascii_whitespace().collect();
     let certificate = Certificate::parse(&BASE64.decode(digits).ok()?).ok()?;
-    Some(Autocrypt {
+    let found = Autocrypt {
         certificate,
         prefers_encryption,
-    })
+    };
+    Some((addr, found))
 }
 
 #[cfg(test)]

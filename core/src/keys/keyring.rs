@@ -255,7 +255,8 @@ fn merge(contact: &Contact, offer: &Offer) -> Contact {
         certificate: certificate.to_bytes(),
         level: contact.level.max(offer.level),
         last_seen: contact.last_seen.max(offer.seen_at),
-        prefers_encryption: offer.prefers_encryption,
+        // Never taken back: anybody can send a mail, or pass one on, that does not say it.
+        prefers_encryption: contact.prefers_encryption || offer.prefers_encryption,
         ..contact.clone()
     }
 }

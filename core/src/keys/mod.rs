@@ -3,15 +3,18 @@
 //!
 //! Pure: contacts and offers come in, decisions go out; who stores and who asks the network is
 //! elsewhere. Reading order: [`level`] (how well a certificate is known), [`keyring`] (contacts and
-//! the rules of replacement), [`autocrypt`] (certificates in mail headers), [`wkd`] (where domains
-//! publish them).
+//! the rules of replacement), [`autocrypt`] and [`attached`] (certificates that come with mail), [`lookup`]
+//! (whom to ask for one), [`wkd`] (where domains publish them).
 //!
 //! Invariant: no sequence of weaker events replaces a key that is in use.
 
+pub mod attached;
 pub mod autocrypt;
 pub mod keyring;
 pub mod level;
+pub mod lookup;
 pub mod wkd;
 
 pub use keyring::{Contact, Decision, Offer};
 pub use level::Level;
+pub use lookup::{Found, Source};

@@ -60,6 +60,20 @@ impl Certificate {
         Ok(all)
     }
 
+    /// The certificates of a binary or armored answer that are in order, at most so many.
+    pub fn parse_some(octets: &[u8], most: usize) -> Vec<Self> {
+        let Ok(binary) = armor::binary(octets, Kind::Certificate, MAX_KEYRING_OCTETS) else {
+            return vec![];
+        };
+        let Ok(found) = SignedPublicKey::from_bytes_many(&*binary) else {
+            return vec![];
+        };
+        found
+            .take(most)
+            .filter_map(|packets| Self::from_packets(packets.ok()?).ok())
+            .collect()
+    }
+
     pub(super) fn from_packets(packets: SignedPublicKey) -> Result<Self, CertificateDefect> {
         let verified = certificate::verify(packets)?;
         let fingerprint = Fingerprint::from_pgp(&verified.primary().fingerprint())

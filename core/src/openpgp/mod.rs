@@ -22,6 +22,10 @@ pub mod protection;
 pub mod secret_certificate;
 pub mod sign;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod gpg_tests;
 #[cfg(test)]
 pub(crate) mod test_support;

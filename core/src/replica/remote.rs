@@ -178,6 +178,14 @@ impl<S: Store> Replica<S> {
         row.map(|row| decode_row(Table::Contacts, &row)).transpose()
     }
 
+    /// All correspondents whose certificates are known.
+    pub async fn contacts(&self) -> Result<Vec<Contact>, ReplicaError> {
+        let rows = self.store.scan(Table::Contacts, KeyRange::all()).await?;
+        rows.iter()
+            .map(|(_, row)| decode_row(Table::Contacts, row))
+            .collect()
+    }
+
     /// Stores what was learnt about a correspondent.
     pub async fn store_contact(
         &self,

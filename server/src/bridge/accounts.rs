@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::app_password::AppPasswordHash;
 use super::app_passwords::{Admitted, AppPasswords, LOOK_EVERY, Scope};
 use super::attempts::Attempts;
+use super::key_fetcher::KeyFetcher;
 use super::provider_client::ProviderClient;
 use super::sqlite_store::SqliteStore;
 use crate::clock;
@@ -51,6 +52,8 @@ pub struct BridgeAccount {
     pub account: Arc<LocalAccount>,
     /// Its provider.
     pub provider: ProviderClient,
+    /// Asks strangers for certificates.
+    pub fetcher: KeyFetcher,
     /// Rung when a mail was put into the outbox.
     pub submitted: Notify,
     status: watch::Sender<SyncStatus>,
@@ -72,6 +75,7 @@ impl BridgeAccount {
         Self {
             account: Arc::new(account),
             provider,
+            fetcher: KeyFetcher::default(),
             submitted: Notify::new(),
             status: watch::Sender::new(SyncStatus::Starting),
             behind: watch::Sender::new(asked.0 == 0),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use letterlock_core::account::{Answers, Prepared, Ready};
 use letterlock_core::account::{OutboxEntry, ReplicaError};
 use letterlock_core::id::{Address, MailboxName};
+use letterlock_core::keys::lookup::Purpose;
 use rand::rngs::OsRng;
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +97,8 @@ async fn send(account: &BridgeAccount, entry: &OutboxEntry) -> Result<(), Exchan
         let now = clock::now();
         match account.account.prepare(entry, &answers, now).await? {
             Prepared::NeedsCertificates(addresses) => {
-                directory::look_up(&account.provider, &addresses, &mut answers).await?;
+                let purpose = Purpose::Sending;
+                directory::look_up(account, &addresses, purpose, &mut answers).await?;
             }
             Prepared::Ready(ready) => return hand_over(account, entry, ready).await,
             Prepared::Refused { missing } => {

@@ -6,6 +6,7 @@
 use letterlock_core::account::ReplicaError;
 use letterlock_core::account::{Answers, SubmitError};
 use letterlock_core::id::Address;
+use letterlock_core::keys::lookup::Purpose;
 use letterlock_core::sending::SendingPolicy;
 use letterlock_core::store::StoreError;
 
@@ -90,7 +91,7 @@ async fn check_certificates(account: &BridgeAccount, to: &[Address]) -> Result<(
     let found = match first.map_err(unavailable)? {
         Ok(found) => found,
         Err(unknown) => {
-            if directory::look_up(&account.provider, &unknown, &mut answers)
+            if directory::look_up(account, &unknown, Purpose::Sending, &mut answers)
                 .await
                 .is_err()
             {

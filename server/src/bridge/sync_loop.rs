@@ -13,6 +13,7 @@ use letterlock_core::account::Subscription;
 use letterlock_core::account::{Answers, KeyError, TakenIn};
 use letterlock_core::account::{IncomingMessage, ReplicaError};
 use letterlock_core::id::{Generation, Timestamp};
+use letterlock_core::keys::lookup::Purpose;
 use letterlock_core::sync::engine::{self, Extent, Next};
 use letterlock_core::sync::filling::Filling;
 use letterlock_core::sync::wire::{MAX_WAIT_MS, PushResponse};
@@ -226,7 +227,8 @@ async fn take_in(account: &BridgeAccount, incoming: &IncomingMessage) -> Result<
                 return Ok(());
             }
             TakenIn::NeedsCertificate(address) => {
-                directory::look_up(&account.provider, &[address], &mut answers).await?;
+                let purpose = Purpose::Verifying;
+                directory::look_up(account, &[address], purpose, &mut answers).await?;
             }
         }
     }

@@ -5,6 +5,7 @@
 //! Rejected: serde's `deny_unknown_fields` alone; its message lists all keys and leaves the
 //! nearest to the reader.
 
+mod keys;
 mod listen;
 mod imap;
 mod limits;
@@ -17,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use error::ConfigError;
 pub use imap::{Imap, Virtual};
+pub use keys::Keys;
 pub use limits::Limits;
 pub use listen::Listen;
 
@@ -40,13 +42,16 @@ pub struct Config {
     pub imap: Imap,
     /// How much is too much.
     pub limits: Limits,
+    /// Who is asked for certificates.
+    pub keys: Keys,
 }
 
 /// The keys of each section, in the order of its struct.
-const SECTIONS: [(&str, &[&str]); 3] = [
+const SECTIONS: [(&str, &[&str]); 4] = [
     ("listen", Listen::KEYS),
     ("imap", Imap::KEYS),
     ("limits", Limits::KEYS),
+    ("keys", Keys::KEYS),
 ];
 
 impl Config {

@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 
 use crate::bridge::accounts::{Accounts, SyncStatus};
 use crate::bridge::imap::{self, Door};
+use crate::bridge::key_refresh;
 use crate::bridge::lock::DataDir;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::submission::Submissions;
@@ -305,7 +306,9 @@ impl Running {
         submission: Vec<(TcpListener, Protection)>,
     ) {
         for account in accounts.iter() {
+            account.account.set_key_sources(self.config.keys.sources());
             sync_loop::start(account, &self.shutdown);
+            key_refresh::start(account, &self.shutdown);
             outgoing::start(account, &self.shutdown);
         }
         let watching = accounts.clone().watch(self.shutdown.token.clone());

@@ -15,6 +15,7 @@ use letterlock_core::account::{IncomingMessage, OutboxEntry, ReplicaError};
 use letterlock_core::account::{KeyError, Prepared, TakenIn};
 use letterlock_core::auth::wire::Token;
 use letterlock_core::id::{Address, Timestamp};
+use letterlock_core::keys::Found;
 use letterlock_core::model::Role;
 use letterlock_core::openpgp::Certificate;
 use letterlock_core::sync::engine::{self, Extent, Next};
@@ -213,6 +214,8 @@ async fn judged(session: &Session, incoming: &IncomingMessage) -> Result<TakenIn
 /// Asks the directory once for an address while this account is open.
 pub async fn look_up(session: &Session, address: &Address) -> Result<(), ProviderError> {
     let found: Option<Certificate> = provider::certificate(&token(session)?, address).await?;
+    let found = found
+        .map(|certificate| Found::in_directory(session.account.address(), address, certificate));
     session
         .answers
         .borrow_mut()

@@ -1,5 +1,6 @@
 //! What the templates make of a model: escaping, hooks, and a gallery to look at.
 
+mod attack;
 mod gallery;
 
 use gallery::sample_mail;

@@ -13,6 +13,7 @@ use rand::{CryptoRng, RngCore};
 use super::seven_bit::seven_bit;
 use super::{is_status, is_structural, is_transport, with_crlf};
 use crate::id::{Address, Timestamp};
+use crate::mime::address::parse_mailboxes;
 use crate::mime::header::{self, Field};
 use crate::openpgp::encrypt::{self, EncryptError};
 use crate::openpgp::sign::{self, SignError};
@@ -20,6 +21,12 @@ use crate::openpgp::{Certificate, SecretCertificate};
 
 /// Largest `Autocrypt` field, in octets (Autocrypt Level 1, section 2.1).
 const MAX_AUTOCRYPT_OCTETS: usize = 10 * 1024;
+
+/// Most recipients whose certificates are told to each other.
+const MAX_GOSSIP: usize = 16;
+/// Name of the field that tells of another recipient's certificate (Autocrypt Level 1, section
+/// 2.3).
+pub const GOSSIP_FIELD: &str = "Autocrypt-Gossip";
 
 /// Who sends, and when.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +71,8 @@ pub fn sign_and_encrypt(
         }
     }
     let outer = letter.obscured();
-    let payload = letter.payload("cipher", &outer);
+    let mut payload = letter.gossip(recipients, sender);
+    payload.extend_from_slice(&letter.payload("cipher", &outer));
     let armored = encrypt::message(&everyone, Some(sender.key), &payload, sender.now, rng)?;
     let boundary = boundary(rng);
     let mut out = outer;
@@ -142,8 +150,15 @@ pub fn autocrypt_field(
     address: &Address,
     now: Timestamp,
 ) -> Option<String> {
-    let keydata = STANDARD.encode(certificate.to_autocrypt(address, now)?);
-    let mut field = format!("Autocrypt: addr={address}; prefer-encrypt=mutual; keydata=");
+    field(
+        &format!("Autocrypt: addr={address}; prefer-encrypt=mutual; keydata="),
+        &certificate.to_autocrypt(address, now)?,
+    )
+}
+
+fn field(start: &str, keydata: &[u8]) -> Option<String> {
+    let keydata = STANDARD.encode(keydata);
+    let mut field = start.to_owned();
     for line in keydata.as_bytes().chunks(76) {
         field.push_str("\r\n ");
         field.push_str(core::str::from_utf8(line).ok()?);
@@ -182,6 +197,37 @@ impl<'a> Letter<'a> {
             structural,
             body,
         }
+    }
+
+    /// What everybody who is shown as a recipient needs to answer all of them; nothing for one
+    /// alone, and nothing of who is hidden, for their certificates belong to no address here.
+    fn gossip(&self, recipients: &[Certificate], sender: &Sender<'_>) -> Vec<u8> {
+        let named = self
+            .fields
+            .iter()
+            .flat_map(|raw| header::fields(raw))
+            .filter(|field| field.is("To") || field.is("Cc"))
+            .flat_map(|field| parse_mailboxes(field.value, MAX_GOSSIP))
+            .filter_map(|mailbox| Address::new(&mailbox.address).ok())
+            .filter(|address| address.canonical() != sender.address.canonical());
+        let mut told: Vec<Address> = Vec::new();
+        let mut fields = Vec::new();
+        for address in named.take(MAX_GOSSIP) {
+            let theirs = recipients
+                .iter()
+                .filter(|certificate| certificate.names(&address, sender.now))
+                .find_map(|certificate| certificate.to_autocrypt(&address, sender.now));
+            let start = format!("{GOSSIP_FIELD}: addr={address}; keydata=");
+            let field = theirs.and_then(|keydata| field(&start, &keydata));
+            if let Some(field) = field.filter(|_| !told.contains(&address)) {
+                told.push(address);
+                fields.push(field);
+            }
+        }
+        if told.len() < 2 {
+            return vec![];
+        }
+        fields.concat().into_bytes()
     }
 
     /// The header as the world may see it.

@@ -15,7 +15,7 @@ mod seven_bit;
 #[cfg(test)]
 mod tests;
 
-pub use compose::{ComposeError, Sender, autocrypt_field, sign, sign_and_encrypt};
+pub use compose::{ComposeError, GOSSIP_FIELD, Sender, autocrypt_field, sign, sign_and_encrypt};
 pub use open::{Opened, Pending, open};
 
 use crate::id::Address;
@@ -37,7 +37,7 @@ fn is_structural(field: &Field<'_>) -> bool {
 
 /// Fields that transport adds, which nobody can promise inside.
 fn is_transport(field: &Field<'_>) -> bool {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 9] = [
         "Received",
         "Return-Path",
         "Delivered-To",
@@ -45,6 +45,7 @@ fn is_transport(field: &Field<'_>) -> bool {
         "DKIM-Signature",
         "X-Original-To",
         "Autocrypt",
+        GOSSIP_FIELD,
         "HP-Outer",
     ];
     NAMES.iter().any(|name| field.is(name))
@@ -56,7 +57,7 @@ fn is_transport(field: &Field<'_>) -> bool {
 fn single_from(header: &[u8]) -> Option<Address> {
     let mut fields = header::fields(header).filter(|field| field.is("From"));
     let field = fields.next()?;
-    if fields.next().is_some() {
+    if fields.next().is_some() || has_two_angles(field.value) {
         return None;
     }
     // A group, even of one, is no author: programs differ in what they show of it.
@@ -65,6 +66,24 @@ fn single_from(header: &[u8]) -> Option<Address> {
         return None;
     };
     Address::new(&EnvelopeAddress::to_mailbox(only)?.address).ok()
+}
+
+/// Whether two angles open outside quotes and comments: `<a@b> <c@d>` is one author to us, and to
+/// other programs the other.
+fn has_two_angles(value: &[u8]) -> bool {
+    let (mut angles, mut comments, mut quoted) = (0_u32, 0_u32, false);
+    let mut octets = value.iter();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'\\' if quoted || comments > 0 => drop(octets.next()),
+            b'"' if comments == 0 => quoted = !quoted,
+            b'(' if !quoted => comments = comments.saturating_add(1),
+            b')' if !quoted => comments = comments.saturating_sub(1),
+            b'<' if !quoted && comments == 0 => angles = angles.saturating_add(1),
+            _ => {}
+        }
+    }
+    angles > 1
 }
 
 /// CRLF line ends throughout.

@@ -5,15 +5,20 @@
 
 use core::fmt;
 
+use memchr::memmem;
+
 use super::render::{self, Shown};
 use super::{single_from, with_crlf};
 use crate::id::{Address, Timestamp};
-use crate::mime::{Part, decode_transfer, split};
+use crate::mime::address::parse_mailboxes;
+use crate::mime::{Part, decode_transfer, header, split};
 use crate::openpgp::decrypt::{self, Limits};
 use crate::openpgp::protection::{Cipher, Encryption, Protection, SignatureStatus, Undecryptable};
 use crate::openpgp::sign;
 use crate::openpgp::{Certificate, Fingerprint, PendingSignatures, Plaintext, SecretCertificate};
 
+/// Most addresses read of one field of recipients.
+const MAX_RECIPIENTS_LISTED: usize = 100;
 const ARMOR_START: &[u8] = b"-----BEGIN PGP MESSAGE-----";
 const ARMOR_END: &[u8] = b"-----END PGP MESSAGE-----";
 
@@ -111,6 +116,35 @@ impl Pending<'_> {
     /// The signatures, for the lookup of their issuers.
     pub fn signatures(&self) -> &PendingSignatures {
         &self.signatures
+    }
+
+    /// The MIME entity to read: what was inside the encryption, else the message as it came.
+    pub fn entity(&self) -> &[u8] {
+        match &self.shape {
+            Shape::Encrypted(Inside {
+                kind: InsideKind::Entity,
+                octets,
+                ..
+            }) => octets,
+            Shape::Plain | Shape::Signed | Shape::Encrypted(_) | Shape::Closed(_) => self.raw,
+        }
+    }
+
+    /// Who is shown as a recipient, or as one to answer to: outside, and inside the encryption.
+    pub fn recipients(&self) -> Vec<Address> {
+        let headers = [self.raw, self.entity()];
+        headers
+            .iter()
+            .flat_map(|raw| header::fields(raw.get(..header::header_end(raw)).unwrap_or(raw)))
+            .filter(|field| ["To", "Cc", "Reply-To"].iter().any(|name| field.is(name)))
+            .flat_map(|field| parse_mailboxes(field.value, MAX_RECIPIENTS_LISTED))
+            .filter_map(|mailbox| Address::new(&mailbox.address).ok())
+            .collect()
+    }
+
+    /// Whether that entity was inside encryption.
+    pub fn was_encrypted(&self) -> bool {
+        matches!(&self.shape, Shape::Encrypted(inside) if matches!(inside.kind, InsideKind::Entity))
     }
 
     /// Judges the signatures and says what is shown.
@@ -251,6 +285,10 @@ fn inline_block(raw: &[u8], root: &Part) -> Option<(Vec<u8>, String)> {
     let body = decode_transfer(root.encoding.as_deref(), root.body.of(raw));
     let text = body.trim_ascii();
     if !text.starts_with(ARMOR_START) || !text.ends_with(ARMOR_END) {
+        return None;
+    }
+    // Between two blocks could stand what nobody encrypted, and only one would be shown.
+    if memmem::find_iter(text, ARMOR_START).nth(1).is_some() {
         return None;
     }
     let charset = root
