@@ -2,7 +2,7 @@
 //!
 //! A file has lines `C: ` (the client says, CR LF is added), `S: ` (the server says; `<any>`
 //! stands for any text), the same with a number for more clients, and comments with `#`. Every
-//! client logs in unseen, unless the file begins with `stranger`; with `behind` mail is still coming
+//! client logs in unseen, unless the file begins with `stranger`; with `limited` its room has a limit, with `behind` mail is still coming
 //! in. At the end every client has
 //! been told all it was to be told, and the replica's own rules hold.
 
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accounts::{Accounts, Grant, LoginRefused, Peer, Salt};
+use super::accounts::{Accounts, Grant, LoginRefused, Peer, Room, Salt};
 use super::conn::{Server, serve};
 use crate::scram::{Attempt, Verifier};
 
@@ -35,12 +35,19 @@ pub(super) struct Alice(
     pub(super) CancellationToken,
     /// Whether mail is still coming in.
     pub(super) watch::Sender<bool>,
+    /// The room that her account has.
+    pub(super) watch::Sender<Option<Room>>,
 );
 
 impl Alice {
     /// With a password that is not taken back.
     pub(super) fn new(account: Arc<Account<MemoryStore>>) -> Self {
-        Self(account, CancellationToken::new(), watch::Sender::new(false))
+        Self(
+            account,
+            CancellationToken::new(),
+            watch::Sender::new(false),
+            watch::Sender::new(None),
+        )
     }
 }
 
@@ -89,6 +96,7 @@ impl Alice {
             account: Arc::clone(&self.0),
             revoked: self.1.clone(),
             behind: self.2.subscribe(),
+            room: self.3.subscribe(),
         }
     }
 }
@@ -185,6 +193,12 @@ async fn run(path: &Path) {
     alice
         .2
         .send_replace(text.lines().any(|line| line == "behind"));
+    if text.lines().any(|line| line == "limited") {
+        alice.3.send_replace(Some(Room {
+            used_octets: 1_500_001,
+            quota_octets: 2_048_000,
+        }));
+    }
     let server = Arc::new(Server::new(alice, now));
     let stranger = text.lines().any(|line| line == "stranger");
     let tasks = TaskTracker::new();

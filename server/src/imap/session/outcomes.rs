@@ -98,6 +98,10 @@ impl Session {
                 self.send(Response::Status(status));
                 self.finish(tag, Reply::ok("STATUS done"), Release::All);
             }
+            (Running::Quota(tag, text), Outcome::Room(room)) => {
+                self.send(Response::Quota(room));
+                self.finish(tag, Reply::ok(text), Release::All);
+            }
             (Running::MyRights(tag, name), Outcome::Done) => {
                 self.send(Response::MyRights(name));
                 self.finish(tag, Reply::ok("MYRIGHTS done"), Release::All);
@@ -172,6 +176,7 @@ impl Session {
             | Running::Lsub(tag)
             | Running::Status(tag)
             | Running::MyRights(tag, _)
+            | Running::Quota(tag, _)
             | Running::Copy(tag)
             | Running::Move(tag)
             | Running::Expunge(tag)
