@@ -58,6 +58,7 @@ impl Anybody {
             account: Arc::clone(&self.0),
             revoked: CancellationToken::new(),
             behind: watch::Sender::new(false).subscribe(),
+            room: watch::Sender::new(None).subscribe(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Letterlock's server: the provider that cannot read mail, the bridge for mail programs, and
 //! both together as a demo.
 //!
-//! Invariant: provider and bridge never share a code path to secrets; `demo` alone names both.
+//! Invariant: provider and bridge never share a code path to secrets; `demo` alone runs both.
 //!
 //! Suggested reading order is the order of the modules below.
 
@@ -19,3 +19,5 @@ pub mod transfer;
 pub mod sop;
 pub mod upkeep;
 pub mod demo;
+pub mod account_command;
+pub mod invite_command;

@@ -8,10 +8,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use letterlock_server::account_command::{self, arguments::AccountCommand};
 use letterlock_server::bridge::app_password_command::{self, AppPasswordCommand};
 use letterlock_server::clock;
 use letterlock_server::config::{Config, Virtual};
 use letterlock_server::demo::{self, DataPlace, Demo};
+use letterlock_server::invite_command::{self, InviteCommand};
 use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
 use letterlock_server::transfer::command::{export, import};
 use letterlock_server::upkeep::{self, Upkeep};
@@ -49,6 +51,12 @@ enum Command {
     /// Passwords for mail programs.
     #[command(subcommand)]
     AppPassword(AppPasswordCommand),
+    /// An account as such: make it, recover it, its password, devices and end.
+    #[command(subcommand)]
+    Account(Box<AccountCommand>),
+    /// Invite codes of a provider that takes invited people only.
+    #[command(subcommand)]
+    Invite(InviteCommand),
     /// Stateless OpenPGP on files, for tools and tests: `letterlock sop help`.
     #[command(disable_help_flag = true)]
     Sop(SopArguments),
@@ -145,6 +153,16 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export(arguments) => Ok(Box::pin(export(*arguments)).await?),
         Command::Sop(arguments) => Err(sop::become_it(&arguments.words).into()),
         Command::Upkeep(upkeep) => Ok(Box::pin(upkeep::run(upkeep)).await?),
+        Command::Account(command) => {
+            Box::pin(account_command::run(*command, &mut io::stdout())).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Invite(command) => {
+            let otherwise = demo::default_data_dir().ok();
+            let now = clock::now();
+            invite_command::run(&command, otherwise.as_deref(), now, &mut io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::AppPassword(command) => {
             let otherwise = demo::default_data_dir().ok();
             let now = clock::now();

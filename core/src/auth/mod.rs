@@ -8,6 +8,7 @@
 //!
 //! Invariant: sans-IO and octets in, octets out; no type of the `opaque_ke` crate leaves here.
 //! Every secret is zeroized on drop and has no `Debug`.
+//! A lost password is repaired with a recovery phrase of 24 words ([`recovery`]).
 //! Rejected: SRP and "hash on the client, then bcrypt", where the provider or a thief of its
 //! database can compute guesses offline with a fast hash, or sees something that opens mail.
 
@@ -17,9 +18,11 @@ pub mod wrap;
 pub mod sign_up;
 pub mod log_in;
 pub mod local;
+pub mod recovery;
 
 pub use local::{LocalWrap, LocalWrapError};
 pub use log_in::{ClientLogIn, LogInError, LoggedIn, ServerLogIn};
+pub use recovery::{PhraseError, RecoveryPhrase};
 pub use sign_up::{ClientSignUp, SignUpError, SignedUp};
 pub use suite::{
     ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES, MAX_PASSWORD_OCTETS, MalformedMessage,

@@ -154,6 +154,7 @@ fn secrets_do_not_show() {
     let start = SignUpStart {
         address: alice(),
         request: Octets(vec![1]),
+        invite: None,
     };
     assert!(!format!("{start:?}").contains("Alice"));
     let device = Device {

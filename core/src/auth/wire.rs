@@ -6,11 +6,22 @@
 //! | `POST /api/v1/accounts/finish` | [`SignUpFinish`] | 201 [`SignUpFinished`] |
 //! | `POST /api/v1/sessions/start` | [`LogInStart`] | 200 [`LogInStarted`] |
 //! | `POST /api/v1/sessions/finish` | [`LogInFinish`] | 200 [`LogInFinished`] |
-//! | `DELETE /api/v1/sessions` (with the token) | | 204 |
+//! | `DELETE /api/v1/sessions` (token) | | 204 |
+//! | `GET /api/v1/account` (token) | | 200 [`AccountState`] |
+//! | `POST /api/v1/account/delete` (token) | [`AccountDelete`] | 200 [`AccountDeleted`] |
+//! | `DELETE /api/v1/devices/{id}` (token) | | 204; 404 `no_such_device` |
+//! | `POST /api/v1/password/start` (token) | [`PasswordStart`] | 200 [`PasswordStarted`] |
+//! | `POST /api/v1/password/finish` | [`PasswordFinish`] | 200 [`PasswordFinished`] |
+//! | `POST /api/v1/recovery/start` | [`RecoveryStart`] | 200 [`RecoveryStarted`] |
+//! | `POST /api/v1/recovery/prove` | [`RecoveryProve`] | 200 [`RecoveryProved`] |
+//! | `PUT /api/v1/recovery` (token) | [`RecoverySet`] | 204 |
 //!
 //! Errors are [`crate::sync::wire::ErrorBody`] in JSON: 400 `malformed`, `foreign_domain`,
-//! `bad_certificate`; 401 `wrong_password`, `unauthorized`; 403 `sign_up_closed`; 409
-//! `address_taken`; 413 `too_large`; 429 `too_many_attempts` with `Retry-After` in seconds.
+//! `bad_certificate`; 401 `wrong_password`, `wrong_phrase`, `log_in_expired`, `unauthorized`; 403
+//! `sign_up_closed`, `invite_needed`; 409 `address_taken`; 413 `too_large`; 429
+//! `too_many_attempts` with `Retry-After` in seconds.
+
+mod upkeep;
 
 use core::fmt;
 
@@ -19,6 +30,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{AccountId, Address, ReplicaId};
+
+pub use upkeep::{
+    AccountDelete, AccountDeleted, AccountState, DeviceState, OtherDevices, PasswordFinish,
+    PasswordFinished, PasswordProof, PasswordStart, PasswordStarted, Recovery, RecoveryProve,
+    RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted,
+};
 
 /// Largest body of an account call, in octets; sign-up carries the first sealed documents.
 pub const MAX_ACCOUNT_REQUEST_OCTETS: usize = 1024 * 1024;
@@ -83,6 +100,29 @@ impl fmt::Debug for Token {
     }
 }
 
+/// An invite code, as it was handed out. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Invite(String);
+
+impl Invite {
+    /// Takes the text as it was typed: case and space around it do not matter.
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_lowercase())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Invite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Invite(…)")
+    }
+}
+
 /// The device that signs up or logs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
@@ -100,6 +140,9 @@ pub struct SignUpStart {
     pub address: Address,
     /// From [`super::ClientSignUp::start`].
     pub request: Octets,
+    /// For a provider that takes invited people only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<Invite>,
 }
 
 /// The provider's half.
@@ -129,6 +172,12 @@ pub struct SignUpFinish {
     pub documents: Vec<Octets>,
     /// The first device.
     pub device: Device,
+    /// What repairs a lost password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+    /// The same as at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<Invite>,
 }
 
 /// The account exists.

@@ -24,7 +24,7 @@ use super::key_fetcher::KeyFetcher;
 use super::provider_client::ProviderClient;
 use super::sqlite_store::SqliteStore;
 use crate::clock;
-use crate::imap::Salt;
+use crate::imap::{Room, Salt};
 use crate::scram::{self, Hash, Verifier};
 
 /// An account on the bridge.
@@ -58,6 +58,7 @@ pub struct BridgeAccount {
     pub submitted: Notify,
     status: watch::Sender<SyncStatus>,
     behind: watch::Sender<bool>,
+    room: watch::Sender<Option<Room>>,
     token: Token,
     app_passwords: AppPasswords,
 }
@@ -79,6 +80,7 @@ impl BridgeAccount {
             submitted: Notify::new(),
             status: watch::Sender::new(SyncStatus::Starting),
             behind: watch::Sender::new(asked.0 == 0),
+            room: watch::Sender::new(None),
             token,
             app_passwords,
         }
@@ -97,6 +99,16 @@ impl BridgeAccount {
     /// Whether mail that is at the provider is still to come: before the first exchange has ended.
     pub fn behind(&self) -> watch::Receiver<bool> {
         self.behind.subscribe()
+    }
+
+    /// The room that the account takes and has at its provider, as of a while ago; `None` if it
+    /// has no limit, or if the provider has not told.
+    pub fn room(&self) -> watch::Receiver<Option<Room>> {
+        self.room.subscribe()
+    }
+
+    pub(super) fn set_room(&self, room: Option<Room>) {
+        self.room.send_replace(room);
     }
 
     pub(super) fn set_behind(&self, behind: bool) {

@@ -126,7 +126,8 @@ pub fn run(
     Ok(out.flush()?)
 }
 
-fn find(
+/// The account that is meant, and its folder.
+pub(crate) fn find(
     whose: &WhoseArguments,
     otherwise: Option<&Path>,
 ) -> Result<(Address, PathBuf), AppPasswordCommandError> {

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! unlock.json here? -- yes --> open it with the password (offline) --> replica
+//!                              another password, and the provider takes it --> log_in
 //!        no --> log_in (OPAQUE; the provider's wrap opens with the export key) --> unlock.json
 //!        no account yet --> sign_up (key pair, sealed, handed over with the sign-up) --> unlock.json
+//! the password is lost --> recover (the phrase proves itself; a new password) --> unlock.json
 //! ```
 //!
 //! Invariant: killed at any point, the next attempt succeeds with the same password: the provider
@@ -16,12 +18,9 @@ use std::path::PathBuf;
 
 use letterlock_core::account::ReplicaError;
 use letterlock_core::account::{Account, KeyError};
-use letterlock_core::auth::wire::{
-    Device, LogInFinish, LogInStart, SignUpFinish, SignUpStart, Token,
-};
+use letterlock_core::auth::wire::{Device, Invite, OtherDevices, SignUpFinish, SignUpStart, Token};
 use letterlock_core::auth::{
-    ClientLogIn, ClientSignUp, LocalWrap, LocalWrapError, LogInError, RootKeyWrap, SignUpError,
-    WrapError, WrapKind, unwrap_root_key, wrap_root_key,
+    ClientSignUp, LocalWrap, LocalWrapError, LogInError, RecoveryPhrase, SignUpError, WrapError,
 };
 use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::seal::{AccountKeys, RootKey};
@@ -33,6 +32,7 @@ use zeroize::Zeroizing;
 
 use super::accounts::{BridgeAccount, LocalAccount};
 use super::app_passwords::{AppPasswords, AppPasswordsError};
+use super::credentials::{Credentials, recovery, wrap};
 use super::lock::create_private_dir;
 use super::provider_client::{CONNECT_TIMEOUT, ProviderClient, ProviderError};
 use super::sqlite_store::{OpenStoreError, SqliteStore};
@@ -51,6 +51,15 @@ pub enum EnrolError {
     /// The password is wrong, or there is no such account.
     #[error("the address or the password is wrong")]
     WrongPassword,
+    /// The recovery phrase is wrong, or there is no such account, or it has none.
+    #[error("the address or the recovery phrase is wrong")]
+    WrongPhrase,
+    /// What is here belongs to an account that is not the one at the provider.
+    #[error(
+        "the provider has another account of this address: \
+         remove the old one from this device first (letterlock account forget)"
+    )]
+    OtherAccount,
     /// The password is empty or too long.
     #[error(transparent)]
     SignUp(#[from] SignUpError),
@@ -128,6 +137,10 @@ pub struct Enrolment {
     pub provider: ProviderClient,
     /// For the user's list of devices.
     pub device_name: String,
+    /// What repairs a lost password of an account that is made here.
+    pub phrase: Option<RecoveryPhrase>,
+    /// For a provider that takes invited people only.
+    pub invite: Option<Invite>,
 }
 
 struct Opened {
@@ -138,31 +151,47 @@ struct Opened {
 impl Enrolment {
     /// Unlocks the account that is on this device; `None` if it is not. The provider is asked
     /// whether it still knows this device, and logged in to if it does not; one that is away is
-    /// no reason not to unlock.
+    /// no reason not to unlock. A password that does not open what is here may be newer than that:
+    /// the provider knows.
     pub async fn unlock(&self, now: Timestamp) -> Result<Option<BridgeAccount>, EnrolError> {
         let Some(unlock) = Unlock::read(&self.folder)? else {
             return Ok(None);
         };
         let id = unlock.account_id().ok_or(EnrolError::UnknownForm)?;
-        let opened = unlock.wrap.open(&self.password, id)?;
+        let opened = match unlock.wrap.open(&self.password, id) {
+            Err(LocalWrapError::WrongPassword) => {
+                return match Box::pin(self.log_in(now)).await {
+                    Err(EnrolError::Provider(error)) if error.is_temporary() => {
+                        Err(EnrolError::WrongPassword)
+                    }
+                    other => other.map(Some),
+                };
+            }
+            other => other?,
+        };
         let root = RootKey::from_octets(*opened.root_key);
         let local = self.open(id, opened.epoch, &root, now).await?;
         let known = read_token(&local.store).await?;
-        let proved = match &known {
-            None => Some(self.prove(&local.account).await?),
+        let credentials = self.credentials(self.device(&local.account));
+        let entered = match &known {
+            None => Some(credentials.log_in(&self.password).await?),
             Some(token) if self.is_unknown(token).await => {
-                let proved = self.prove(&local.account).await;
-                proved
+                let entered = credentials.log_in(&self.password).await;
+                entered
                     .inspect_err(|error| tracing::warn!(%error, "this device is logged out"))
                     .ok()
             }
             Some(_) => None,
         };
-        if let Some((_, _, token)) = &proved {
-            write_token(&local.store, token).await?;
+        if let Some(entered) = &entered {
+            write_token(&local.store, &entered.token).await?;
         }
-        let token = proved.map(|(_, _, token)| token).or(known);
+        let token = entered.map(|entered| entered.token).or(known);
         let token = token.ok_or(EnrolError::UnknownForm)?;
+        let (provider, device) = (self.provider.base(), local.account.id());
+        if unlock.provider.as_deref() != Some(provider) || unlock.device() != Some(device) {
+            unlock.synced(provider, device).write(&self.folder)?;
+        }
         Ok(Some(self.finished(local, token)))
     }
 
@@ -170,11 +199,35 @@ impl Enrolment {
     pub async fn log_in(&self, now: Timestamp) -> Result<BridgeAccount, EnrolError> {
         // The replica, and with it the device's id, needs the account's keys; so the password is
         // proved twice, the first time for a device that is forgotten.
-        let (id, unwrapped, _) = self.prove_as(random_device(&self.device_name)).await?;
-        let root = RootKey::from_octets(*unwrapped.root_key);
-        let local = self.open(id, unwrapped.epoch, &root, now).await?;
-        let (_, _, token) = self.prove(&local.account).await?;
-        self.keep(local, id, unwrapped.epoch, &root, token).await
+        let first = self.credentials(random_device(&self.device_name));
+        let entered = first.log_in(&self.password).await?;
+        self.check_same(entered.account)?;
+        let (id, epoch) = (entered.account, entered.epoch);
+        let local = self.open(id, epoch, &entered.root, now).await?;
+        let credentials = self.credentials(self.device(&local.account));
+        let token = credentials.log_in(&self.password).await?.token;
+        if let Err(error) = self.provider.log_out(&entered.token).await {
+            tracing::warn!(%error, "a log-in that is not used stays in the list of devices");
+        }
+        self.keep(local, (id, epoch, &entered.root), token).await
+    }
+
+    /// Brings an account to this device whose password is lost: the phrase sets the one of this
+    /// enrolment.
+    pub async fn recover(
+        &self,
+        phrase: &RecoveryPhrase,
+        others: OtherDevices,
+        now: Timestamp,
+    ) -> Result<BridgeAccount, EnrolError> {
+        let first = self.credentials(random_device(&self.device_name));
+        let recovering = first.prove_phrase(phrase, &self.password).await?;
+        self.check_same(recovering.account)?;
+        let key = (recovering.account, recovering.epoch, &recovering.root);
+        let local = self.open(key.0, key.1, key.2, now).await?;
+        let credentials = self.credentials(self.device(&local.account));
+        let token = credentials.finish_recovery(&recovering, others).await?;
+        self.keep(local, key, token).await
     }
 
     /// Makes a new account.
@@ -186,6 +239,7 @@ impl Enrolment {
         let start = SignUpStart {
             address: self.address.clone(),
             request: request.into(),
+            invite: self.invite.clone(),
         };
         let answer = self.provider.start_sign_up(&start).await?;
         let signed_up = client.finish(&self.address, &answer.response.0, &mut OsRng)?;
@@ -193,31 +247,24 @@ impl Enrolment {
         let certificate = local.account.create_key(now).await?;
         let pending = local.account.pending_push().await?;
         let documents = pending.iter().flat_map(|push| &push.request.documents);
-        let material = signed_up.export_key.as_bytes();
-        let password = WrapKind::Password;
-        let wrap = wrap_root_key(
-            material,
-            id,
-            FIRST_EPOCH,
-            password,
-            root.octets(),
-            &mut OsRng,
-        );
+        let key = (id, FIRST_EPOCH, &root);
+        let phrase = self.phrase.as_ref();
         let finish = SignUpFinish {
             address: self.address.clone(),
             account_id: id,
             record: signed_up.record.into(),
-            root_key_wrap: wrap.as_bytes().to_vec().into(),
+            root_key_wrap: wrap(&signed_up.export_key, key),
             certificate: certificate.to_bytes().into(),
             documents: documents.map(|document| document.to_vec().into()).collect(),
             device: self.device(&local.account),
+            recovery: phrase.map(|phrase| recovery(phrase, id, FIRST_EPOCH, &root)),
+            invite: self.invite.clone(),
         };
         let finished = self.provider.finish_sign_up(&finish).await?;
         if let Some(push) = &pending {
             local.account.pushed(push, now).await?;
         }
-        self.keep(local, id, FIRST_EPOCH, &root, finished.token)
-            .await
+        self.keep(local, key, finished.token).await
     }
 
     /// Unlocks, logs in or signs up: whichever comes first.
@@ -247,34 +294,20 @@ impl Enrolment {
         }
     }
 
-    async fn prove(
-        &self,
-        account: &LocalAccount,
-    ) -> Result<(AccountId, letterlock_core::auth::Unwrapped, Token), EnrolError> {
-        self.prove_as(self.device(account)).await
+    fn credentials(&self, device: Device) -> Credentials {
+        Credentials {
+            address: self.address.clone(),
+            provider: self.provider.clone(),
+            device,
+        }
     }
 
-    async fn prove_as(
-        &self,
-        device: Device,
-    ) -> Result<(AccountId, letterlock_core::auth::Unwrapped, Token), EnrolError> {
-        let (client, request) = ClientLogIn::start(&self.password, &mut OsRng)?;
-        let start = LogInStart {
-            address: self.address.clone(),
-            request: request.into(),
-        };
-        let answer = self.provider.start_log_in(&start).await?;
-        let logged_in = client.finish(&self.address, &answer.response.0, &mut OsRng)?;
-        let finish = LogInFinish {
-            session: answer.session,
-            finalization: logged_in.finalization.into(),
-            device,
-        };
-        let finished = self.provider.finish_log_in(&finish).await?;
-        let wrap = RootKeyWrap::from_octets(&finished.root_key_wrap.0)?;
-        let material = logged_in.export_key.as_bytes();
-        let unwrapped = unwrap_root_key(material, finished.account_id, WrapKind::Password, &wrap)?;
-        Ok((finished.account_id, unwrapped, finished.token))
+    /// What is here must be of the account that the provider has.
+    fn check_same(&self, account: AccountId) -> Result<(), EnrolError> {
+        match Unlock::read(&self.folder)? {
+            Some(unlock) if unlock.account_id() != Some(account) => Err(EnrolError::OtherAccount),
+            _ => Ok(()),
+        }
     }
 
     async fn open(
@@ -299,14 +332,13 @@ impl Enrolment {
     async fn keep(
         &self,
         local: Opened,
-        id: AccountId,
-        epoch: u32,
-        root: &RootKey,
+        (id, epoch, root): (AccountId, u32, &RootKey),
         token: Token,
     ) -> Result<BridgeAccount, EnrolError> {
         write_token(&local.store, &token).await?;
         let wrap = LocalWrap::seal(&self.password, id, epoch, root.octets(), &mut OsRng)?;
-        let unlock = Unlock::new(self.address.clone(), id, wrap);
+        let unlock = Unlock::new(self.address.clone(), id, wrap)
+            .synced(self.provider.base(), local.account.id());
         unlock.write(&self.folder)?;
         Ok(self.finished(local, token))
     }

@@ -61,6 +61,7 @@ fn grant(account: &BridgeAccount, admitted: Admitted) -> Grant<SqliteStore> {
         account: Arc::clone(&account.account),
         revoked: admitted.revoked,
         behind: account.behind(),
+        room: account.room(),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod attempts;
 pub mod unlock;
 pub mod provider_client;
 pub mod accounts;
+pub mod credentials;
 pub mod enrolment;
 pub mod offline;
 pub mod backoff;

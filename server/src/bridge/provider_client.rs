@@ -8,10 +8,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use letterlock_core::auth::wire::{
-    LogInFinish, LogInFinished, LogInStart, LogInStarted, SignUpFinish, SignUpFinished,
+    AccountDelete, AccountDeleted, AccountState, LogInFinish, LogInFinished, LogInStart,
+    LogInStarted, PasswordFinish, PasswordFinished, PasswordStart, PasswordStarted, RecoveryProve,
+    RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, SignUpFinish, SignUpFinished,
     SignUpStart, SignUpStarted, Token,
 };
-use letterlock_core::id::Address;
+use letterlock_core::id::{Address, ReplicaId};
 use letterlock_core::sync::wire::{
     self, CBOR, DocumentsRequest, DocumentsResponse, ErrorBody, MAX_REQUEST_OCTETS, PullRequest,
     PullResponse, PushRequest, PushResponse, Submission,
@@ -54,6 +56,9 @@ pub enum ProviderError {
         /// HTTP status.
         status: u16,
     },
+    /// It has no more room for this account.
+    #[error("the account has used up its room at the provider")]
+    OverQuota,
     /// The token is unknown or was ended.
     #[error("the provider does not know this device: log in again")]
     Unauthorized,
@@ -80,6 +85,7 @@ impl ProviderError {
             Self::Away { .. }
             | Self::Busy { .. }
             | Self::Failed { .. }
+            | Self::OverQuota
             | Self::SetBack
             | Self::Malformed => true,
             Self::Url | Self::Unauthorized | Self::Refused { .. } => false,
@@ -133,6 +139,90 @@ impl ProviderClient {
     /// Proves the password.
     pub async fn finish_log_in(&self, body: &LogInFinish) -> Result<LogInFinished, ProviderError> {
         self.post_json(&["sessions", "finish"], body).await
+    }
+
+    /// Where the calls go.
+    pub fn base(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// Ends the log-in of a token.
+    pub async fn log_out(&self, token: &Token) -> Result<(), ProviderError> {
+        let request = self.request(Method::DELETE, &["sessions"])?;
+        call(request.bearer_auth(token.as_str())).await.map(drop)
+    }
+
+    /// What the provider knows of the account.
+    pub async fn account(&self, token: &Token) -> Result<AccountState, ProviderError> {
+        let request = self.request(Method::GET, &["account"])?;
+        json(&call(request.bearer_auth(token.as_str())).await?)
+    }
+
+    /// Logs a device out.
+    pub async fn remove_device(
+        &self,
+        token: &Token,
+        device: ReplicaId,
+    ) -> Result<(), ProviderError> {
+        let request = self.request(Method::DELETE, &["devices", &device.to_string()])?;
+        call(request.bearer_auth(token.as_str())).await.map(drop)
+    }
+
+    /// Ends the account.
+    pub async fn delete_account(
+        &self,
+        token: &Token,
+        body: &AccountDelete,
+    ) -> Result<AccountDeleted, ProviderError> {
+        let path = &["account", "delete"];
+        let request = self.json_request(Method::POST, path, body)?;
+        // Much mail takes a while.
+        let request = request.timeout(TRANSFER_TIMEOUT);
+        json(&call(request.bearer_auth(token.as_str())).await?)
+    }
+
+    /// Begins a change of the password.
+    pub async fn start_password(
+        &self,
+        token: &Token,
+        body: &PasswordStart,
+    ) -> Result<PasswordStarted, ProviderError> {
+        let request = self.json_request(Method::POST, &["password", "start"], body)?;
+        json(&call(request.bearer_auth(token.as_str())).await?)
+    }
+
+    /// Sets the new password.
+    pub async fn finish_password(
+        &self,
+        body: &PasswordFinish,
+    ) -> Result<PasswordFinished, ProviderError> {
+        self.post_json(&["password", "finish"], body).await
+    }
+
+    /// Asks for a challenge for the recovery phrase.
+    pub async fn start_recovery(
+        &self,
+        body: &RecoveryStart,
+    ) -> Result<RecoveryStarted, ProviderError> {
+        self.post_json(&["recovery", "start"], body).await
+    }
+
+    /// Proves the recovery phrase.
+    pub async fn prove_recovery(
+        &self,
+        body: &RecoveryProve,
+    ) -> Result<RecoveryProved, ProviderError> {
+        self.post_json(&["recovery", "prove"], body).await
+    }
+
+    /// Sets a new recovery phrase.
+    pub async fn set_recovery(
+        &self,
+        token: &Token,
+        body: &RecoverySet,
+    ) -> Result<(), ProviderError> {
+        let request = self.json_request(Method::PUT, &["recovery"], body)?;
+        call(request.bearer_auth(token.as_str())).await.map(drop)
     }
 
     /// Asks for what changed; waits as long as the request says.
@@ -205,13 +295,20 @@ impl ProviderClient {
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<T, ProviderError> {
+        json(&call(self.json_request(Method::POST, path, body)?).await?)
+    }
+
+    fn json_request(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<RequestBuilder, ProviderError> {
         let octets = serde_json::to_vec(body).map_err(|_| ProviderError::Malformed)?;
-        let request = self
-            .request(Method::POST, path)?
+        let request = self.request(method, path)?;
+        Ok(request
             .header(CONTENT_TYPE, "application/json")
-            .body(octets);
-        let answer = accepted(request, MAX_SMALL_ANSWER_OCTETS).await?;
-        serde_json::from_slice(&answer).map_err(|_| ProviderError::Malformed)
+            .body(octets))
     }
 
     fn post_cbor(
@@ -234,6 +331,11 @@ fn is_loopback(url: &Url) -> bool {
         let bare = host.trim_matches(['[', ']']);
         host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     })
+}
+
+/// The body of a 2xx answer to a small call.
+async fn call(request: RequestBuilder) -> Result<Vec<u8>, ProviderError> {
+    accepted(request, MAX_SMALL_ANSWER_OCTETS).await
 }
 
 /// The body of a 2xx answer.
@@ -284,11 +386,21 @@ async fn failure(response: Response) -> ProviderError {
         StatusCode::UNAUTHORIZED => {
             let body = read(response, MAX_SMALL_ANSWER_OCTETS).await;
             match body.ok().and_then(|octets| code(&octets)) {
-                Some(code) if code == "wrong_password" => ProviderError::Refused {
+                // The token was not what was wrong.
+                Some(code) if code != "unauthorized" => ProviderError::Refused {
                     status: status.as_u16(),
                     code,
                 },
                 _ => ProviderError::Unauthorized,
+            }
+        }
+        StatusCode::INSUFFICIENT_STORAGE => {
+            let body = read(response, MAX_SMALL_ANSWER_OCTETS).await;
+            match body.ok().and_then(|octets| code(&octets)) {
+                Some(code) if code == "over_quota" => ProviderError::OverQuota,
+                _ => ProviderError::Failed {
+                    status: status.as_u16(),
+                },
             }
         }
         StatusCode::TOO_MANY_REQUESTS => ProviderError::Busy { wait: retry_after },
@@ -309,6 +421,10 @@ async fn failure(response: Response) -> ProviderError {
 fn code(octets: &[u8]) -> Option<String> {
     let body = serde_json::from_slice::<ErrorBody>(octets);
     body.ok().map(|body| body.code)
+}
+
+fn json<T: DeserializeOwned>(octets: &[u8]) -> Result<T, ProviderError> {
+    serde_json::from_slice(octets).map_err(|_| ProviderError::Malformed)
 }
 
 fn cbor<T: DeserializeOwned>(octets: &[u8]) -> Result<T, ProviderError> {

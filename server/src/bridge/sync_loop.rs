@@ -25,6 +25,7 @@ use super::backoff::Backoff;
 use super::directory;
 use super::provider_client::ProviderError;
 use crate::clock;
+use crate::imap::Room;
 use crate::shutdown::Shutdown;
 
 /// Most conflicts in a row that are merged before the provider is given time: another device may
@@ -43,6 +44,8 @@ const PUSH_REST: Duration = Duration::from_millis(250);
 /// How long the index waits at first for mail that is still coming in: the provider may be away.
 const INDEX_WAIT: Duration = Duration::from_mins(10);
 
+/// How often the provider is asked how much room the account takes, in milliseconds.
+const ASK_FOR_ROOM_EVERY_MS: i64 = 5 * 60 * 1000;
 /// How often the collector runs, in milliseconds.
 const COLLECT_EVERY_MS: i64 = 5 * 60 * 1000;
 /// Most messages and contents that one run of the collector removes.
@@ -76,6 +79,7 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
     let mut retry_kept = true;
     let mut first = FirstSync::of(account);
     let mut collected_at = Timestamp::from_millis(0);
+    let mut asked_at = collected_at;
     loop {
         let exchange = Box::pin(pull(account, wait_ms, &mut first, &mut retry_kept));
         let result = tokio::select! {
@@ -93,6 +97,7 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
                 account.set_status(SyncStatus::Current);
                 wait_ms = MAX_WAIT_MS;
                 collect(account, &mut collected_at).await;
+                ask_for_room(account, &mut asked_at).await;
             }
             Err(error) => {
                 // After a failure the state is told at once, not with the next news.
@@ -168,6 +173,23 @@ async fn collect(account: &BridgeAccount, last: &mut Timestamp) {
             "what nothing refers to was removed"
         ),
         Err(error) => tracing::warn!(%error, "the collector stopped and is tried again"),
+    }
+}
+
+/// Asks now and then how much room the account takes at its provider, for IMAP QUOTA.
+async fn ask_for_room(account: &BridgeAccount, last: &mut Timestamp) {
+    let now = clock::now();
+    if now.as_millis().saturating_sub(last.as_millis()) < ASK_FOR_ROOM_EVERY_MS {
+        return;
+    }
+    *last = now;
+    match account.provider.account(account.token()).await {
+        Ok(state) => account.set_room(state.quota_octets.map(|quota_octets| Room {
+            used_octets: state.used_octets,
+            quota_octets,
+        })),
+        // What was known stays; the next pull says what is wrong.
+        Err(error) => tracing::debug!(%error, "the provider did not tell the account's room"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use letterlock_core::auth::LocalWrap;
-use letterlock_core::id::{AccountId, Address};
+use letterlock_core::id::{AccountId, Address, ReplicaId};
 use serde::{Deserialize, Serialize};
 
 /// Name of the file in an account's folder.
@@ -27,6 +27,12 @@ pub struct Unlock {
     account_id: String,
     /// The root key under the password.
     pub wrap: LocalWrap,
+    /// Where the provider was last, for commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// This device in the account's list, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
 }
 
 /// Why the file cannot be used.
@@ -56,7 +62,30 @@ impl Unlock {
             address,
             account_id: account.to_string(),
             wrap,
+            provider: None,
+            device: None,
         }
+    }
+
+    /// The same, with where it is synced and as which device.
+    #[must_use]
+    pub fn synced(mut self, provider: &str, device: ReplicaId) -> Self {
+        self.provider = Some(provider.to_owned());
+        self.device = Some(device.to_string());
+        self
+    }
+
+    /// The same, under another password.
+    #[must_use]
+    pub fn with_wrap(mut self, wrap: LocalWrap) -> Self {
+        self.wrap = wrap;
+        self
+    }
+
+    /// This device in the account's list; an account that an earlier version brought here has
+    /// none until its next unlocking.
+    pub fn device(&self) -> Option<ReplicaId> {
+        self.device.as_ref()?.parse().ok()
     }
 
     /// The account's id.

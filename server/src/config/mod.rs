@@ -9,6 +9,7 @@ mod keys;
 mod listen;
 mod imap;
 mod limits;
+mod provider;
 mod error;
 
 use std::path::Path;
@@ -21,6 +22,7 @@ pub use imap::{Imap, Virtual};
 pub use keys::Keys;
 pub use limits::Limits;
 pub use listen::Listen;
+pub use provider::ProviderSection;
 
 use error::Place;
 
@@ -44,14 +46,17 @@ pub struct Config {
     pub limits: Limits,
     /// Who is asked for certificates.
     pub keys: Keys,
+    /// Whom the provider takes in, and how much of theirs.
+    pub provider: ProviderSection,
 }
 
 /// The keys of each section, in the order of its struct.
-const SECTIONS: [(&str, &[&str]); 4] = [
+const SECTIONS: [(&str, &[&str]); 5] = [
     ("listen", Listen::KEYS),
     ("imap", Imap::KEYS),
     ("limits", Limits::KEYS),
     ("keys", Keys::KEYS),
+    ("provider", ProviderSection::KEYS),
 ];
 
 impl Config {
@@ -70,6 +75,7 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|error| invalid(text, &error))?;
         config.listen.validate()?;
         config.limits.validate()?;
+        config.provider.validate()?;
         Ok(config)
     }
 }
@@ -134,7 +140,7 @@ mod tests {
             known.sort_unstable();
             let fields = written[section].as_table().unwrap();
             // Those that have no default are not written.
-            known.retain(|key| !["imaps", "smtps", "imap_socket"].contains(key));
+            known.retain(|key| !["imaps", "smtps", "imap_socket", "quota_octets"].contains(key));
             assert_eq!(fields.keys().collect::<Vec<_>>(), known, "{section}");
         }
     }
@@ -187,6 +193,14 @@ mod tests {
             said("[limits]\nmessage_octets = 5"),
             "`limits.message_octets` must be from 65536 to 52428800"
         );
+        assert_eq!(
+            said("[provider]\nquota_octets = 5"),
+            "`provider.quota_octets` must be at least 1048576"
+        );
+        assert!(said("[provider]\nsign_up = \"friends\"").starts_with("line 2, column 11: "));
+        let text = "[provider]\nsign_up = \"invite\"\nquota_octets = 1073741824\n";
+        let provider = Config::parse(text).unwrap().provider;
+        assert_eq!(provider.quota_octets, Some(1 << 30));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use letterlock_core::auth::RecoveryPhrase;
+use letterlock_core::auth::wire::Invite;
 use letterlock_core::id::Address;
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
@@ -78,11 +80,16 @@ impl DemoState {
         &self,
         folder: &Path,
         provider: &ProviderClient,
+        invite: Option<Invite>,
     ) -> Result<Accounts, DemoError> {
-        let all = self
-            .accounts
-            .iter()
-            .map(|account| enrol(account, folder, provider));
+        let phrases = self.accounts.iter().map(|account| {
+            let text = account.recovery_phrase.as_deref()?;
+            RecoveryPhrase::parse(text).ok()
+        });
+        let all =
+            self.accounts.iter().zip(phrases).map(|(account, phrase)| {
+                enrol(account, folder, provider, (phrase, invite.clone()))
+            });
         Ok(Accounts::new(try_join_all(all).await?))
     }
 
@@ -92,6 +99,7 @@ impl DemoState {
             address: format!("{name}@{DOMAIN}"),
             password: random(),
             app_password: random(),
+            recovery_phrase: Some(RecoveryPhrase::generate(&mut OsRng).words().to_string()),
         });
         Self {
             version: VERSION,
@@ -108,10 +116,29 @@ impl DemoState {
     }
 }
 
+/// Writes down an account's new password, if the demo of this folder has the account: the next
+/// start unlocks with it.
+pub fn note_password(folder: &Path, address: &Address, password: &str) -> Result<(), DemoError> {
+    let path = folder.join(STATE_FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut state = DemoState::load_or_create(folder)?;
+    for account in &mut state.accounts {
+        let same = Address::new(&account.address)
+            .is_ok_and(|known| known.canonical() == address.canonical());
+        if same {
+            password.clone_into(&mut account.password);
+        }
+    }
+    state.write(&path)
+}
+
 async fn enrol(
     account: &ReadyAccount,
     folder: &Path,
     provider: &ProviderClient,
+    (phrase, invite): (Option<RecoveryPhrase>, Option<Invite>),
 ) -> Result<Arc<BridgeAccount>, DemoError> {
     let address = Address::new(&account.address).map_err(|_| DemoError::State {
         path: folder.join(STATE_FILE),
@@ -122,6 +149,8 @@ async fn enrol(
         folder: account_folder(folder, &address),
         provider: provider.clone(),
         device_name: DEVICE_NAME.to_owned(),
+        phrase,
+        invite,
     };
     let opened = Box::pin(open(&enrolment, &account.app_password)).await;
     opened.map(Arc::new).map_err(|cause| DemoError::Enrol {

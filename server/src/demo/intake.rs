@@ -63,6 +63,8 @@ fn refusal(error: &DeliverError) -> Refusal {
         DeliverError::TooLarge => Refusal::Unacceptable {
             reason: "The message is too large",
         },
+        DeliverError::MailboxFull => Refusal::MailboxFull,
+        DeliverError::LargerThanQuota => Refusal::LargerThanQuota,
         DeliverError::NoCertificate => Refusal::CannotEncrypt,
         DeliverError::Encryption => {
             tracing::error!(%error, "a message was not taken in");

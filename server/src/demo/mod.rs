@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use letterlock_core::auth::wire::Invite;
+use letterlock_core::id::Timestamp;
 use tokio::net::TcpListener;
 
 use crate::bridge::accounts::{Accounts, SyncStatus};
@@ -33,12 +35,14 @@ use crate::bridge::tls::Tls;
 use crate::bridge::web_ui::{self, WebFiles};
 use crate::bridge::{outgoing, sync_loop};
 use crate::clock::{self, Clock};
-use crate::config::Config;
-use crate::provider::{self, Provider, ProviderConfig, Relay, SignUp};
+use crate::config::{Config, ProviderSection};
+use crate::provider::invites::{self, Invited};
+use crate::provider::{self, DbError, Provider, ProviderConfig, Relay, SignUp};
 use crate::shutdown::{GRACE, Shutdown};
 use crate::smtp::{self, Policy, Protocol};
 use crate::starttls::Protection;
 
+pub use accounts::note_password;
 pub use error::DemoError;
 pub use ready::{ReadyAccount, ReadyFile};
 
@@ -49,6 +53,12 @@ use listeners::Listeners;
 pub const DOMAIN: &str = "letterlock.example";
 /// The folder within the data directory where mail to other domains ends up.
 pub const OUTGOING_FOLDER: &str = "outgoing";
+/// The folder within the data directory that is the provider's own.
+pub const PROVIDER_FOLDER: &str = "provider";
+/// How long the invite holds that the demo gives to its own accounts, in milliseconds: 10 minutes.
+const INVITE_MS: i64 = 10 * 60 * 1000;
+/// Words of a recovery phrase in a line of what is announced.
+const PHRASE_WORDS_IN_A_ROW: usize = 8;
 /// How long the start waits until the sample letters are in the mailboxes.
 const LETTERS_PATIENCE: Duration = Duration::from_mins(1);
 
@@ -105,7 +115,7 @@ impl Demo {
         let mut state = DemoState::load_or_create(&folder)?;
         let shutdown = Shutdown::new();
         let outgoing = folder.join(OUTGOING_FOLDER);
-        let provider = open_provider(&folder, &outgoing).await?;
+        let provider = open_provider(&folder, &outgoing, &options.config.provider).await?;
         let tls = Tls::open(&folder, clock::now())?;
         let ready = ReadyFile::new(&listeners, &folder, &state, &tls);
         let running = Running {
@@ -162,7 +172,15 @@ impl Demo {
         for account in &ready.accounts {
             writeln!(out, "  {}", account.address)?;
             writeln!(out, "    in the browser    {}", account.password)?;
-            writeln!(out, "    in mail programs  {}\n", account.app_password)?;
+            writeln!(out, "    in mail programs  {}", account.app_password)?;
+            if let Some(phrase) = &account.recovery_phrase {
+                let words: Vec<&str> = phrase.split(' ').collect();
+                for (row, words) in words.chunks(PHRASE_WORDS_IN_A_ROW).enumerate() {
+                    let label = if row == 0 { "recovery phrase" } else { "" };
+                    writeln!(out, "    {label:<16}  {}", words.join(" "))?;
+                }
+            }
+            writeln!(out)?;
         }
         out.flush()
     }
@@ -220,12 +238,18 @@ impl DataPlace {
     }
 }
 
-async fn open_provider(folder: &Path, outgoing: &Path) -> Result<Arc<Provider>, DemoError> {
+async fn open_provider(
+    folder: &Path,
+    outgoing: &Path,
+    section: &ProviderSection,
+) -> Result<Arc<Provider>, DemoError> {
     let config = ProviderConfig {
         domains: vec![DOMAIN.to_owned()],
-        data_dir: folder.join("provider"),
+        data_dir: folder.join(PROVIDER_FOLDER),
         relay: Relay::Folder(outgoing.to_owned()),
-        sign_up: SignUp::Open,
+        sign_up: section.sign_up,
+        quota_octets: section.quota_octets,
+        sign_ups_per_hour: section.sign_ups_per_hour,
     };
     Ok(Provider::open(config, Clock::system()).await?)
 }
@@ -258,7 +282,8 @@ impl Running {
             imap_socket,
         } = listeners;
         self.serve_provider(web, intake);
-        let accounts = state.enrol(folder, &self.client).await?;
+        let invite = self.invite(folder, state).await?;
+        let accounts = state.enrol(folder, &self.client, invite).await?;
         if !state.letters_fed() {
             feed::feed(&self.provider, &self.client, lmtp).await?;
             state.set_letters_fed(folder)?;
@@ -277,6 +302,23 @@ impl Running {
         self.serve_bridge(&accounts, doors, submission);
         Box::pin(wait_for_letters(&accounts)).await;
         Ok(())
+    }
+
+    /// A provider that takes invited people only invites the demo's own.
+    async fn invite(&self, folder: &Path, state: &DemoState) -> Result<Option<Invite>, DemoError> {
+        if self.config.provider.sign_up != SignUp::Invite || state.letters_fed() {
+            return Ok(None);
+        }
+        let now = clock::now();
+        let invited = Invited {
+            name: "the demo's own accounts".to_owned(),
+            uses_left: u32::try_from(state.accounts().len()).unwrap_or(u32::MAX),
+            expires_at: Timestamp::from_millis(now.as_millis().saturating_add(INVITE_MS)),
+        };
+        let folder = folder.join(PROVIDER_FOLDER);
+        let made = tokio::task::spawn_blocking(move || invites::add(&folder, &invited, now)).await;
+        let made = made.map_err(|_| DbError::Stopped).and_then(|made| made);
+        Ok(Some(made.map_err(provider::OpenError::from)?))
     }
 
     fn serve_provider(&self, web: TcpListener, lmtp: TcpListener) {

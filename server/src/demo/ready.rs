@@ -56,6 +56,9 @@ pub struct ReadyAccount {
     pub password: String,
     /// Logs in to IMAP and SMTP.
     pub app_password: String,
+    /// Repairs a lost password: 24 words. Only if the demo has made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_phrase: Option<String>,
 }
 
 impl ReadyFile {

@@ -36,6 +36,17 @@ pub struct Grant<S> {
     pub revoked: CancellationToken,
     /// Whether mail that is at the provider is still to come to this device.
     pub behind: watch::Receiver<bool>,
+    /// The room that the account takes and has at its provider.
+    pub room: watch::Receiver<Option<Room>>,
+}
+
+/// Room at the provider, of an account that has a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Octets that are taken.
+    pub used_octets: u64,
+    /// Octets that may be.
+    pub quota_octets: u64,
 }
 
 /// Where a client connects from, for counting its failures; none for a socket of the machine's

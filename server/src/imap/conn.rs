@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::accounts::{Accounts, Grant, Peer};
+use super::accounts::{Accounts, Grant, Peer, Room};
 use super::command::Secret;
 use super::compress::Deflate;
 use super::decoder::{Admits, Decoder};
@@ -111,6 +111,7 @@ struct Login<S: Store> {
     /// Cancelled when what the user logged in with is taken back.
     revoked: CancellationToken,
     behind: watch::Receiver<bool>,
+    room: watch::Receiver<Option<Room>>,
 }
 
 struct Connection<'a, A: Accounts> {
@@ -319,6 +320,7 @@ impl<A: Accounts> Connection<'_, A> {
             now: (self.server.clock)(),
             progress: &progress,
             behind: *login.behind.borrow(),
+            room: *login.room.borrow(),
         };
         let mut running = Box::pin(ops::run(&context, op));
         let outcome = loop {
@@ -359,6 +361,7 @@ impl<A: Accounts> Connection<'_, A> {
             now: (self.server.clock)(),
             progress: &Progress::default(),
             behind: false,
+            room: None,
         };
         let outcome = Box::pin(ops::upload::run(&context, &mut login.upload, step)).await;
         self.handle_outcome(outcome);
@@ -427,6 +430,7 @@ impl<S: Store> Login<S> {
             upload: None,
             revoked: grant.revoked,
             behind: grant.behind,
+            room: grant.room,
         }
     }
 }

@@ -47,5 +47,5 @@ mod progress;
 #[cfg(test)]
 mod resync;
 
-pub use accounts::{Accounts, Grant, LoginRefused, Peer, Salt};
+pub use accounts::{Accounts, Grant, LoginRefused, Peer, Room, Salt};
 pub use conn::{Clock, Origin, Server, serve, serve_from};

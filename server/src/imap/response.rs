@@ -11,6 +11,7 @@ use letterlock_core::id::{
 use letterlock_core::mime::Span;
 use letterlock_core::model::{AnnotationName, Flag, FlagSet, Role, VirtualMailbox};
 
+use super::accounts::Room;
 use super::command::{BinaryRequest, Numbering, Octets, PartialRange, SectionRequest, Tag};
 
 /// `OK`, `NO`, `BAD`, `BYE` (RFC 3501 7.1).
@@ -413,8 +414,8 @@ pub enum Response {
     Lsub(ListItem),
     /// `* MYRIGHTS ..`: all that a user can do with his own mailbox.
     MyRights(MailboxName, Rights),
-    /// `* QUOTA ..`: the one quota root, which has no limits.
-    Quota,
+    /// `* QUOTA ..`: the one quota root, which may have no limits.
+    Quota(Option<Room>),
     /// `* QUOTAROOT ..`: the one quota root.
     QuotaRoot(MailboxName),
     /// `* STATUS ..`

@@ -3,7 +3,8 @@
 //! A file has lines `C: ` (the client says, CR LF is added), `S: ` (the server says; `<any>`
 //! stands for any text), the same with a number for more clients, and comments with `#`. Every
 //! client logs in unseen, unless the file begins with `stranger`; with `behind` mail is still coming
-//! in; with `virtual` the virtual mailboxes are on; with `limited` a command changes at most 3 messages. At the end every client has
+//! in; with `virtual` the virtual mailboxes are on; with `limited` a command changes at most 3
+//! messages; with `quota` its room has a limit. At the end every client has
 //! been told all it was to be told, and the replica's own rules hold.
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accounts::{Accounts, Grant, LoginRefused, Peer, Salt};
+use super::accounts::{Accounts, Grant, LoginRefused, Peer, Room, Salt};
 use super::conn::{Server, serve};
 use crate::scram::{Attempt, Verifier};
 
@@ -36,12 +37,19 @@ pub(super) struct Alice(
     pub(super) CancellationToken,
     /// Whether mail is still coming in.
     pub(super) watch::Sender<bool>,
+    /// The room that her account has.
+    pub(super) watch::Sender<Option<Room>>,
 );
 
 impl Alice {
     /// With a password that is not taken back.
     pub(super) fn new(account: Arc<Account<MemoryStore>>) -> Self {
-        Self(account, CancellationToken::new(), watch::Sender::new(false))
+        Self(
+            account,
+            CancellationToken::new(),
+            watch::Sender::new(false),
+            watch::Sender::new(None),
+        )
     }
 }
 
@@ -90,6 +98,7 @@ impl Alice {
             account: Arc::clone(&self.0),
             revoked: self.1.clone(),
             behind: self.2.subscribe(),
+            room: self.3.subscribe(),
         }
     }
 }
@@ -190,6 +199,12 @@ async fn run(path: &Path) {
         let both = VirtualMailbox::ALL;
         let set = account.set_virtual_mailboxes(&both, now()).await;
         set.unwrap();
+    }
+    if text.lines().any(|line| line == "quota") {
+        alice.3.send_replace(Some(Room {
+            used_octets: 1_500_001,
+            quota_octets: 2_048_000,
+        }));
     }
     let mut server = Server::new(alice, now);
     if text.lines().any(|line| line == "limited") {

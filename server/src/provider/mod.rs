@@ -5,11 +5,13 @@
 //! memory only, between the end of `DATA` and the reply (`mx`). Devices prove themselves by
 //! OPAQUE and hold bearer tokens, of which only a hash is stored.
 //!
-//! Reading order: `db` (rows and files), `mx` (mail in and out), `api` (what devices call).
+//! Reading order: `db` (rows and files), `mx` (mail in and out), `api` (what devices call),
+//! `invites` (who may sign up).
 
 mod db;
 mod mx;
 mod api;
+pub mod invites;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use std::time::Duration;
 use letterlock_core::auth::ServerSecret;
 use letterlock_core::id::Address;
 use rand::rngs::OsRng;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -32,14 +35,22 @@ use db::{Db, Decision};
 /// How long the relay waits before it tries again what it could not hand over.
 pub const RELAY_RETRY: Duration = Duration::from_mins(1);
 
+/// Documents or messages of an ended account that are removed at a time: other accounts' writes
+/// wait for so many.
+const REMOVED_AT_A_TIME: u32 = 500;
+
 /// Name of the server's OPAQUE secret in the database.
 const SERVER_SECRET: &str = "opaque server secret";
 
 /// Who may sign up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SignUp {
     /// Everybody.
+    #[default]
     Open,
+    /// Who has an invite code.
+    Invite,
     /// Nobody.
     Closed,
 }
@@ -55,6 +66,10 @@ pub struct ProviderConfig {
     pub relay: Relay,
     /// Who may sign up.
     pub sign_up: SignUp,
+    /// Octets that an account's documents and incoming mail may take; `None` for any.
+    pub quota_octets: Option<u64>,
+    /// Accounts that one peer may make in an hour.
+    pub sign_ups_per_hour: u32,
 }
 
 /// Why a provider does not start.
@@ -84,6 +99,8 @@ pub struct Provider {
     secret: ServerSecret,
     log_ins: Mutex<api::LogIns>,
     attempts: Mutex<api::Attempts>,
+    challenges: Mutex<api::Challenges>,
+    changes: Mutex<api::PasswordChanges>,
     relaying: tokio::sync::Mutex<()>,
     closing: CancellationToken,
     /// Held as long as the provider lives.
@@ -115,6 +132,8 @@ impl Provider {
             secret,
             log_ins: Mutex::default(),
             attempts: Mutex::default(),
+            challenges: Mutex::default(),
+            changes: Mutex::default(),
             relaying: tokio::sync::Mutex::default(),
             closing: CancellationToken::new(),
             _lock: lock,
@@ -122,9 +141,13 @@ impl Provider {
     }
 
     /// Works in the background until the token is cancelled: tries again what the relay could
-    /// not take. Then ends as [`Provider::close`] does.
+    /// not take, and goes on with the removal of accounts that were ended. Then ends as
+    /// [`Provider::close`] does.
     pub async fn run(self: Arc<Self>, token: CancellationToken) {
         loop {
+            if let Err(error) = self.finish_deletions().await {
+                tracing::error!(%error, "a deleted account is not yet removed; it is tried again");
+            }
             self.relay_pending().await;
             tokio::select! {
                 () = token.cancelled() => return self.close(),
@@ -136,6 +159,28 @@ impl Provider {
     /// Answers every pull that waits, now and from now on, so that connections can end.
     pub fn close(&self) {
         self.closing.cancel();
+    }
+
+    /// Removes what accounts that were ended still have, some at a time.
+    async fn finish_deletions(&self) -> Result<(), DbError> {
+        let mut removed = false;
+        loop {
+            let more = self
+                .db
+                .write(|transaction, effects| {
+                    let more = db::deletion::step(transaction, effects, REMOVED_AT_A_TIME)?;
+                    Ok(Decision::Commit(more))
+                })
+                .await?;
+            if !more {
+                break;
+            }
+            removed = true;
+        }
+        if removed {
+            self.db.truncate_log().await?;
+        }
+        Ok(())
     }
 
     /// How many messages were ever accepted for an account; `None` if there is no such account.

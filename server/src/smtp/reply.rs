@@ -84,6 +84,9 @@ pub enum Refusal {
     /// The recipient has used up the room given.
     #[error("the mailbox is full")]
     MailboxFull,
+    /// The message is larger than all the room that the recipient was given.
+    #[error("the message is larger than the mailbox may become")]
+    LargerThanQuota,
     /// There is no room on the disk.
     #[error("no room to store the message")]
     StorageFull,
@@ -113,6 +116,11 @@ pub fn reply_for(refusal: &Refusal) -> Reply {
         Refusal::UnknownRecipient => Reply::new(550, "5.1.1", "No such recipient here"),
         Refusal::NotLocal => Reply::new(550, "5.7.1", "Not a recipient of this server"),
         Refusal::MailboxFull => Reply::new(452, "4.2.2", "The mailbox is full"),
+        Refusal::LargerThanQuota => Reply::new(
+            552,
+            "5.2.2",
+            "The message is larger than the mailbox may become",
+        ),
         Refusal::StorageFull => Reply::new(452, "4.3.1", "No room to store the message now"),
         Refusal::CannotEncrypt => Reply::new(
             451,

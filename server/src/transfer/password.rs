@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
+use letterlock_core::auth::{PhraseError, RecoveryPhrase};
 use letterlock_core::id::Address;
 use zeroize::Zeroizing;
 
@@ -30,6 +31,12 @@ pub enum PasswordError {
     /// There is none.
     #[error("no password was given for {0}: use a file, a terminal, or a line of standard input")]
     None(String),
+    /// The new password was not the same the second time.
+    #[error("the two passwords are not the same")]
+    Differ,
+    /// What was given is no recovery phrase.
+    #[error(transparent)]
+    Phrase(#[from] PhraseError),
     /// It is no text.
     #[error("the password for {0} is not text")]
     NotText(String),
@@ -51,6 +58,45 @@ impl Passwords {
             Some(path) => from_file(path, address.as_str()),
             None => ask(address.as_str()),
         }
+    }
+
+    /// A new password of the account: from a file, else asked for twice, or the next line of
+    /// standard input.
+    pub fn new_account(
+        &mut self,
+        address: &Address,
+        file: Option<&Path>,
+    ) -> Result<Zeroizing<String>, PasswordError> {
+        if let Some(path) = file {
+            return from_file(path, address.as_str());
+        }
+        let first = ask_for("New password", address.as_str())?;
+        if io::stdin().is_terminal() && ask_for("The same again", address.as_str())? != first {
+            return Err(PasswordError::Differ);
+        }
+        Ok(first)
+    }
+
+    /// A recovery phrase: from a file (on however many lines), else asked for, or the next line of
+    /// standard input.
+    pub fn phrase(
+        &mut self,
+        address: &Address,
+        file: Option<&Path>,
+    ) -> Result<RecoveryPhrase, PasswordError> {
+        let text = match file {
+            Some(path) => {
+                let octets = fs::read(path).map_err(|cause| PasswordError::File {
+                    path: path.to_owned(),
+                    cause,
+                })?;
+                let text = String::from_utf8(octets)
+                    .map_err(|_| PasswordError::NotText(address.as_str().to_owned()))?;
+                Zeroizing::new(text)
+            }
+            None => ask_for("Recovery phrase", address.as_str())?,
+        };
+        Ok(RecoveryPhrase::parse(&text)?)
     }
 
     /// The password of a user at a server.
@@ -76,8 +122,12 @@ fn from_file(path: &Path, whom: &str) -> Result<Zeroizing<String>, PasswordError
 }
 
 fn ask(whom: &str) -> Result<Zeroizing<String>, PasswordError> {
+    ask_for("Password", whom)
+}
+
+fn ask_for(what: &str, whom: &str) -> Result<Zeroizing<String>, PasswordError> {
     if io::stdin().is_terminal() {
-        let answer = rpassword::prompt_password(format!("Password of {whom}: "));
+        let answer = rpassword::prompt_password(format!("{what} of {whom}: "));
         return match answer {
             Ok(password) if !password.is_empty() => Ok(Zeroizing::new(password)),
             _ => Err(PasswordError::None(whom.to_owned())),

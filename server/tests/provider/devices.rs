@@ -17,6 +17,8 @@ async fn a_device_whose_token_was_ended_logs_in_at_the_next_unlocking() {
         folder: dir.path().join("carol"),
         provider: ProviderClient::new(&world.url).unwrap(),
         device_name: "bridge".to_owned(),
+        phrase: None,
+        invite: None,
     };
     let account = enrolment.ensure(NOW).await.unwrap();
     let token = account.token().clone();

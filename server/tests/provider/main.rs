@@ -7,6 +7,10 @@ mod world;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod passwords;
+#[cfg(test)]
+mod upkeep;
+#[cfg(test)]
 mod sync;
 #[cfg(test)]
 mod mail;

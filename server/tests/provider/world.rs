@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use letterlock_core::auth::wire::{
-    Device, LogInFinish, LogInFinished, LogInStart, LogInStarted, SignUpFinish, SignUpFinished,
-    SignUpStart, SignUpStarted, Token,
+    Device, Invite, LogInFinish, LogInFinished, LogInStart, LogInStarted, PasswordProof,
+    SignUpFinish, SignUpFinished, SignUpStart, SignUpStarted, Token,
 };
 use letterlock_core::auth::{
     ClientLogIn, ClientSignUp, LogInError, WrapKind, unwrap_root_key, wrap_root_key,
@@ -56,6 +56,8 @@ pub(crate) fn config(data_dir: &Path) -> ProviderConfig {
         data_dir: data_dir.to_owned(),
         relay: Relay::Folder(data_dir.join("outgoing")),
         sign_up: SignUp::Open,
+        quota_octets: None,
+        sign_ups_per_hour: 1000,
     }
 }
 
@@ -127,8 +129,47 @@ impl World {
             .unwrap()
     }
 
+    /// A call with a token and a body in JSON.
+    pub(crate) async fn post_with<T: Serialize>(
+        &self,
+        path: &str,
+        token: &Token,
+        body: &T,
+    ) -> Response {
+        let url = format!("{}{path}", self.url);
+        let request = self.http.post(url).bearer_auth(token.as_str());
+        let body = serde_json::to_vec(body).unwrap();
+        request.body(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn put_json<T: Serialize>(
+        &self,
+        path: &str,
+        token: &Token,
+        body: &T,
+    ) -> Response {
+        let url = format!("{}{path}", self.url);
+        let request = self.http.put(url).bearer_auth(token.as_str());
+        let body = serde_json::to_vec(body).unwrap();
+        request.body(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &Token) -> Response {
+        let url = format!("{}{path}", self.url);
+        let request = self.http.get(url).bearer_auth(token.as_str());
+        request.send().await.unwrap()
+    }
+
     pub(crate) async fn sign_up(&self, local: &str) -> User {
         let (request, secret) = self.sign_up_request(local).await;
+        self.finish_sign_up(request, secret).await
+    }
+
+    pub(crate) async fn finish_sign_up(
+        &self,
+        request: SignUpFinish,
+        secret: SecretCertificate,
+    ) -> User {
         let response = self.post_json("/api/v1/accounts/finish", &request).await;
         assert_eq!(response.status(), StatusCode::CREATED);
         let finished: SignUpFinished = json(response).await;
@@ -142,6 +183,24 @@ impl World {
 
     /// Everything up to the last call.
     pub(crate) async fn sign_up_request(&self, local: &str) -> (SignUpFinish, SecretCertificate) {
+        self.sign_up_request_with(local, None).await
+    }
+
+    /// A first call that nobody goes on with.
+    pub(crate) fn sign_up_start(&self, local: &str, invite: Option<Invite>) -> SignUpStart {
+        let (_, request) = ClientSignUp::start(PASSWORD, &mut OsRng).unwrap();
+        SignUpStart {
+            address: address(local),
+            request: request.into(),
+            invite,
+        }
+    }
+
+    pub(crate) async fn sign_up_request_with(
+        &self,
+        local: &str,
+        invite: Option<Invite>,
+    ) -> (SignUpFinish, SecretCertificate) {
         let address = address(local);
         let secret =
             SecretCertificate::generate(&address, Some(local), KEYS_MADE, &mut OsRng).unwrap();
@@ -150,6 +209,7 @@ impl World {
         let start = SignUpStart {
             address: address.clone(),
             request: request.into(),
+            invite: invite.clone(),
         };
         let response = self.post_json("/api/v1/accounts/start", &start).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -174,6 +234,8 @@ impl World {
             certificate: secret.certificate().to_bytes().into(),
             documents: vec![envelope(account, 0xff, 1, b"the sealed secret key").into()],
             device: device(),
+            recovery: None,
+            invite,
         };
         (request, secret)
     }
@@ -184,12 +246,35 @@ impl World {
         address: &Address,
         password: &str,
     ) -> Result<LogInFinished, LogInError> {
+        self.log_in_as(address, password, device()).await
+    }
+
+    /// The second half of a log-in, for another call.
+    pub(crate) async fn prove(
+        &self,
+        address: &Address,
+        password: &str,
+    ) -> Result<PasswordProof, LogInError> {
+        let (client, started) = self.start_log_in(address, password).await;
+        let logged_in = client.finish(address, &started.response.0, &mut OsRng)?;
+        Ok(PasswordProof {
+            session: started.session,
+            finalization: logged_in.finalization.into(),
+        })
+    }
+
+    pub(crate) async fn log_in_as(
+        &self,
+        address: &Address,
+        password: &str,
+        device: Device,
+    ) -> Result<LogInFinished, LogInError> {
         let (client, started) = self.start_log_in(address, password).await;
         let logged_in = client.finish(address, &started.response.0, &mut OsRng)?;
         let finish = LogInFinish {
             session: started.session,
             finalization: logged_in.finalization.into(),
-            device: device(),
+            device,
         };
         let response = self.post_json("/api/v1/sessions/finish", &finish).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -258,9 +343,13 @@ pub(crate) fn envelope(account: AccountId, document: u8, revision: u64, sealed: 
 }
 
 pub(crate) fn device() -> Device {
+    device_named(9, "test")
+}
+
+pub(crate) fn device_named(id: u8, name: &str) -> Device {
     Device {
-        id: ReplicaId::new([9; 16]),
-        name: "test".to_owned(),
+        id: ReplicaId::new([id; 16]),
+        name: name.to_owned(),
     }
 }
 

@@ -21,6 +21,7 @@ use std::fmt::Display;
 use letterlock_core::id::ModSeq;
 use letterlock_core::model::{Flag, MAX_ANNOTATION_OCTETS};
 
+use super::accounts::Room;
 use super::command::Tag;
 use super::object_id::mailbox_id;
 use super::ops::OpError;
@@ -81,7 +82,7 @@ pub fn encode(response: &Response, names: Names, out: &mut Vec<u8>) -> Vec<usize
             write_mailbox(out, name.as_str(), names);
             put(out, format_args!(" {}", letters(*rights)));
         }
-        Response::Quota => put(out, "* QUOTA \"\" ()"),
+        Response::Quota(room) => write_quota(out, *room),
         Response::QuotaRoot(name) => {
             put(out, "* QUOTAROOT ");
             write_mailbox(out, name.as_str(), names);
@@ -158,6 +159,17 @@ pub fn status_for(error: &OpError) -> Reply {
 }
 
 /// Appends text.
+/// STORAGE is counted in units of 1024 octets (RFC 9208 5.1): used ones are rounded up, so that a
+/// little is not nothing.
+fn write_quota(out: &mut Vec<u8>, room: Option<Room>) {
+    let Some(room) = room else {
+        return put(out, "* QUOTA \"\" ()");
+    };
+    let used = room.used_octets.div_ceil(1024);
+    let limit = room.quota_octets / 1024;
+    put(out, format_args!("* QUOTA \"\" (STORAGE {used} {limit})"));
+}
+
 fn put(out: &mut Vec<u8>, text: impl Display) {
     use std::io::Write as _;
     // Writing to memory does not fail.

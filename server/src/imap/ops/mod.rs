@@ -39,6 +39,7 @@ use letterlock_core::id::{MailboxId, MailboxName, ModSeq, Timestamp, Uid, UidVal
 use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
 use letterlock_core::store::Store;
 
+use super::accounts::Room;
 use super::command::{
     Access, Echo, FetchItem, ListCommand, SearchKey, SortCriterion, StatusItem, ThreadAlgorithm,
 };
@@ -90,6 +91,8 @@ pub enum Op {
     Create(MailboxName, Option<Role>),
     /// Whether there is such a mailbox, and what may be done with it: MYRIGHTS.
     Exists(MailboxName),
+    /// The room at the provider: GETQUOTA, GETQUOTAROOT.
+    Room,
     /// GETMETADATA, SETMETADATA.
     Metadata(MetadataOp),
     /// NOTIFY, ENABLE METADATA.
@@ -244,6 +247,8 @@ pub enum Outcome {
     Watched(Option<Box<Watch>>, Vec<Response>),
     /// Of [`Op::Exists`].
     Rights(Rights),
+    /// Of [`Op::Room`].
+    Room(Option<Room>),
     /// Of [`Op::Status`].
     Status(StatusData),
     /// Of [`MetadataOp::Get`]: and how long the longest value is that was too long.
@@ -376,6 +381,8 @@ pub struct Context<'a, S: Store> {
     pub progress: &'a Progress,
     /// Not all of the account's mail has come to this device yet.
     pub behind: bool,
+    /// The room at the provider, if that has a limit.
+    pub room: Option<Room>,
 }
 
 /// Does one operation.
@@ -399,6 +406,7 @@ pub async fn run<S: Store>(context: &Context<'_, S>, op: Op) -> Result<Outcome, 
         Op::Create(name, role) => mailboxes::create(context, &name, role).await,
         Op::Metadata(op) => metadata::run(context, op).await,
         Op::Watch(op) => watch::run(context, op).await,
+        Op::Room => Ok(Outcome::Room(context.room)),
         Op::Exists(name) => mailboxes::exists(context, &name),
         Op::Delete(name) => mailboxes::delete(context, &name).await,
         Op::Rename(from, to) => mailboxes::rename(context, &from, &to).await,

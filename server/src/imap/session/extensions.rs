@@ -69,8 +69,8 @@ impl Session {
         self.run(Op::Create(name, role), Running::Create(tag));
     }
 
-    /// RFC 4314 3.5, RFC 4978 3, RFC 9208 4.1: there are no limits, and everybody may do all with
-    /// his own.
+    /// RFC 4314 3.5, RFC 4978 3, RFC 9208 4.1: one quota root, the account at its provider, and
+    /// everybody may do all with his own.
     pub(super) fn start_on_rights(&mut self, tag: Tag, command: Command) {
         match command {
             Command::MyRights(mailbox) => {
@@ -92,8 +92,7 @@ impl Session {
                 self.actions.push_back(Action::Compress);
             }
             Command::GetQuota(root) if root.is_empty() => {
-                self.send(Response::Quota);
-                self.finish(tag, Reply::ok("GETQUOTA done"), Release::All);
+                self.run(Op::Room, Running::Quota(tag, "GETQUOTA done"));
             }
             Command::GetQuota(_) => {
                 let reply = Reply::no("There is no such quota root").with(Code::NonExistent);
@@ -103,8 +102,7 @@ impl Session {
             Command::GetQuotaRoot(mailbox) => {
                 if let Some(name) = self.possible(&tag, mailbox) {
                     self.send(Response::QuotaRoot(name));
-                    self.send(Response::Quota);
-                    self.finish(tag, Reply::ok("GETQUOTAROOT done"), Release::All);
+                    self.run(Op::Room, Running::Quota(tag, "GETQUOTAROOT done"));
                 }
             }
             Command::Esearch(sources, command) => self.search_many(tag, sources, command),

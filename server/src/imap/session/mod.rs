@@ -122,6 +122,7 @@ enum Running {
     Lsub(Tag),
     Status(Tag),
     MyRights(Tag, MailboxName),
+    Quota(Tag, &'static str),
     Upload(Uploading),
     Fetch(Tag, Fetching),
     /// UID FETCH with VANISHED: what has vanished is told first.
@@ -161,6 +162,7 @@ impl Running {
             | Self::Lsub(tag)
             | Self::Status(tag)
             | Self::MyRights(tag, _)
+            | Self::Quota(tag, _)
             | Self::Fetch(tag, _)
             | Self::Vanished(tag, _)
             | Self::Create(tag)

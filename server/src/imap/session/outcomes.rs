@@ -99,6 +99,10 @@ impl Session {
                 self.send(Response::Status(status));
                 self.finish(tag, Reply::ok("STATUS done"), Release::All);
             }
+            (Running::Quota(tag, text), Outcome::Room(room)) => {
+                self.send(Response::Quota(room));
+                self.finish(tag, Reply::ok(text), Release::All);
+            }
             (Running::MyRights(tag, name), Outcome::Rights(rights)) => {
                 self.send(Response::MyRights(name, rights));
                 self.finish(tag, Reply::ok("MYRIGHTS done"), Release::All);
@@ -173,6 +177,7 @@ impl Session {
             | Running::Lsub(tag)
             | Running::Status(tag)
             | Running::MyRights(tag, _)
+            | Running::Quota(tag, _)
             | Running::Copy(tag)
             | Running::Move(tag)
             | Running::Expunge(tag)

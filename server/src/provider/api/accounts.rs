@@ -1,25 +1,28 @@
 //! Sign-up, in two calls; the account appears with the second, all or nothing.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use letterlock_core::auth::wire::{
-    MAX_SIGN_UP_DOCUMENTS, SignUpFinish, SignUpFinished, SignUpStart, SignUpStarted,
+    Invite, MAX_SIGN_UP_DOCUMENTS, SignUpFinish, SignUpFinished, SignUpStart, SignUpStarted,
 };
 use letterlock_core::auth::{RootKeyWrap, sign_up};
 use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::openpgp::Certificate;
+use rusqlite::Transaction;
 
-use super::auth::{check_device, new_token};
+use super::auth::{From, check_device, new_token};
 use super::body::Body;
 use super::error::ApiError;
-use super::sync;
+use super::{recovery, sync};
 use crate::provider::db::accounts::{self, NewAccount};
 use crate::provider::db::documents::{self, Document, Put};
-use crate::provider::db::{Decision, keys, sessions};
-use crate::provider::{Provider, SignUp};
+use crate::provider::db::invites::{self, CodeHash};
+use crate::provider::db::{Decision, TxError, deletion, keys, sessions};
+use crate::provider::{self, Provider, SignUp};
 
 /// Local parts that speak for the domain (RFC 2142, and what certificate authorities write to):
 /// nobody gets them by signing up.
@@ -40,16 +43,29 @@ const RESERVED: [&str; 12] = [
 
 pub(super) async fn start(
     State(provider): State<Arc<Provider>>,
+    From(peer): From,
     body: Body,
 ) -> Result<Json<SignUpStarted>, ApiError> {
     let request: SignUpStart = body.json()?;
     check_address(&provider, &request.address)?;
+    count(&provider, peer)?;
     let address = request.address.clone();
-    let taken = provider
+    let now = provider.clock.now();
+    let invite = invite(&provider, request.invite.as_ref());
+    let (invited, taken) = provider
         .db
-        .read(move |transaction, _| accounts::find(transaction, &address))
+        .read(move |transaction, _| {
+            let invited = match &invite {
+                Some(code) => invites::is_valid(transaction, code, now)?,
+                None => true,
+            };
+            Ok((invited, is_taken(transaction, &address, now)?))
+        })
         .await?;
-    if taken.is_some() {
+    if !invited {
+        return Err(ApiError::invite_needed());
+    }
+    if taken {
         return Err(ApiError::address_taken());
     }
     let response = sign_up::respond(&provider.secret, &request.address, &request.request.0)
@@ -72,7 +88,9 @@ pub(super) async fn finish(
         address: request.address,
         record: request.record.0,
         root_key_wrap: request.root_key_wrap.0,
+        recovery: request.recovery.map(recovery::check).transpose()?,
     };
+    let invite = invite(&provider, request.invite.as_ref());
     let certificate = request.certificate.0;
     let device = request.device;
     let (token, hash) = new_token();
@@ -81,7 +99,14 @@ pub(super) async fn finish(
         .db
         .write(move |transaction, effects| {
             let account = new.account;
-            if !accounts::insert(transaction, &new, now)? {
+            if let Some(code) = &invite
+                && !invites::spend(transaction, code, now)?
+            {
+                return Ok(Decision::Rollback(Err(ApiError::invite_needed())));
+            }
+            if deletion::is_reserved(transaction, &new.address, now)?
+                || !accounts::insert(transaction, &new, now)?
+            {
                 return Ok(Decision::Rollback(Err(ApiError::address_taken())));
             }
             keys::put(transaction, account, &certificate, now)?;
@@ -99,6 +124,36 @@ pub(super) async fn finish(
         .await?;
     done?;
     Ok((StatusCode::CREATED, Json(SignUpFinished { token })))
+}
+
+/// The code of a sign-up at a provider that asks for one: what is missing is looked up too, and
+/// not found.
+fn invite(provider: &Provider, given: Option<&Invite>) -> Option<CodeHash> {
+    let nothing = Invite::new("");
+    (provider.config.sign_up == SignUp::Invite)
+        .then(|| provider::invites::hash(given.unwrap_or(&nothing)))
+}
+
+/// Counts a sign-up of this peer, or refuses it.
+fn count(provider: &Provider, peer: Option<IpAddr>) -> Result<(), ApiError> {
+    let (Some(peer), limit) = (peer, provider.config.sign_ups_per_hour) else {
+        return Ok(());
+    };
+    provider
+        .attempts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .begin_sign_up(peer, limit, provider.clock.now())
+        .map_err(ApiError::too_many_sign_ups)
+}
+
+fn is_taken(
+    transaction: &Transaction<'_>,
+    address: &Address,
+    now: Timestamp,
+) -> Result<bool, TxError> {
+    Ok(accounts::find(transaction, address)?.is_some()
+        || deletion::is_reserved(transaction, address, now)?)
 }
 
 fn check_address(provider: &Provider, address: &Address) -> Result<(), ApiError> {

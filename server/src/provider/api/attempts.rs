@@ -1,4 +1,4 @@
-//! Limits of log-in attempts: guessing online must be slow.
+//! Limits of log-in attempts, because guessing online must be slow, and of sign-ups.
 //!
 //! The provider does not hear of a wrong password: the device finds out alone and stops. So
 //! every start counts as a failure until its finish succeeds.
@@ -15,6 +15,8 @@ pub(super) const MAX_FAILURES_PER_ADDRESS: u32 = 20;
 pub(super) const MAX_FAILURES_PER_PEER: u32 = 100;
 /// Length of a window, in milliseconds: 10 minutes.
 pub(super) const WINDOW_MS: i64 = 10 * 60 * 1000;
+/// Length of a window for sign-ups, in milliseconds: an hour.
+const SIGN_UP_WINDOW_MS: i64 = 60 * 60 * 1000;
 /// Most addresses and peers that are counted at a time.
 const MAX_COUNTED: usize = 100_000;
 
@@ -28,6 +30,16 @@ pub(crate) struct Attempts {
 enum Who {
     Address(Address),
     Peer(IpAddr),
+    SignUp(IpAddr),
+}
+
+impl Who {
+    const fn window_ms(&self) -> i64 {
+        match self {
+            Self::Address(_) | Self::Peer(_) => WINDOW_MS,
+            Self::SignUp(_) => SIGN_UP_WINDOW_MS,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +56,20 @@ impl Attempts {
         peer: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), u64> {
-        let all = everyone(address, peer);
+        self.count(everyone(address, peer), now)
+    }
+
+    /// The same for a sign-up, which counts whether it succeeds or not.
+    pub(super) fn begin_sign_up(
+        &mut self,
+        peer: IpAddr,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(), u64> {
+        self.count(vec![(Who::SignUp(peer), limit)], now)
+    }
+
+    fn count(&mut self, all: Vec<(Who, u32)>, now: Timestamp) -> Result<(), u64> {
         let wait = all
             .iter()
             .filter_map(|(who, limit)| self.wait(who, *limit, now))
@@ -53,7 +78,8 @@ impl Attempts {
             return Err(u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000).max(1));
         }
         if self.counts.len() >= MAX_COUNTED {
-            self.counts.retain(|_, count| !count.is_over(now));
+            self.counts
+                .retain(|who, count| !count.is_over(who.window_ms(), now));
         }
         if self.counts.len() >= MAX_COUNTED {
             self.counts.pop_first();
@@ -63,8 +89,9 @@ impl Attempts {
                 since: now,
                 failures: 0,
             };
+            let window_ms = who.window_ms();
             let count = self.counts.entry(who).or_insert(fresh);
-            if count.is_over(now) {
+            if count.is_over(window_ms, now) {
                 *count = fresh;
             }
             count.failures = count.failures.saturating_add(1);
@@ -83,15 +110,16 @@ impl Attempts {
 
     fn wait(&self, who: &Who, limit: u32, now: Timestamp) -> Option<i64> {
         let count = self.counts.get(who)?;
-        let refused = !count.is_over(now) && count.failures >= limit;
-        refused.then(|| WINDOW_MS - (now.as_millis() - count.since.as_millis()))
+        let window_ms = who.window_ms();
+        let refused = !count.is_over(window_ms, now) && count.failures >= limit;
+        refused.then(|| window_ms - (now.as_millis() - count.since.as_millis()))
     }
 }
 
 impl Count {
-    fn is_over(self, now: Timestamp) -> bool {
+    fn is_over(self, window_ms: i64, now: Timestamp) -> bool {
         // A clock that was set back ends the window too.
-        !(0..WINDOW_MS).contains(&(now.as_millis() - self.since.as_millis()))
+        !(0..window_ms).contains(&(now.as_millis() - self.since.as_millis()))
     }
 }
 
@@ -121,6 +149,25 @@ mod tests {
         let capital = Address::new("ALICE@x.example").unwrap();
         assert_eq!(attempts.begin(&capital, None, at(1000)), Err(599));
         assert_eq!(attempts.begin(&alice, None, at(WINDOW_MS)), Ok(()));
+    }
+
+    #[test]
+    fn sign_ups_of_a_peer_are_counted_by_the_hour() {
+        let mut attempts = Attempts::default();
+        let peer: IpAddr = "192.0.2.1".parse().unwrap();
+        for _ in 0..3 {
+            attempts.begin_sign_up(peer, 3, at(0)).unwrap();
+        }
+        assert_eq!(attempts.begin_sign_up(peer, 3, at(WINDOW_MS)), Err(3000));
+        let other = "192.0.2.2".parse().unwrap();
+        assert_eq!(attempts.begin_sign_up(other, 3, at(0)), Ok(()));
+        assert_eq!(
+            attempts.begin_sign_up(peer, 3, at(SIGN_UP_WINDOW_MS)),
+            Ok(())
+        );
+        // A log-in from there is another matter.
+        let alice = Address::new("alice@x.example").unwrap();
+        assert_eq!(attempts.begin(&alice, Some(peer), at(0)), Ok(()));
     }
 
     #[test]

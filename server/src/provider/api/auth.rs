@@ -9,18 +9,20 @@ use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use letterlock_core::auth::wire::{Device, MAX_DEVICE_NAME_OCTETS, Token};
-use letterlock_core::id::AccountId;
+use letterlock_core::id::{AccountId, ReplicaId};
 use rand::RngCore;
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::sessions::{self, TokenHash};
+use crate::provider::db::Decision;
+use crate::provider::db::sessions::{self, SEEN_EVERY_MS, Session, TokenHash};
 
 /// A request that carries a valid token.
 pub(super) struct Authorized {
     pub(super) account: AccountId,
+    pub(super) replica: ReplicaId,
     pub(super) token_hash: TokenHash,
 }
 
@@ -39,16 +41,42 @@ impl FromRequestParts<Arc<Provider>> for Authorized {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
             .map(|(_, token)| token.trim());
         let token_hash = hash(token.ok_or_else(ApiError::unauthorized)?);
-        let account = provider
+        let session = provider
             .db
             .read(move |transaction, _| sessions::find(transaction, &token_hash))
             .await?
             .ok_or_else(ApiError::unauthorized)?;
+        note_seen(provider, &session, token_hash).await?;
         Ok(Self {
-            account,
+            account: session.account,
+            replica: session.replica,
             token_hash,
         })
     }
+}
+
+/// Writes down that the device was heard of, now and then.
+async fn note_seen(
+    provider: &Provider,
+    session: &Session,
+    token_hash: TokenHash,
+) -> Result<(), ApiError> {
+    let now = provider.clock.now();
+    let since = now
+        .as_millis()
+        .saturating_sub(session.last_seen.as_millis());
+    // A clock that was set back is written down too.
+    if (0..SEEN_EVERY_MS).contains(&since) {
+        return Ok(());
+    }
+    provider
+        .db
+        .write(move |transaction, _| {
+            sessions::seen(transaction, &token_hash, now)?;
+            Ok(Decision::Commit(()))
+        })
+        .await?;
+    Ok(())
 }
 
 /// Where a request comes from, as far as attempts are counted; `None` if the listener does not

@@ -46,6 +46,29 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "wrong_password", message)
     }
 
+    /// One text for a wrong phrase, an account without one and an unknown address.
+    pub(super) fn wrong_phrase() -> Self {
+        let message = "the address or the recovery phrase is wrong";
+        Self::new(StatusCode::UNAUTHORIZED, "wrong_phrase", message)
+    }
+
+    /// What was begun is not known (any more).
+    pub(super) fn expired() -> Self {
+        let message = "this took too long: begin again";
+        Self::new(StatusCode::UNAUTHORIZED, "log_in_expired", message)
+    }
+
+    pub(super) fn invite_needed() -> Self {
+        let message =
+            "this provider takes invited people only: the code is missing, unknown or used";
+        Self::new(StatusCode::FORBIDDEN, "invite_needed", message)
+    }
+
+    pub(super) fn over_quota() -> Self {
+        let message = "the account has used up its room; nothing of this was stored";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "over_quota", message)
+    }
+
     pub(super) fn forbidden(code: &'static str, message: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
@@ -71,6 +94,13 @@ impl ApiError {
 
     pub(super) fn too_many_attempts(retry_after_secs: u64) -> Self {
         let message = "too many failed log-ins: wait before the next one";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
+        error.retry_after_secs = Some(retry_after_secs);
+        error
+    }
+
+    pub(super) fn too_many_sign_ups(retry_after_secs: u64) -> Self {
+        let message = "too many accounts were made from here: wait before the next one";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
         error.retry_after_secs = Some(retry_after_secs);
         error
@@ -126,6 +156,9 @@ impl From<SubmitError> for ApiError {
                     Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_local", &message)
                 }
                 DeliverError::TooLarge => Self::too_large(),
+                DeliverError::MailboxFull | DeliverError::LargerThanQuota => {
+                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "mailbox_full", &message)
+                }
                 DeliverError::NoCertificate | DeliverError::Encryption => Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "undeliverable_now",

@@ -10,8 +10,12 @@ mod error;
 mod body;
 mod auth;
 mod attempts;
+mod waiting;
 mod accounts;
 mod sessions;
+mod password;
+mod recovery;
+mod account;
 mod sync;
 mod keys;
 mod outbox;
@@ -22,7 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use letterlock_core::auth::wire::MAX_ACCOUNT_REQUEST_OCTETS;
 use letterlock_core::sync::wire::MAX_REQUEST_OCTETS;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -32,7 +36,9 @@ use super::Provider;
 use error::ApiError;
 
 pub(super) use attempts::Attempts;
-pub(super) use sessions::LogIns;
+pub(super) type LogIns = waiting::Waiting<sessions::LogIn>;
+pub(super) type Challenges = waiting::Waiting<recovery::Challenge>;
+pub(super) type PasswordChanges = waiting::Waiting<password::Change>;
 
 /// The provider's API, everything under `/api/`, and its Web Key Directory.
 ///
@@ -44,7 +50,15 @@ pub fn router(provider: Arc<Provider>) -> Router {
         .route("/api/v1/accounts/finish", post(accounts::finish))
         .route("/api/v1/sessions/start", post(sessions::start))
         .route("/api/v1/sessions/finish", post(sessions::finish))
-        .route("/api/v1/sessions", axum::routing::delete(sessions::delete))
+        .route("/api/v1/sessions", delete(sessions::delete))
+        .route("/api/v1/account", get(account::state))
+        .route("/api/v1/account/delete", post(account::delete))
+        .route("/api/v1/devices/{id}", delete(account::remove_device))
+        .route("/api/v1/password/start", post(password::start))
+        .route("/api/v1/password/finish", post(password::finish))
+        .route("/api/v1/recovery", put(recovery::set))
+        .route("/api/v1/recovery/start", post(recovery::start))
+        .route("/api/v1/recovery/prove", post(recovery::prove))
         .layer(DefaultBodyLimit::max(MAX_ACCOUNT_REQUEST_OCTETS));
     let sync_calls = Router::new()
         .route("/api/v1/sync/pull", post(sync::pull))

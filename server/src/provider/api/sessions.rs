@@ -1,19 +1,17 @@
-//! Log-in, in two calls, and log-out.
-//!
-//! Between the calls the provider keeps the handshake's state in memory, for a short time and for
-//! a bounded number of log-ins; a restart in between makes the device begin again.
+//! Log-in, in two calls, and log-out; and a log-in whose second half proves the password for
+//! another call.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use letterlock_core::auth::wire::{LogInFinish, LogInFinished, LogInStart, LogInStarted};
+use letterlock_core::auth::wire::{
+    LogInFinish, LogInFinished, LogInStart, LogInStarted, PasswordProof,
+};
 use letterlock_core::auth::{LogInError, ServerLogIn};
-use letterlock_core::id::{Address, Timestamp};
-use rand::RngCore;
+use letterlock_core::id::Address;
 use rand::rngs::OsRng;
 
 use super::auth::{Authorized, From, check_device, new_token};
@@ -22,56 +20,11 @@ use super::error::ApiError;
 use crate::provider::Provider;
 use crate::provider::db::{Decision, accounts, sessions};
 
-/// How long a log-in may take between its two calls, in milliseconds.
-const LOG_IN_MS: i64 = 2 * 60 * 1000;
-/// Most log-ins that wait for their second call; the oldest makes room.
-const MAX_LOG_INS: usize = 10_000;
-
-type LogInId = [u8; 16];
-
-/// Log-ins between their two calls.
-#[derive(Default)]
-pub(crate) struct LogIns {
-    waiting: BTreeMap<LogInId, LogIn>,
-    /// By age; ids that are gone may remain.
-    order: VecDeque<(Timestamp, LogInId)>,
-}
-
-struct LogIn {
+/// A log-in between its two calls.
+pub(crate) struct LogIn {
     state: ServerLogIn,
     address: Address,
     peer: Option<IpAddr>,
-}
-
-impl LogIns {
-    fn put(&mut self, log_in: LogIn, now: Timestamp) -> LogInId {
-        self.expire(now);
-        while self.order.len() >= MAX_LOG_INS {
-            if let Some((_, id)) = self.order.pop_front() {
-                self.waiting.remove(&id);
-            }
-        }
-        let mut id = LogInId::default();
-        OsRng.fill_bytes(&mut id);
-        self.waiting.insert(id, log_in);
-        self.order.push_back((now, id));
-        id
-    }
-
-    fn take(&mut self, id: &[u8], now: Timestamp) -> Option<LogIn> {
-        self.expire(now);
-        self.waiting.remove(id)
-    }
-
-    fn expire(&mut self, now: Timestamp) {
-        let limit = now.as_millis().saturating_sub(LOG_IN_MS);
-        while let Some((_, id)) = self
-            .order
-            .pop_front_if(|(since, _)| since.as_millis() < limit)
-        {
-            self.waiting.remove(&id);
-        }
-    }
 }
 
 pub(super) async fn start(
@@ -80,13 +33,8 @@ pub(super) async fn start(
     body: Body,
 ) -> Result<Json<LogInStarted>, ApiError> {
     let LogInStart { address, request } = body.json()?;
+    begin_attempt(&provider, &address, peer)?;
     let now = provider.clock.now();
-    provider
-        .attempts
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .begin(&address, peer, now)
-        .map_err(ApiError::too_many_attempts)?;
     let wanted = address.clone();
     let found = provider
         .db
@@ -107,7 +55,7 @@ pub(super) async fn start(
         .unwrap_or_else(PoisonError::into_inner)
         .put(log_in, now);
     Ok(Json(LogInStarted {
-        session: id.to_vec().into(),
+        session: id.into(),
         response: response.into(),
     }))
 }
@@ -119,27 +67,8 @@ pub(super) async fn finish(
     let request: LogInFinish = body.json()?;
     check_device(&request.device)?;
     let now = provider.clock.now();
-    let log_in = provider
-        .log_ins
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take(&request.session.0, now);
-    let Some(log_in) = log_in else {
-        let message = "this log-in took too long: begin again";
-        return Err(ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "log_in_expired",
-            message,
-        ));
-    };
-    log_in
-        .state
-        .finish(&request.finalization.0)
-        .map_err(|error| match error {
-            LogInError::WrongPassword => ApiError::wrong_password(),
-            LogInError::Malformed => ApiError::malformed(&error.to_string()),
-        })?;
-    let address = log_in.address.clone();
+    let proved = finish_handshake(&provider, &request.session.0, &request.finalization.0)?;
+    let address = proved.address.clone();
     let (token, hash) = new_token();
     let found = provider
         .db
@@ -153,16 +82,84 @@ pub(super) async fn finish(
         })
         .await?
         .ok_or_else(ApiError::wrong_password)?;
-    provider
-        .attempts
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .succeed(&log_in.address, log_in.peer);
+    succeeded(&provider, &proved.address, proved.peer);
     Ok(Json(LogInFinished {
         token,
         account_id: found.account,
         root_key_wrap: found.root_key_wrap.into(),
     }))
+}
+
+/// Checks the second half of a log-in that was made for another call of a device that is logged
+/// in: whoever has found its token cannot go on from there.
+pub(super) async fn prove(
+    provider: &Provider,
+    session: &Authorized,
+    proof: &PasswordProof,
+) -> Result<Address, ApiError> {
+    let proved = finish_handshake(provider, &proof.session.0, &proof.finalization.0)?;
+    let address = proved.address.clone();
+    let found = provider
+        .db
+        .read(move |transaction, _| accounts::find(transaction, &address))
+        .await?;
+    if found != Some(session.account) {
+        return Err(ApiError::wrong_password());
+    }
+    succeeded(provider, &proved.address, proved.peer);
+    Ok(proved.address)
+}
+
+struct Proved {
+    address: Address,
+    peer: Option<IpAddr>,
+}
+
+fn finish_handshake(
+    provider: &Provider,
+    session: &[u8],
+    finalization: &[u8],
+) -> Result<Proved, ApiError> {
+    let waiting = provider
+        .log_ins
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take(session, provider.clock.now());
+    let log_in = waiting.ok_or_else(ApiError::expired)?;
+    log_in
+        .state
+        .finish(finalization)
+        .map_err(|error| match error {
+            LogInError::WrongPassword => ApiError::wrong_password(),
+            LogInError::Malformed => ApiError::malformed(&error.to_string()),
+        })?;
+    Ok(Proved {
+        address: log_in.address,
+        peer: log_in.peer,
+    })
+}
+
+/// Counts an attempt to get into an account, or refuses it.
+pub(super) fn begin_attempt(
+    provider: &Provider,
+    address: &Address,
+    peer: Option<IpAddr>,
+) -> Result<(), ApiError> {
+    provider
+        .attempts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .begin(address, peer, provider.clock.now())
+        .map_err(ApiError::too_many_attempts)
+}
+
+/// The attempt was no failure.
+pub(super) fn succeeded(provider: &Provider, address: &Address, peer: Option<IpAddr>) {
+    provider
+        .attempts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .succeed(address, peer);
 }
 
 /// Log-out: ends the session of the token that the request carries.
@@ -172,8 +169,8 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     provider
         .db
-        .write(move |transaction, _| {
-            sessions::delete(transaction, &session.token_hash)?;
+        .write(move |transaction, effects| {
+            sessions::delete(transaction, effects, session.account, &session.token_hash)?;
             Ok(Decision::Commit(()))
         })
         .await?;

@@ -10,8 +10,8 @@ use letterlock_core::id::{AccountId, Generation};
 use letterlock_core::seal::Header;
 use letterlock_core::sync::engine::REVISION_GAP;
 use letterlock_core::sync::wire::{
-    BATCH_OCTETS, DocumentsRequest, DocumentsResponse, MAX_BATCH_DOCUMENTS, MAX_WAIT_MS,
-    PullRequest, PullResponse, PushRequest, PushResponse,
+    BATCH_OCTETS, DocumentsRequest, DocumentsResponse, MAX_BATCH_DOCUMENTS, MAX_REQUEST_OCTETS,
+    MAX_WAIT_MS, PullRequest, PullResponse, PushRequest, PushResponse,
 };
 use serde_bytes::ByteBuf;
 
@@ -20,8 +20,8 @@ use super::body::{Body, Cbor};
 use super::error::ApiError;
 use crate::provider::Provider;
 use crate::provider::db::documents::{self, Document, Put};
-use crate::provider::db::{Blobs, Changes, DbError, Decision, Effects, TxError};
-use crate::provider::db::{changed_since, incoming};
+use crate::provider::db::{Blobs, Changes, Decision, Effects, TxError};
+use crate::provider::db::{accounts, changed_since, incoming, sessions};
 
 /// Most incoming messages that one push removes.
 const MAX_REMOVALS: usize = 10_000;
@@ -33,7 +33,7 @@ pub(super) async fn pull(
 ) -> Result<Cbor<PullResponse>, ApiError> {
     let request: PullRequest = body.cbor()?;
     let wait = Duration::from_millis(u64::from(request.wait_ms.min(MAX_WAIT_MS)));
-    let changes = wait_for_changes(&provider, session.account, request, wait).await?;
+    let changes = wait_for_changes(&provider, &session, request, wait).await?;
     let response = PullResponse {
         entries: changes.entries,
         until: changes.until,
@@ -44,10 +44,11 @@ pub(super) async fn pull(
 
 async fn wait_for_changes(
     provider: &Provider,
-    account: AccountId,
+    session: &Authorized,
     request: PullRequest,
     wait: Duration,
-) -> Result<Changes, DbError> {
+) -> Result<Changes, ApiError> {
+    let (account, token) = (session.account, session.token_hash);
     // Subscribed before the first look, so that nothing falls between the two.
     let mut news = provider.db.subscribe(account);
     let deadline = tokio::time::sleep(wait);
@@ -59,9 +60,14 @@ async fn wait_for_changes(
         let changes = provider
             .db
             .read(move |transaction, blobs| {
-                changed_since(transaction, blobs, account, since, &collections)
+                // The device may have been removed while it waited.
+                if sessions::find(transaction, &token)?.is_none() {
+                    return Ok(None);
+                }
+                changed_since(transaction, blobs, account, since, &collections).map(Some)
             })
-            .await?;
+            .await?
+            .ok_or_else(ApiError::unauthorized)?;
         // A log that ends before `since` was set back: the device must hear of it now.
         if !changes.entries.is_empty() || changes.until < since {
             return Ok(changes);
@@ -98,14 +104,25 @@ pub(super) async fn push(
         .collect();
     let documents = read_documents(&provider, account, envelopes).await?;
     let blobs = provider.db.blobs().clone();
+    let quota = provider.config.quota_octets;
+    let token = session.token_hash;
     let outcome = provider
         .db
         .write(move |transaction, effects| {
+            // The device may have been removed since the call began.
+            if sessions::find(transaction, &token)?.is_none() {
+                return Ok(Decision::Rollback(Pushed::Unauthorized));
+            }
+            let before = accounts::octets(transaction, account)?;
             let mut outcome = put_all(transaction, &blobs, effects, account, documents)?;
             if let Pushed::Stored(last) = &mut outcome {
                 for id in request.remove_incoming {
                     let removed = incoming::remove(transaction, effects, account, id)?;
                     *last = removed.unwrap_or_default().max(*last);
+                }
+                let after = accounts::octets(transaction, account)?;
+                if quota.is_some_and(|quota| after > before && after > with_headroom(quota)) {
+                    return Ok(Decision::Rollback(Pushed::OverQuota));
                 }
                 return Ok(Decision::Commit(outcome));
             }
@@ -123,10 +140,22 @@ pub(super) async fn push(
             let message = "a document that is not stored must begin with revision 1";
             ApiError::bad_request(REVISION_GAP, message).into_response()
         }
+        Pushed::OverQuota => ApiError::over_quota().into_response(),
+        Pushed::Unauthorized => ApiError::unauthorized().into_response(),
     })
 }
 
+/// What a device may store: a quarter more than the quota, and no more than one largest request.
+/// Mail that was accepted within the quota is there twice while a device takes it in, and who is
+/// at the quota must be able to say what is to be deleted.
+fn with_headroom(quota: u64) -> u64 {
+    let largest = u64::try_from(MAX_REQUEST_OCTETS).unwrap_or(u64::MAX);
+    quota.saturating_add((quota / 4).min(largest))
+}
+
 enum Pushed {
+    OverQuota,
+    Unauthorized,
     Stored(Generation),
     Conflict(Vec<ByteBuf>),
     Gap,

@@ -1,4 +1,4 @@
-//! Accounts by address: OPAQUE record, root key wrap, counters.
+//! Accounts by address: OPAQUE record, root key wraps, counters.
 
 use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::keys::wkd;
@@ -12,6 +12,26 @@ pub(crate) struct NewAccount {
     pub(crate) address: Address,
     pub(crate) record: Vec<u8>,
     pub(crate) root_key_wrap: Vec<u8>,
+    pub(crate) recovery: Option<Recovery>,
+}
+
+/// What a recovery phrase is known by, and the root key that it opens.
+pub(crate) struct Recovery {
+    pub(crate) verifier: Vec<u8>,
+    pub(crate) root_key_wrap: Vec<u8>,
+}
+
+/// What a recovery needs.
+pub(crate) struct Recoverable {
+    pub(crate) account: AccountId,
+    pub(crate) recovery: Option<Recovery>,
+}
+
+/// What its owner may know of an account.
+pub(crate) struct State {
+    pub(crate) created_at: Timestamp,
+    pub(crate) has_recovery: bool,
+    pub(crate) octets: u64,
 }
 
 /// What a log-in needs.
@@ -28,7 +48,8 @@ pub(crate) fn insert(
     now: Timestamp,
 ) -> Result<bool, TxError> {
     let inserted = transaction.execute(
-        "INSERT OR IGNORE INTO accounts (account, address, wkd_name, record, root_key_wrap, created_at)
+        "INSERT OR IGNORE INTO accounts
+             (account, address, wkd_name, record, root_key_wrap, created_at)
          VALUES (?, ?, ?, ?, ?, ?)",
         params![
             new.account.as_bytes(),
@@ -39,7 +60,112 @@ pub(crate) fn insert(
             now.as_millis()
         ],
     )?;
+    if let (1, Some(recovery)) = (inserted, &new.recovery) {
+        set_recovery(transaction, new.account, recovery)?;
+    }
     Ok(inserted == 1)
+}
+
+/// Sets what a recovery phrase is known by.
+pub(crate) fn set_recovery(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+    recovery: &Recovery,
+) -> Result<(), TxError> {
+    transaction.execute(
+        "UPDATE accounts SET recovery_verifier = ?, recovery_wrap = ? WHERE account = ?",
+        params![
+            recovery.verifier,
+            recovery.root_key_wrap,
+            account.as_bytes()
+        ],
+    )?;
+    Ok(())
+}
+
+/// Sets a new password's record and wrap; what was there before is overwritten.
+pub(crate) fn set_password(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+    record: &[u8],
+    root_key_wrap: &[u8],
+) -> Result<bool, TxError> {
+    let changed = transaction.execute(
+        "UPDATE accounts SET record = ?, root_key_wrap = ? WHERE account = ? AND deleting = 0",
+        params![record, root_key_wrap, account.as_bytes()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// What a recovery of this address needs.
+pub(crate) fn recoverable(
+    transaction: &Transaction<'_>,
+    address: &Address,
+) -> Result<Option<Recoverable>, TxError> {
+    let found = transaction
+        .prepare_cached(
+            "SELECT account, recovery_verifier, recovery_wrap FROM accounts WHERE address = ?",
+        )?
+        .query_row([address.canonical().as_str()], |row| {
+            let verifier: Option<Vec<u8>> = row.get(1)?;
+            let wrap: Option<Vec<u8>> = row.get(2)?;
+            let recovery = verifier.zip(wrap);
+            Ok(Recoverable {
+                account: AccountId::new(row.get(0)?),
+                recovery: recovery.map(|(verifier, root_key_wrap)| Recovery {
+                    verifier,
+                    root_key_wrap,
+                }),
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+/// What its owner may know of an account.
+pub(crate) fn state(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+) -> Result<Option<State>, TxError> {
+    let found = transaction
+        .prepare_cached(
+            "SELECT created_at, recovery_verifier IS NOT NULL, octets
+             FROM accounts WHERE account = ?",
+        )?
+        .query_row([account.as_bytes()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    found
+        .map(|(created_at, has_recovery, octets)| {
+            Ok(State {
+                created_at: Timestamp::from_millis(created_at),
+                has_recovery,
+                octets: unsigned(octets)?,
+            })
+        })
+        .transpose()
+}
+
+/// Octets of the account's documents and incoming messages; 0 if it is gone.
+pub(crate) fn octets(transaction: &Transaction<'_>, account: AccountId) -> Result<u64, TxError> {
+    let octets = transaction
+        .prepare_cached("SELECT octets FROM accounts WHERE account = ?")?
+        .query_row([account.as_bytes()], |row| row.get(0))
+        .optional()?;
+    unsigned(octets.unwrap_or(0))
+}
+
+/// Counts octets that came (or went, if negative).
+pub(super) fn add_octets(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+    change: i64,
+) -> Result<(), TxError> {
+    transaction
+        .prepare_cached("UPDATE accounts SET octets = max(0, octets + ?) WHERE account = ?")?
+        .execute(params![change, account.as_bytes()])?;
+    Ok(())
 }
 
 /// The account with exactly this address, in any case of letters.

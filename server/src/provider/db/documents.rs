@@ -3,7 +3,10 @@
 use letterlock_core::id::{AccountId, CollectionId, DocId, Generation};
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
-use super::{BlobId, Blobs, Effects, Stored, TxError, Value, columns, log, signed, unsigned};
+use super::{
+    BlobId, Blobs, Effects, Stored, TxError, Value, accounts, columns, length, log, signed,
+    unsigned,
+};
 
 /// A document as the clear header of its envelope tells it.
 pub(crate) struct Document {
@@ -44,13 +47,14 @@ pub(crate) fn put(
         if new.revision != 1 {
             return Ok(Put::Gap);
         }
-        return upsert(transaction, effects, account, new).map(Put::Stored);
+        return upsert(transaction, effects, account, new, 0).map(Put::Stored);
     };
     let follows = current.revision.checked_add(1) == Some(new.revision)
         && current.collection == new.collection;
     if follows {
         effects.forget(current.file);
-        return upsert(transaction, effects, account, new).map(Put::Stored);
+        let before = length(current.stored.size)?;
+        return upsert(transaction, effects, account, new, before).map(Put::Stored);
     }
     let envelope = blobs.load(current.stored)?;
     if current.revision == new.revision && blobs.holds(&new.envelope, &envelope)? {
@@ -108,9 +112,11 @@ fn upsert(
     effects: &mut Effects,
     account: AccountId,
     new: Document,
+    size_before: i64,
 ) -> Result<Generation, TxError> {
     let generation = log::next_generation(transaction, effects, account)?;
     let (size, value, file) = columns(new.envelope, effects)?;
+    accounts::add_octets(transaction, account, size.saturating_sub(size_before))?;
     transaction
         .prepare_cached(
             "INSERT INTO documents

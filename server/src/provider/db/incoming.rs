@@ -3,7 +3,7 @@
 use letterlock_core::id::{AccountId, Generation, IncomingId, Timestamp};
 use rusqlite::{OptionalExtension, Transaction, named_params, params};
 
-use super::{BlobId, Effects, TxError, Value, columns, log, signed};
+use super::{BlobId, Effects, TxError, Value, accounts, columns, log, signed};
 
 /// A message, encrypted to the account's certificate.
 pub(crate) struct Incoming {
@@ -21,6 +21,7 @@ pub(crate) fn insert(
 ) -> Result<Generation, TxError> {
     let generation = log::next_generation(transaction, effects, account)?;
     let (size, value, file) = columns(new.message, effects)?;
+    accounts::add_octets(transaction, account, size)?;
     transaction
         .prepare_cached(
             "INSERT INTO incoming (account, incoming, generation, received_at, size, value, file)
@@ -53,15 +54,16 @@ pub(crate) fn remove(
 ) -> Result<Option<Generation>, TxError> {
     let found = transaction
         .prepare_cached(
-            "SELECT file FROM incoming WHERE account = ? AND incoming = ? AND removed = 0",
+            "SELECT file, size FROM incoming WHERE account = ? AND incoming = ? AND removed = 0",
         )?
         .query_row(params![account.as_bytes(), id.as_bytes()], |row| {
-            row.get::<_, Option<BlobId>>(0)
+            Ok((row.get::<_, Option<BlobId>>(0)?, row.get::<_, i64>(1)?))
         })
         .optional()?;
-    let Some(file) = found else {
+    let Some((file, size)) = found else {
         return Ok(None);
     };
+    accounts::add_octets(transaction, account, size.saturating_neg())?;
     let generation = log::next_generation(transaction, effects, account)?;
     transaction
         .prepare_cached(

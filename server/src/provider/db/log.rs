@@ -29,7 +29,8 @@ pub(crate) struct Changes {
     pub(crate) more: bool,
 }
 
-/// Takes the account's next generation, and tells waiting devices of it after the commit.
+/// Takes the account's next generation, and tells waiting devices of it after the commit. An
+/// account that was deleted meanwhile is an error: nothing is added to it any more.
 pub(super) fn next_generation(
     transaction: &Transaction<'_>,
     effects: &mut Effects,
@@ -37,7 +38,8 @@ pub(super) fn next_generation(
 ) -> Result<Generation, TxError> {
     let generation = transaction
         .prepare_cached(
-            "UPDATE accounts SET generation = generation + 1 WHERE account = ? RETURNING generation",
+            "UPDATE accounts SET generation = generation + 1
+             WHERE account = ? AND deleting = 0 RETURNING generation",
         )?
         .query_row([account.as_bytes()], |row| row.get(0))?;
     let generation = Generation(unsigned(generation)?);

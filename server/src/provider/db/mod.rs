@@ -18,6 +18,8 @@ pub(crate) mod keys;
 pub(crate) mod documents;
 pub(crate) mod incoming;
 pub(crate) mod queue;
+pub(crate) mod deletion;
+pub(crate) mod invites;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ pub(crate) use blobs::{
 };
 pub use error::DbError;
 pub(crate) use error::TxError;
+pub use invites::Invited;
 pub(crate) use log::{Changes, changed_since};
 
 /// Connections that read at the same time.
@@ -45,9 +48,15 @@ pub(crate) struct Effects {
     added: Vec<Staged>,
     stale: Vec<BlobId>,
     news: BTreeMap<AccountId, Generation>,
+    woken: BTreeSet<AccountId>,
 }
 
 impl Effects {
+    /// Devices of the account that wait look again: a log-in may have ended.
+    fn wake(&mut self, account: AccountId) {
+        self.woken.insert(account);
+    }
+
     /// A row names this file now.
     fn add(&mut self, value: Staged) {
         self.added.push(value);
@@ -149,6 +158,19 @@ impl Db {
         .await?
     }
 
+    /// Makes the write-ahead log short: it may hold what was deleted. A reader in the way leaves it
+    /// to the next checkpoint.
+    pub(crate) async fn truncate_log(&self) -> Result<(), DbError> {
+        let connection = Arc::clone(&self.writer).lock_owned().await;
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                .map_err(|source| DbError::database(&shared.path, source))
+        })
+        .await?
+    }
+
     /// Hears of the account's new generations from now on.
     pub(crate) fn subscribe(&self, account: AccountId) -> watch::Receiver<Generation> {
         let mut waiting = lock(&self.shared.waiting);
@@ -184,6 +206,11 @@ impl Shared {
         effects.stale.iter().for_each(|id| self.blobs.forget(id));
         for (account, generation) in effects.news {
             self.publish(account, generation);
+        }
+        for account in effects.woken {
+            if let Some(sender) = lock(&self.waiting).get(&account) {
+                sender.send_modify(|_| {});
+            }
         }
         Ok(value)
     }
@@ -227,6 +254,25 @@ impl Shared {
             }
         }
     }
+}
+
+/// Runs a transaction over the invites of a provider's folder, which may be at work.
+pub(crate) fn invites_at<T>(
+    data_dir: &Path,
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, TxError>,
+) -> Result<T, DbError> {
+    let path = data_dir.join("provider.sqlite");
+    // SQLite would make what is missing.
+    std::fs::metadata(&path).map_err(|source| DbError::io(&path, source))?;
+    let mut connection = schema::connect(&path)?;
+    schema::migrate(&mut connection, &path)?;
+    let failed = |source| DbError::database(&path, source);
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let value = change(&transaction).map_err(|error| error.at(&path))?;
+    transaction.commit().map_err(failed)?;
+    Ok(value)
 }
 
 /// A lock whose holder panicked still guards a consistent value here.

@@ -10,9 +10,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::DbError;
 
 /// One file per step; a released one never changes.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001_foundation.sql"),
     include_str!("migrations/0002_web_key_directory.sql"),
+    include_str!("migrations/0003_accounts.sql"),
 ];
 /// How long a statement waits for another process that looks into the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_of_the_first_schema_get_their_names() {
+    fn accounts_of_the_first_schema_get_what_later_ones_have() {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(MIGRATIONS[0]).unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
@@ -98,14 +99,33 @@ mod tests {
                 [[7_u8; 16]],
             )
             .unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO documents (account, document, collection, revision, generation, size, value)
+                 VALUES (x'07070707070707070707070707070707', zeroblob(16), zeroblob(16), 1, 1, 3, x'010203');
+                 INSERT INTO sessions (token_hash, account, replica, device_name, created_at)
+                 VALUES (zeroblob(32), x'07070707070707070707070707070707', zeroblob(16), 'x', 77)",
+            )
+            .unwrap();
         for _ in 0..2 {
             migrate(&mut connection, Path::new("memory")).unwrap();
             let name: String = connection
                 .query_row("SELECT wkd_name FROM accounts", [], |row| row.get(0))
                 .unwrap();
             assert_eq!(name, "iy9q119eutrkn8s1mk4r39qejnbu3n5q");
+            let (octets, seen): (i64, i64) = connection
+                .query_row(
+                    "SELECT octets, last_seen FROM accounts, sessions",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .unwrap();
+            assert_eq!((octets, seen), (3, 77));
         }
-        connection.pragma_update(None, "user_version", 3).unwrap();
+        let newer = i64::try_from(MIGRATIONS.len()).unwrap() + 1;
+        connection
+            .pragma_update(None, "user_version", newer)
+            .unwrap();
         assert!(migrate(&mut connection, Path::new("memory")).is_err());
     }
 }

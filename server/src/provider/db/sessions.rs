@@ -3,13 +3,33 @@
 use letterlock_core::id::{AccountId, ReplicaId, Timestamp};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::TxError;
+use super::{Effects, TxError};
 
 /// Most sessions of one account; a new one beyond it ends the oldest.
 pub(crate) const MAX_SESSIONS: i64 = 200;
 
+/// How far behind [`Session::last_seen`] may be, in milliseconds: 10 minutes. A device that waits
+/// for news all day would otherwise write with every call.
+pub(crate) const SEEN_EVERY_MS: i64 = 10 * 60 * 1000;
+
 /// SHA-256 of a token.
 pub(crate) type TokenHash = [u8; 32];
+
+/// What a token stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Session {
+    pub(crate) account: AccountId,
+    pub(crate) replica: ReplicaId,
+    pub(crate) last_seen: Timestamp,
+}
+
+/// A device that is logged in, perhaps more than once.
+pub(crate) struct LoggedIn {
+    pub(crate) replica: ReplicaId,
+    pub(crate) name: String,
+    pub(crate) since: Timestamp,
+    pub(crate) last_seen: Timestamp,
+}
 
 /// Begins a session.
 pub(crate) fn insert(
@@ -20,8 +40,8 @@ pub(crate) fn insert(
     now: Timestamp,
 ) -> Result<(), TxError> {
     transaction.execute(
-        "INSERT INTO sessions (token_hash, account, replica, device_name, created_at)
-         VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO sessions (token_hash, account, replica, device_name, created_at, last_seen)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
         params![
             token,
             account.as_bytes(),
@@ -39,20 +59,101 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Whose token this is.
+/// What this token stands for.
 pub(crate) fn find(
     transaction: &Transaction<'_>,
     token: &TokenHash,
-) -> Result<Option<AccountId>, TxError> {
-    let account = transaction
-        .prepare_cached("SELECT account FROM sessions WHERE token_hash = ?")?
-        .query_row([token], |row| row.get(0))
+) -> Result<Option<Session>, TxError> {
+    let session = transaction
+        .prepare_cached("SELECT account, replica, last_seen FROM sessions WHERE token_hash = ?")?
+        .query_row([token], |row| {
+            Ok(Session {
+                account: AccountId::new(row.get(0)?),
+                replica: ReplicaId::new(row.get(1)?),
+                last_seen: Timestamp::from_millis(row.get(2)?),
+            })
+        })
         .optional()?;
-    Ok(account.map(AccountId::new))
+    Ok(session)
+}
+
+/// The device was heard of.
+pub(crate) fn seen(
+    transaction: &Transaction<'_>,
+    token: &TokenHash,
+    now: Timestamp,
+) -> Result<(), TxError> {
+    transaction
+        .prepare_cached("UPDATE sessions SET last_seen = ? WHERE token_hash = ?")?
+        .execute(params![now.as_millis(), token])?;
+    Ok(())
+}
+
+/// The account's devices, the one seen last first; each with the name of its newest log-in.
+pub(crate) fn devices(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+) -> Result<Vec<LoggedIn>, TxError> {
+    let mut found = transaction.prepare_cached(
+        "SELECT replica, device_name, max(created_at),
+                (SELECT min(s.created_at) FROM sessions AS s
+                 WHERE s.account = sessions.account AND s.replica = sessions.replica),
+                (SELECT max(s.last_seen) FROM sessions AS s
+                 WHERE s.account = sessions.account AND s.replica = sessions.replica) AS seen
+         FROM sessions WHERE account = ? GROUP BY replica ORDER BY seen DESC, replica",
+    )?;
+    let rows = found.query_map([account.as_bytes()], |row| {
+        Ok(LoggedIn {
+            replica: ReplicaId::new(row.get(0)?),
+            name: row.get(1)?,
+            since: Timestamp::from_millis(row.get(3)?),
+            last_seen: Timestamp::from_millis(row.get(4)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Ends a session.
-pub(crate) fn delete(transaction: &Transaction<'_>, token: &TokenHash) -> Result<(), TxError> {
+pub(crate) fn delete(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    account: AccountId,
+    token: &TokenHash,
+) -> Result<(), TxError> {
     transaction.execute("DELETE FROM sessions WHERE token_hash = ?", [token])?;
+    effects.wake(account);
+    Ok(())
+}
+
+/// Ends all sessions of a device; false if it has none. Pulls of the account that wait look
+/// again, so that those of the device end at once.
+pub(crate) fn delete_device(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    account: AccountId,
+    replica: ReplicaId,
+) -> Result<bool, TxError> {
+    let ended = transaction.execute(
+        "DELETE FROM sessions WHERE account = ? AND replica = ?",
+        params![account.as_bytes(), replica.as_bytes()],
+    )?;
+    effects.wake(account);
+    Ok(ended > 0)
+}
+
+/// Ends the sessions of all devices of an account but `kept`.
+pub(crate) fn delete_others(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    account: AccountId,
+    kept: Option<ReplicaId>,
+) -> Result<(), TxError> {
+    // No device's id is empty: without one to keep, all end.
+    let kept: &[u8] = kept.as_ref().map_or(&[], |kept| kept.as_bytes().as_slice());
+    transaction.execute(
+        "DELETE FROM sessions WHERE account = ? AND replica <> ?",
+        params![account.as_bytes(), kept],
+    )?;
+    effects.wake(account);
     Ok(())
 }

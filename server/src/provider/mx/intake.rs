@@ -34,6 +34,12 @@ pub enum DeliverError {
     /// The recipient's certificate is missing or cannot be encrypted to now (451 4.7.5).
     #[error("the recipient has no certificate that can be encrypted to")]
     NoCertificate,
+    /// The recipient's account has used up its room (452 4.2.2).
+    #[error("the recipient's mailbox is full")]
+    MailboxFull,
+    /// Larger than all the room that an account has (552 5.2.2).
+    #[error("the message is larger than the recipient's mailbox may become")]
+    LargerThanQuota,
     /// Encryption failed (451 4.3.0).
     #[error("the message could not be encrypted")]
     Encryption,
@@ -46,8 +52,10 @@ impl DeliverError {
     /// Whether it is no use to try again. Only what the sender did wrong is permanent.
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::UnknownRecipient | Self::NotLocal | Self::TooLarge => true,
-            Self::NoCertificate | Self::Encryption | Self::Storage(_) => false,
+            Self::UnknownRecipient | Self::NotLocal | Self::TooLarge | Self::LargerThanQuota => {
+                true
+            }
+            Self::MailboxFull | Self::NoCertificate | Self::Encryption | Self::Storage(_) => false,
         }
     }
 }
@@ -79,6 +87,7 @@ impl Provider {
     pub async fn check_recipient(&self, recipient: &Address) -> Result<(), DeliverError> {
         let found = self.resolve(vec![recipient.clone()]).await?;
         let recipient = self.known(recipient, found.into_iter().next().flatten())?;
+        self.has_room(&recipient, 0)?;
         recipient
             .certificate
             .map(|_| ())
@@ -134,7 +143,8 @@ impl Provider {
         let mut sealed = Vec::new();
         let mut results = Vec::with_capacity(recipients.len());
         for (address, found) in recipients.iter().zip(found) {
-            let result = match self.known(address, found) {
+            let recipient = self.known(address, found);
+            let result = match recipient.and_then(|known| self.with_room(known, message.len())) {
                 Ok(recipient) => {
                     self.seal_for(recipient, address.clone(), plain.clone())
                         .await
@@ -168,6 +178,32 @@ impl Provider {
                 DeliverError::NotLocal
             }
         })
+    }
+
+    /// The recipient, if the account has room for a message of this size.
+    pub(crate) fn with_room(
+        &self,
+        recipient: Recipient,
+        size: usize,
+    ) -> Result<Recipient, DeliverError> {
+        self.has_room(&recipient, size).map(|()| recipient)
+    }
+
+    /// Counts what was stored when the recipient was looked up: messages that come in at the same
+    /// moment may each find the same room.
+    fn has_room(&self, recipient: &Recipient, size: usize) -> Result<(), DeliverError> {
+        let Some(quota) = self.config.quota_octets else {
+            return Ok(());
+        };
+        let size = u64::try_from(size).unwrap_or(u64::MAX);
+        if size > quota {
+            return Err(DeliverError::LargerThanQuota);
+        }
+        // An account that is exactly full has no room for the smallest message.
+        if recipient.octets.saturating_add(size.max(1)) > quota {
+            return Err(DeliverError::MailboxFull);
+        }
+        Ok(())
     }
 
     /// Encrypts for one recipient and makes the result ready to be stored.

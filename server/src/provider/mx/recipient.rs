@@ -14,6 +14,8 @@ pub(crate) struct Recipient {
     pub(crate) account: AccountId,
     /// Binary; `None` only if somebody removed it from the database.
     pub(crate) certificate: Option<Vec<u8>>,
+    /// Octets that the account has stored.
+    pub(crate) octets: u64,
 }
 
 impl Provider {
@@ -52,6 +54,7 @@ fn find(transaction: &Transaction<'_>, address: &Address) -> Result<Option<Recip
     Ok(Some(Recipient {
         account,
         certificate,
+        octets: accounts::octets(transaction, account)?,
     }))
 }
 

@@ -132,7 +132,10 @@ impl Provider {
                 outside.push(address);
                 continue;
             }
-            let recipient = self.known(&address, found).map_err(refused)?;
+            let recipient = self
+                .known(&address, found)
+                .and_then(|known| self.with_room(known, plain.message.len()))
+                .map_err(refused)?;
             if served.insert(recipient.account) {
                 let mail = self.seal_for(recipient, address, plain.clone()).await;
                 sealed.push(mail.map_err(refused)?);

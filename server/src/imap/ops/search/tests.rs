@@ -168,6 +168,7 @@ async fn both_ways(messages: Vec<Vec<u8>>, late: usize, keys: Vec<SearchKey>) {
     let context = Context {
         progress: &progress,
         behind: false,
+        room: None,
         account: &account,
         recents: &recents,
         recall: &recall,

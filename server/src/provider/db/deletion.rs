@@ -1,0 +1,149 @@
+//! The end of an account: a first step after which nobody has it, and the removal of what it had.
+//!
+//! [`begin`] is one transaction: log-ins, certificate, directory names, record, wraps and queued
+//! mail go, and the address is kept from others for [`RESERVED_MS`]. [`step`] then removes
+//! documents and incoming messages, some at a time, so that no other account waits long; a
+//! provider that was stopped goes on with it at its next start.
+//! Invariant: from the first step on no mail, push or log-in reaches the account.
+//! Rejected: one `DELETE` that cascades; overwriting 100,000 rows (`secure_delete`) holds the only
+//! writer for many seconds.
+
+use letterlock_core::id::{AccountId, Address, Timestamp};
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{BlobId, Effects, TxError, accounts, sessions, unsigned};
+
+/// How long the address of a deleted account is given to nobody, in milliseconds: 180 days. Mail
+/// that is meant for the one who had it must not reach another.
+pub(crate) const RESERVED_MS: i64 = 180 * 24 * 60 * 60 * 1000;
+
+/// What was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Removed {
+    pub(crate) documents: u64,
+    pub(crate) incoming: u64,
+    pub(crate) queued: u64,
+    pub(crate) devices: u64,
+    pub(crate) octets: u64,
+    pub(crate) reserved_until: Timestamp,
+}
+
+/// Ends the account; `None` if there is none.
+pub(crate) fn begin(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<Option<Removed>, TxError> {
+    let Some(address) = accounts::address(transaction, account)? else {
+        return Ok(None);
+    };
+    let count = |sql: &str| -> Result<u64, TxError> {
+        unsigned(transaction.query_row(sql, [account.as_bytes()], |row| row.get(0))?)
+    };
+    let reserved_until = Timestamp::from_millis(now.as_millis().saturating_add(RESERVED_MS));
+    let removed = Removed {
+        documents: count("SELECT count(*) FROM documents WHERE account = ?")?,
+        incoming: count("SELECT count(*) FROM incoming WHERE account = ? AND removed = 0")?,
+        queued: remove_queued(transaction, effects, &address)?,
+        devices: count("SELECT count(DISTINCT replica) FROM sessions WHERE account = ?")?,
+        octets: accounts::octets(transaction, account)?,
+        reserved_until,
+    };
+    reserve(transaction, &address, reserved_until)?;
+    sessions::delete_others(transaction, effects, account, None)?;
+    for sql in [
+        "DELETE FROM keys WHERE account = ?",
+        "DELETE FROM submissions WHERE account = ?",
+        // No address and no name of the directory is like this one.
+        "UPDATE accounts SET deleting = 1, address = 'deleted ' || hex(account), wkd_name = NULL,
+             record = x'', root_key_wrap = x'', recovery_verifier = NULL, recovery_wrap = NULL
+         WHERE account = ?",
+    ] {
+        transaction.execute(sql, [account.as_bytes()])?;
+    }
+    Ok(Some(removed))
+}
+
+/// Removes up to `limit` documents or messages of an account that was ended, or the account itself
+/// when it has none any more. False if there is nothing to do.
+pub(crate) fn step(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    limit: u32,
+) -> Result<bool, TxError> {
+    let account = transaction
+        .prepare_cached("SELECT account FROM accounts WHERE deleting = 1 LIMIT 1")?
+        .query_row([], |row| row.get::<_, [u8; 16]>(0))
+        .optional()?;
+    let Some(account) = account else {
+        return Ok(false);
+    };
+    for table in ["documents", "incoming"] {
+        let mut some = transaction.prepare_cached(&format!(
+            "DELETE FROM {table} WHERE rowid IN
+                 (SELECT rowid FROM {table} WHERE account = ? LIMIT ?) RETURNING file"
+        ))?;
+        let files = some.query_map(params![account, limit], |row| {
+            row.get::<_, Option<BlobId>>(0)
+        })?;
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        if !files.is_empty() {
+            for file in files {
+                effects.forget(file);
+            }
+            return Ok(true);
+        }
+    }
+    transaction.execute("DELETE FROM accounts WHERE account = ?", [account])?;
+    Ok(true)
+}
+
+/// Whether the address is kept from everybody now; forgets those whose time is over.
+pub(crate) fn is_reserved(
+    transaction: &Transaction<'_>,
+    address: &Address,
+    now: Timestamp,
+) -> Result<bool, TxError> {
+    Ok(transaction
+        .prepare_cached("SELECT 1 FROM reserved_addresses WHERE address = ? AND until > ?")?
+        .exists(params![address.canonical().as_str(), now.as_millis()])?)
+}
+
+fn reserve(
+    transaction: &Transaction<'_>,
+    address: &Address,
+    until: Timestamp,
+) -> Result<(), TxError> {
+    transaction.execute(
+        "INSERT INTO reserved_addresses (address, until) VALUES (?, ?)
+         ON CONFLICT (address) DO UPDATE SET until = excluded.until",
+        params![address.canonical().as_str(), until.as_millis()],
+    )?;
+    Ok(())
+}
+
+/// Mail of this sender that the relay does not have yet. The queue knows senders by their address.
+fn remove_queued(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    sender: &Address,
+) -> Result<u64, TxError> {
+    let mut queued = transaction.prepare("SELECT position, reverse_path, file FROM queue")?;
+    let rows = queued.query_map([], |row| {
+        let file: Option<BlobId> = row.get(2)?;
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, file))
+    })?;
+    let mut removed: u64 = 0;
+    for row in rows {
+        let (position, reverse_path, file) = row?;
+        let of_sender = Address::new(&reverse_path)
+            .is_ok_and(|address| address.canonical() == sender.canonical());
+        if of_sender {
+            transaction.execute("DELETE FROM queue WHERE position = ?", [position])?;
+            effects.forget(file);
+            removed = removed.saturating_add(1);
+        }
+    }
+    Ok(removed)
+}
