@@ -1,6 +1,7 @@
 //! What mail programs do, timed.
 
 mod large;
+mod mbsync;
 mod search;
 
 use std::collections::BTreeSet;

@@ -22,7 +22,7 @@ use super::checkpoint::{Known, ResumeError, Step, Tracker, UnitKey};
 use super::large::{Destination, LargeError, Storing};
 use super::mbox::LineEnds;
 use super::message::{Octets, SourceMessage};
-use super::names::mailbox_name;
+use super::names::{beside, mailbox_name};
 use super::notes::{Note, Notes, SkipReason, Skipped};
 use super::progress::{Done, Progress};
 use super::source::{CHANNEL_MESSAGES, Item, Source, SourceError, Unit};
@@ -220,16 +220,25 @@ impl<'a, S: Store> Importer<'a, S> {
         }
         let levels = unit.levels.iter().map(String::as_str);
         let prefix = self.options.prefix.as_ref();
-        let (name, exact) = match prefix {
+        let (mut name, mut exact) = match prefix {
             // One file goes into the mailbox that was named.
             Some(prefix) if unit.alone => (prefix.clone(), true),
             Some(prefix) => mailbox_name(prefix.as_str().split('/').chain(levels)),
             None => mailbox_name(levels),
         };
+        let mut found = self.replica.mailbox(&name);
+        // One that shows the messages of others takes none.
+        if found
+            .take_if(|found| found.virtual_mailbox.is_some())
+            .is_some()
+        {
+            (name, exact) = (beside(&name), false);
+            found = self.replica.mailbox(&name);
+        }
         if !exact {
             self.summary.notes.add(Note::ChangedName);
         }
-        if let Some(mailbox) = self.replica.mailbox(&name) {
+        if let Some(mailbox) = found {
             return Ok(mailbox.id);
         }
         Ok(self.replica.create_mailbox(&name, self.clock.now()).await?)

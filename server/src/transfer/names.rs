@@ -60,6 +60,11 @@ fn hex_octet(high: u8, low: u8) -> Option<u8> {
     Some((digit(high)? << 4) | digit(low)?)
 }
 
+/// A name beside one that cannot be used.
+pub fn beside(name: &MailboxName) -> MailboxName {
+    MailboxName::new(&format!("{name} (imported)")).unwrap_or_else(|_| name.clone())
+}
+
 /// A mailbox name of levels that a source has, and whether it is as the source has it: control
 /// characters, separators within a level and empty levels become `_`, what is too long is cut.
 pub fn mailbox_name<'a>(levels: impl IntoIterator<Item = &'a str>) -> (MailboxName, bool) {

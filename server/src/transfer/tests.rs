@@ -9,7 +9,7 @@ use std::path::Path;
 
 use letterlock_core::account::{MAX_APPEND_OCTETS, Replica};
 use letterlock_core::id::{AccountId, MailboxName, Timestamp};
-use letterlock_core::model::{Flag, FlagSet};
+use letterlock_core::model::{Flag, FlagSet, VirtualMailbox};
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::MemoryStore;
 use tokio_util::sync::CancellationToken;
@@ -419,6 +419,22 @@ async fn a_stop_ends_after_the_batch_and_the_next_import_goes_on() {
     }
     raws.dedup();
     assert_eq!(raws.len(), 3000);
+}
+
+#[tokio::test]
+async fn what_is_called_as_a_virtual_mailbox_goes_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("All Mail.mbox");
+    fs::write(&path, mbox(2)).unwrap();
+    let replica = replica().await;
+    let all = [VirtualMailbox::All];
+    replica.set_virtual_mailboxes(&all, now()).await.unwrap();
+    let options = import::Options::default();
+    let summary = import(&replica, &path, options).await.unwrap();
+    assert_eq!(summary.notes.count(Note::ChangedName), 1);
+    let beside = replica.mailbox(&name("All Mail (imported)")).unwrap();
+    assert_eq!(beside.messages, 2);
+    assert_eq!(replica.mailbox(&name("All Mail")).unwrap().messages, 2);
 }
 
 #[tokio::test]

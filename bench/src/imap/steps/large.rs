@@ -25,6 +25,7 @@ const SESSIONS: u32 = 50;
 impl Run<'_> {
     pub(super) fn large(&mut self) -> Result<()> {
         self.mailboxes()?;
+        self.mbsync(MAILBOXES)?;
         if self.peer.kind() == Kind::Letterlock && self.messages >= WORTH_WHILE {
             self.many_messages()
         } else {

@@ -18,7 +18,7 @@ mod thread;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use letterlock_core::id::ModSeq;
+use letterlock_core::id::{ModSeq, Uid};
 use letterlock_core::model::{Flag, MAX_ANNOTATION_OCTETS};
 
 use super::accounts::Room;
@@ -253,10 +253,7 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::UidValidity(validity) => put(out, format_args!("UIDVALIDITY {validity}")),
         Code::Unavailable => put(out, "UNAVAILABLE"),
         Code::UseAttr => put(out, "USEATTR"),
-        Code::MessageLimit(limit, None) => put(out, format_args!("MESSAGELIMIT {limit}")),
-        Code::MessageLimit(limit, Some(lowest)) => {
-            put(out, format_args!("MESSAGELIMIT {limit} {lowest}"));
-        }
+        Code::MessageLimit(limit, lowest) => write_limit(out, *limit, *lowest),
         Code::UidRequired => put(out, "UIDREQUIRED"),
         Code::TooFew => put(out, "TOOFEW"),
         Code::UnknownCte => put(out, "UNKNOWN-CTE"),
@@ -363,6 +360,14 @@ fn write_list_item(out: &mut Vec<u8>, kind: &str, item: &ListItem, names: Names)
         put(out, ")");
     }
     put(out, ")");
+}
+
+/// `"MESSAGELIMIT" SP message-limit [SP uniqueid]`
+fn write_limit(out: &mut Vec<u8>, limit: u32, lowest: Option<Uid>) {
+    put(out, format_args!("MESSAGELIMIT {limit}"));
+    if let Some(lowest) = lowest {
+        put(out, format_args!(" {lowest}"));
+    }
 }
 
 fn name_of(attribute: Attribute) -> &'static str {
