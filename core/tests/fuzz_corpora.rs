@@ -45,3 +45,27 @@ fn header_decoding() {
 fn search_query() {
     replay("search_query", 20, targets::search_query);
 }
+
+#[test]
+fn openpgp_message() {
+    replay("openpgp_message", 7, targets::openpgp::openpgp_message);
+}
+
+#[test]
+fn openpgp_certificate() {
+    replay(
+        "openpgp_certificate",
+        7,
+        targets::openpgp::openpgp_certificate,
+    );
+}
+
+#[test]
+fn autocrypt_header() {
+    replay("autocrypt_header", 8, targets::openpgp::autocrypt_header);
+}
+
+#[test]
+fn pgp_mime() {
+    replay("pgp_mime", 11, targets::openpgp::pgp_mime);
+}

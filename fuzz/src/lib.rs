@@ -7,6 +7,8 @@
 //! `Cargo.toml`, a folder in `corpus/`, a line in `xtask/src/fuzz.rs`, and a test in
 //! `core/tests/fuzz_corpora.rs`.
 
+pub mod openpgp;
+
 use letterlock_core::id::Timestamp;
 use letterlock_core::mime::address::{parse_addresses, parse_mailboxes, parse_message_ids};
 use letterlock_core::mime::header::{self, FieldSelection};

@@ -36,6 +36,10 @@ const TARGETS: &[(&str, &str)] = &[
     ("mime_structure", "mail"),
     ("header_decoding", "header_decoding"),
     ("search_query", "search_query"),
+    ("openpgp_message", "openpgp_message"),
+    ("openpgp_certificate", "openpgp_certificate"),
+    ("autocrypt_header", "autocrypt_header"),
+    ("pgp_mime", "pgp_mime"),
     ("imap_command", "imap"),
     ("imap_session", "imap"),
 ];

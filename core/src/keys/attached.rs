@@ -36,15 +36,19 @@ pub fn read(entity: &[u8], author: &Address, now: Timestamp) -> Vec<Certificate>
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
     use crate::openpgp::test_support::{NOW, address, secret};
 
     fn mail(parts: &[String]) -> Vec<u8> {
-        let body: String = parts
-            .iter()
-            .map(|part| format!("--b\r\n{part}\r\n"))
-            .collect();
-        format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{body}--b--\r\n").into_bytes()
+        let mut mail = String::from("Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+        for part in parts {
+            for piece in ["--b\r\n", part, "\r\n"] {
+                mail.push_str(piece);
+            }
+        }
+        (mail + "--b--\r\n").into_bytes()
     }
 
     fn attached(local: &str) -> String {
@@ -56,7 +60,10 @@ mod tests {
     fn the_authors_own_are_read_and_no_others() {
         let found = |parts: &[String]| read(&mail(parts), &address("alice"), NOW);
         let own = secret("alice").certificate().clone();
-        assert_eq!(found(&[attached("eve"), attached("alice")]), [own.clone()]);
+        assert_eq!(
+            found(&[attached("eve"), attached("alice")]),
+            core::slice::from_ref(&own)
+        );
         assert_eq!(found(&[attached("eve")]), []);
         let deep = format!(
             "Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n{}\r\n--c--",
@@ -72,7 +79,6 @@ mod tests {
         let large = format!("{}{}", attached("alice"), "x\r\n".repeat(60_000));
         assert_eq!(found(&[large]), []);
         // A mail that is nothing but a key, in base64.
-        use base64::Engine as _;
         let binary = base64::engine::general_purpose::STANDARD.encode(own.to_bytes());
         let whole = format!(
             "Content-Type: application/pgp-keys\r\nContent-Transfer-Encoding: base64\r\n\r\n{binary}"

@@ -189,101 +189,95 @@ fn attack_24_addresses_and_keys_carry_no_line_ends() {
     assert_eq!(header::fields(field.as_bytes()).count(), 1);
 }
 
-#[test]
-fn attack_33_nobody_finds_hidden_recipients() {
-    let alice = secret("alice");
-    let from = address("alice");
+const PEOPLE: [&str; 4] = ["bob", "carol", "dave", "erin"];
+
+/// A letter to four people, of whom each stands in To, Cc or Bcc; who is shown, and who is hidden.
+fn letter(number: usize) -> (String, Vec<&'static str>, Vec<&'static str>) {
+    let mut listed = [vec![], vec![], vec![]];
+    for (place, person) in (0_u32..).zip(PEOPLE) {
+        listed[number / 3_usize.pow(place) % 3].push(person);
+    }
+    let mut message = String::from("From: alice@letterlock.example\r\n");
+    for (name, locals) in ["To", "Cc", "Bcc"].iter().zip(&listed) {
+        for local in locals {
+            // A field for each: several of one name are read as one.
+            message += &[name, ": ", local, "@letterlock.example\r\n"].concat();
+        }
+    }
+    message += "Resent-Bcc: dave@letterlock.example\r\nSubject: s\r\n\r\nhello\r\n";
+    let [to, cc, hidden] = listed;
+    (message, [to, cc].concat(), hidden)
+}
+
+fn addresses(locals: &[&str]) -> Vec<Address> {
+    locals.iter().map(|local| address(local)).collect()
+}
+
+fn key_id(local: &str) -> Vec<u8> {
+    let certificate = public(local);
+    let at = policy::seconds(NOW);
+    let subkey = certificate.verified().encryption_key(at).unwrap();
+    let id = pgp::types::KeyDetails::legacy_key_id(&subkey.key);
+    id.as_ref().to_vec()
+}
+
+/// What leaves for a group shows nobody who is not in it.
+fn shows_only(group: &[Address], message: &str) {
+    let (alice, from) = (secret("alice"), address("alice"));
     let sender = Sender {
         key: &alice,
         address: &from,
         now: NOW,
     };
-    let people = ["bob", "carol", "dave", "erin"];
-    let at = policy::seconds(NOW);
-    let key_id = |local: &str| {
-        let certificate = public(local);
-        let subkey = certificate.verified().encryption_key(at).unwrap();
-        pgp::types::KeyDetails::legacy_key_id(&subkey.key)
-            .as_ref()
-            .to_vec()
-    };
-    let mut members = 0;
-    // Everybody stands in To, Cc or Bcc: all ways.
-    for number in 0..3_usize.pow(4) {
-        let place = |person: usize| number / 3_usize.pow(u32::try_from(person).unwrap()) % 3;
-        let listed = |wanted: usize| -> Vec<&str> {
-            (0..4)
-                .filter(|person| place(*person) == wanted)
-                .map(|person| people[person])
-                .collect()
-        };
-        let (shown, hidden) = ([listed(0), listed(1)].concat(), listed(2));
-        let addresses = |locals: &[&str]| locals.iter().map(|l| address(l)).collect::<Vec<_>>();
-        let line = |name: &str, locals: &[&str]| {
-            let list: Vec<String> = locals
-                .iter()
-                .map(|l| format!("{l}@letterlock.example"))
-                .collect();
-            if list.is_empty() {
-                String::new()
-            } else {
-                format!("{name}: {}\r\n", list.join(", "))
-            }
-        };
-        let message = format!(
-            "From: alice@letterlock.example\r\n{}{}{}Resent-Bcc: dave@letterlock.example\r\n\
-             Subject: s\r\n\r\nhello\r\n",
-            line("To", &listed(0)),
-            line("Cc", &listed(1)),
-            line("Bcc", &hidden)
+    let locals: Vec<&str> = group.iter().map(Address::local_part).collect();
+    let certificates: Vec<Certificate> = locals.iter().map(|local| public(local)).collect();
+    let wire = sign_and_encrypt(message.as_bytes(), &certificates, &sender, &mut rng(1)).unwrap();
+    let start = text(&wire).find("-----BEGIN").unwrap();
+    // What follows is base64, which may spell anything.
+    let clear = text(&wire[..start]);
+    assert!(!clear.contains("Bcc"), "{clear}");
+    let binary = crate::openpgp::armor::unwrap(&wire[start..], 1 << 20).unwrap();
+    let mut sessions: Vec<Vec<u8>> = packets(&binary)
+        .into_iter()
+        .filter(|(tag, _)| *tag == 1)
+        .map(|(_, body)| body[1..9].to_vec())
+        .collect();
+    let everyone = locals.iter().copied().chain(["alice"]);
+    let mut expected: Vec<Vec<u8>> = everyone.map(key_id).collect();
+    sessions.sort();
+    expected.sort();
+    assert_eq!(sessions, expected, "{message}");
+    // Nor does the signature name them: to anybody else it is not for them. Nor does gossip.
+    let opened = decrypt::message(&binary, &[secret("alice")], &Limits::default()).unwrap();
+    let inside = text(&opened.plaintext);
+    for person in PEOPLE {
+        let reader = Some(public(person).fingerprint());
+        let signatures = opened.signatures.clone().opened_with(reader);
+        let status = signatures.judge(&[public("alice")], Some(&from), READ_AT);
+        let reason = BadSignature::NotForUs;
+        let stranger = status == SignatureStatus::Bad { reason };
+        assert_eq!(stranger, !locals.contains(&person), "{person} {locals:?}");
+        let gossip = format!("Autocrypt-Gossip: addr={person}@");
+        assert!(
+            !stranger || !inside.contains(&gossip),
+            "{person} {locals:?}"
         );
-        let everyone = addresses(&people);
-        let Decision::Encrypt(groups) = decide(
-            SendingPolicy::WherePossible,
-            &everyone,
-            &addresses(&shown),
-            |_| true,
-        ) else {
+    }
+}
+
+#[test]
+fn attack_33_nobody_finds_hidden_recipients() {
+    let mut members = 0;
+    for number in 0..3_usize.pow(4) {
+        let (message, shown, hidden) = letter(number);
+        let (everyone, shown) = (addresses(&PEOPLE), addresses(&shown));
+        let policy = SendingPolicy::WherePossible;
+        let Decision::Encrypt(groups) = decide(policy, &everyone, &shown, |_| true) else {
             panic!("everybody has a certificate");
         };
         assert_eq!(groups.len(), hidden.len() + usize::from(!shown.is_empty()));
         for group in groups {
-            let locals: Vec<&str> = group.iter().map(Address::local_part).collect();
-            let certificates: Vec<Certificate> = locals.iter().map(|l| public(l)).collect();
-            let wire =
-                sign_and_encrypt(message.as_bytes(), &certificates, &sender, &mut rng(1)).unwrap();
-            assert!(!text(&wire).contains("Bcc"), "{}", text(&wire));
-            let start = text(&wire).find("-----BEGIN").unwrap();
-            let binary = crate::openpgp::armor::unwrap(&wire[start..], 1 << 20).unwrap();
-            let mut sessions: Vec<Vec<u8>> = packets(&binary)
-                .into_iter()
-                .filter(|(tag, _)| *tag == 1)
-                .map(|(_, body)| body[1..9].to_vec())
-                .collect();
-            let mut expected: Vec<Vec<u8>> = locals
-                .iter()
-                .copied()
-                .chain(["alice"])
-                .map(key_id)
-                .collect();
-            sessions.sort();
-            expected.sort();
-            assert_eq!(sessions, expected, "{message}");
-            // Nor does the signature name them: to anybody else it is not for them.
-            let opened = decrypt::message(&binary, &[secret("alice")], &Limits::default()).unwrap();
-            for person in people {
-                let reader = Some(public(person).fingerprint());
-                let signatures = opened.signatures.clone().opened_with(reader);
-                let status = signatures.judge(&[public("alice")], Some(&from), READ_AT);
-                let stranger = SignatureStatus::Bad {
-                    reason: BadSignature::NotForUs,
-                };
-                assert_eq!(
-                    status == stranger,
-                    !locals.contains(&person),
-                    "{person} {locals:?}"
-                );
-            }
+            shows_only(&group, &message);
             members += 1;
         }
     }

@@ -74,10 +74,7 @@ fn among(shape: &str, opening: &str, victim: &str) -> [String; 3] {
         vec![open.as_str(), victim],
     ];
     orders.map(|parts| {
-        let body: String = parts
-            .iter()
-            .map(|part| format!("--outer\r\n{part}\r\n"))
-            .collect();
+        let body = delimited(&parts);
         format!(
             "From: eve@letterlock.example\r\nMIME-Version: 1.0\r\n\
              Content-Type: {shape}; boundary=outer\r\n\r\n{body}--outer--\r\n"

@@ -87,8 +87,8 @@ fn zeros(mut out: impl std::io::Write) {
     out.write_all(&[0xcb, 0xff]).unwrap();
     out.write_all(&length).unwrap();
     out.write_all(b"b\0\0\0\0\0").unwrap();
-    for _ in 0..BOMB_OCTETS >> 16 {
-        out.write_all(&[0; 1 << 16]).unwrap();
+    for _ in 0..BOMB_OCTETS >> 13 {
+        out.write_all(&[0; 1 << 13]).unwrap();
     }
 }
 
@@ -271,13 +271,13 @@ fn attack_11_octets_that_break_a_parser() {
         let binary = binary.unwrap_or_else(|| octets.clone());
         for _ in 0..4 {
             let mut changed = binary.clone();
-            for _ in 0..1 + random.next_u32() % 4 {
+            for _ in 0..=random.next_u32() % 4 {
                 if !changed.is_empty() {
                     let place = random.next_u32() as usize % changed.len();
                     changed[place] = random.next_u32().to_le_bytes()[0];
                 }
             }
-            if random.next_u32() % 4 == 0 {
+            if random.next_u32().is_multiple_of(4) {
                 changed.truncate(random.next_u32() as usize % (changed.len() + 1));
             }
             taken_in(&changed, &keys);

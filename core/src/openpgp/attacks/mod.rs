@@ -61,6 +61,17 @@ fn text(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
 }
 
+/// The parts of a multipart whose boundary is `outer`, without its end.
+fn delimited(parts: &[&str]) -> String {
+    let mut body = String::new();
+    for part in parts {
+        for piece in ["--outer\r\n", part, "\r\n"] {
+            body.push_str(piece);
+        }
+    }
+    body
+}
+
 /// An armored message to bob.
 fn to_bob(plaintext: &str, signer: Option<&SecretCertificate>) -> String {
     let to = [public("bob")];

@@ -68,10 +68,7 @@ fn attack_03_a_signature_below_the_root_is_none_of_the_message() {
                     vec![&part, lure, lure],
                 ];
                 for parts in orders {
-                    let body: String = parts
-                        .iter()
-                        .map(|part| format!("--outer\r\n{part}\r\n"))
-                        .collect();
+                    let body = delimited(&parts);
                     let raw = format!(
                         "From: alice@letterlock.example\r\nMIME-Version: 1.0\r\n\
                          Content-Type: {wrapping}; boundary=outer\r\n\r\n{body}--outer--\r\n"
@@ -100,14 +97,9 @@ fn attack_03_nor_is_one_below_the_root_of_what_was_encrypted() {
     let mut members = 0;
     for wrapping in WRAPPINGS {
         for (kind, part) in genuine() {
-            for order in [["lure", "part"], ["part", "lure"]] {
-                let body: String = order
-                    .iter()
-                    .map(|which| match *which {
-                        "lure" => "--outer\r\n\r\nPay a million to eve.\r\n".to_owned(),
-                        _ => format!("--outer\r\n{part}\r\n"),
-                    })
-                    .collect();
+            let lure = "\r\nPay a million to eve.";
+            for order in [[lure, &part], [&part, lure]] {
+                let body = delimited(&order);
                 let payload =
                     format!("Content-Type: {wrapping}; boundary=outer\r\n\r\n{body}--outer--\r\n");
                 let raw = format!(

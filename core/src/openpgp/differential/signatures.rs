@@ -76,20 +76,20 @@ impl Draft {
     }
 
     fn write(&self) -> Vec<u8> {
-        let hashed = area(&self.hashed);
+        let first = area(&self.hashed);
         let mut body = vec![self.version, self.kind, self.algorithm, self.hash];
-        body.extend_from_slice(&u16::try_from(hashed.len()).unwrap().to_be_bytes());
-        body.extend_from_slice(&hashed);
+        body.extend_from_slice(&u16::try_from(first.len()).unwrap().to_be_bytes());
+        body.extend_from_slice(&first);
         let length = u32::try_from(body.len()).unwrap().to_be_bytes();
         let trailer = [&[self.version, 0xff], &length[..]].concat();
         let known = HashAlgorithm::from(self.hash);
         // An algorithm that nobody knows: any digest.
-        let hash = if known.new_hasher().is_ok() {
+        let used = if known.new_hasher().is_ok() {
             known
         } else {
             HashAlgorithm::Sha512
         };
-        let mut hasher = hash.new_hasher().unwrap();
+        let mut hasher = used.new_hasher().unwrap();
         hasher.update(&self.document);
         hasher.update(&body);
         hasher.update(&trailer);
@@ -97,7 +97,7 @@ impl Draft {
         let signed = self
             .key
             .primary_key
-            .sign(&Password::empty(), hash, &digest)
+            .sign(&Password::empty(), used, &digest)
             .unwrap();
         let unhashed = area(&self.unhashed);
         body.extend_from_slice(&u16::try_from(unhashed.len()).unwrap().to_be_bytes());
@@ -184,7 +184,7 @@ const TIMES: [(&str, Change); 14] = [
     ("time-of-key", |draft| draft.time(MADE_AT - 10)),
     ("time-before-key", |draft| draft.time(MADE_AT - 11)),
     ("time-in-ten-years", |draft| {
-        draft.time(MADE_AT + 315_360_000)
+        draft.time(MADE_AT + 315_360_000);
     }),
     ("time-last", |draft| draft.time(u32::MAX)),
     ("time-twice", |draft| {
@@ -201,7 +201,7 @@ const TIMES: [(&str, Change); 14] = [
     ("lifetime-elapsed", |draft| draft.set(3, &[0, 0, 0, 1])),
     ("lifetime-longest", |draft| draft.set(3, &[255; 4])),
     ("lifetime-elapsed-unhashed", |draft| {
-        draft.unhashed.push((3, vec![0, 0, 0, 1]))
+        draft.unhashed.push((3, vec![0, 0, 0, 1]));
     }),
 ];
 
@@ -213,19 +213,19 @@ const ISSUERS: [(&str, Change); 9] = [
     ("issuer-id-only", |draft| draft.hashed.truncate(1)),
     ("issuer-fingerprint-only", |draft| draft.unhashed.clear()),
     ("issuer-foreign-fingerprint", |draft| {
-        draft.set(ISSUER, &eves_fingerprint())
+        draft.set(ISSUER, &eves_fingerprint());
     }),
     ("issuer-two-fingerprints", |draft| {
-        draft.hashed.push((ISSUER, eves_fingerprint()))
+        draft.hashed.push((ISSUER, eves_fingerprint()));
     }),
     ("issuer-foreign-id", |draft| {
-        draft.unhashed = vec![(ISSUER_ID, vec![7; 8])]
+        draft.unhashed = vec![(ISSUER_ID, vec![7; 8])];
     }),
     ("issuer-wildcard-id", |draft| {
-        draft.unhashed = vec![(ISSUER_ID, vec![0; 8])]
+        draft.unhashed = vec![(ISSUER_ID, vec![0; 8])];
     }),
     ("issuer-foreign-unhashed", |draft| {
-        draft.unhashed.push((ISSUER, eves_fingerprint()))
+        draft.unhashed.push((ISSUER, eves_fingerprint()));
     }),
     ("issuer-of-version-5", |draft| draft.hashed[1].1[0] = 5),
 ];
@@ -251,7 +251,7 @@ const SHAPES: [(&str, Change); 17] = [
     }),
     ("octet-more", |draft| draft.after = |body| body.push(0)),
     ("octet-less", |draft| {
-        draft.after = |body| body.truncate(body.len() - 1)
+        draft.after = |body| body.truncate(body.len() - 1);
     }),
     ("version-3", |draft| draft.version = 3),
     ("version-5", |draft| draft.version = 5),
@@ -267,7 +267,7 @@ const SHAPES: [(&str, Change); 17] = [
         };
     }),
     ("frame-without-end", |draft| {
-        draft.framed = |body| [&[0x8b], &body[..]].concat()
+        draft.framed = |body| [&[0x8b], &body[..]].concat();
     }),
     ("partial-frame", |draft| {
         draft.framed = |body| {
@@ -289,13 +289,13 @@ const SHAPES: [(&str, Change); 17] = [
         };
     }),
     ("garbage-behind", |draft| {
-        draft.framed = |body| [framed(&body), vec![0x55; 9]].concat()
+        draft.framed = |body| [framed(&body), vec![0x55; 9]].concat();
     }),
 ];
 
 const DOCUMENTS: [(&str, Change); 6] = [
     ("another-document", |draft| {
-        draft.document = b"noon\r\n".to_vec()
+        draft.document = b"noon\r\n".to_vec();
     }),
     ("empty-document", |draft| draft.document = vec![]),
     ("binary-of-other-line-ends", |draft| {
@@ -338,19 +338,19 @@ fn signatures() -> Vec<Item> {
     }
     for kind in TYPES {
         items.push(changed(&format!("type-{kind:02x}"), &|draft| {
-            draft.kind = kind
+            draft.kind = kind;
         }));
     }
     for (name, kind, data) in subpackets() {
         for (how, mark) in [("plain", 0), ("critical", CRITICAL)] {
             let name = format!("{name}-{how}");
             items.push(changed(&name, &|draft| {
-                draft.hashed.push((kind | mark, data.clone()))
+                draft.hashed.push((kind | mark, data.clone()));
             }));
         }
         let name = format!("{name}-unhashed");
         items.push(changed(&name, &|draft| {
-            draft.unhashed.push((kind | CRITICAL, data.clone()))
+            draft.unhashed.push((kind | CRITICAL, data.clone()));
         }));
     }
     for way in WAYS {

@@ -66,9 +66,13 @@ const FORBIDDEN: [&str; 21] = [
 /// The tags of the letter, without the head that is ours and without text.
 fn tags(document: &str) -> String {
     let (_, body) = document.split_once("<body").expect("a body");
-    let tags = body.split('<').skip(1);
-    tags.map(|piece| format!("<{}>", piece.split('>').next().unwrap_or_default()))
-        .collect()
+    let mut tags = String::new();
+    for piece in body.split('<').skip(1) {
+        tags.push('<');
+        tags.push_str(piece.split('>').next().unwrap_or_default());
+        tags.push('>');
+    }
+    tags
 }
 
 /// The page without what stands in the letter's frame.

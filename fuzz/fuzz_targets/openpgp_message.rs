@@ -1,0 +1,4 @@
+//! See [`letterlock_fuzz::openpgp::openpgp_message`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| letterlock_fuzz::openpgp::openpgp_message(octets));
