@@ -41,6 +41,7 @@ impl Accounts for Anybody {
             account: Arc::clone(&self.0),
             revoked: CancellationToken::new(),
             behind: watch::Sender::new(false).subscribe(),
+            room: watch::Sender::new(None).subscribe(),
         })
     }
 

@@ -332,11 +332,16 @@ async fn sign_ups_from_one_place_are_limited() {
     config.sign_ups_per_hour = 2;
     let world = World::with(config).await;
     world.sign_up("alice").await;
-    world.sign_up("bob").await;
+    let (first, secret) = world.sign_up_request("bob").await;
+    world.finish_sign_up(first.clone(), secret).await;
     let start = world.sign_up_start("carol", None);
     let path = "/api/v1/accounts/start";
     let refused = world.post_json(path, &start).await;
     assert_eq!(refused.headers()["retry-after"], "3600");
+    assert_error(refused, 429, "too_many_attempts").await;
+    // Nor by the second call alone.
+    let finish = "/api/v1/accounts/finish";
+    let refused = world.post_json(finish, &first).await;
     assert_error(refused, 429, "too_many_attempts").await;
     world.clock.fetch_add(3_600_000, Ordering::SeqCst);
     assert_eq!(world.post_json(path, &start).await.status(), 200);
