@@ -50,6 +50,7 @@ async fn devices_are_listed_with_when_they_were_seen() {
     world.clock.fetch_add(60_000, Ordering::SeqCst);
     let phone = on_device(&world, &alice, 7, "phone").await;
     // The same device again is one entry, under its newest name.
+    world.clock.fetch_add(1, Ordering::SeqCst);
     let phone_again = on_device(&world, &alice, 7, "new phone").await;
     let listed = state(&world, &phone).await.devices;
     let names: Vec<_> = listed
@@ -65,7 +66,7 @@ async fn devices_are_listed_with_when_they_were_seen() {
     assert_eq!(listed[0].name, "test");
     assert_eq!(
         listed[0].last_seen,
-        Timestamp::from_millis(NOW.as_millis() + 660_000)
+        Timestamp::from_millis(NOW.as_millis() + 660_001)
     );
     // A removed device is out with all its tokens.
     assert_eq!(
