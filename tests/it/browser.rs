@@ -10,7 +10,7 @@ use crate::tools::contains;
 use crate::webdriver::Browser;
 use crate::world::{Account, World};
 
-fn log_in(browser: &Browser, account: &Account) {
+pub(crate) fn log_in(browser: &Browser, account: &Account) {
     browser.fill("login-address", &account.address);
     browser.fill("login-password", &account.password);
     browser.click("login-submit");

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`world`] starts and stops the program; [`talk`], [`imap`], [`tools`] and
 //! [`webdriver`] speak to it; `letter`, `outgoing`, `programs`, `clients`, `refusals`, `restart`, `browser`,
-//! `decrypt_page`, `kill` and `transfer` are the tests, one file per concern.
+//! `accounts`, `decrypt_page`, `kill` and `transfer` are the tests, one file per concern.
 //!
 //! Invariants: nothing of ours is replaced by a double; every wait is a poll with a deadline;
 //! nothing leaves this machine. Rejected: linking the server into the test process, which could
@@ -43,6 +43,8 @@ mod refusals;
 mod restart;
 #[cfg(test)]
 mod browser;
+#[cfg(test)]
+mod accounts;
 #[cfg(test)]
 mod decrypt_page;
 #[cfg(test)]

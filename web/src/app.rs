@@ -6,12 +6,13 @@
 //! Invariant: an answer that comes too late (the user has gone elsewhere) changes nothing.
 
 mod mail;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use crate::model::event::{Action, Asked, Effect, Event, Forget};
 use crate::model::{Decryption, LogIn, MAX_RESTARTS, Mail, Model, Screen};
-use crate::protocol::{Failure, News, Request, Response, SyncState};
+use crate::protocol::{Changed, Failure, News, Request, Response, Secret, Section, SyncState};
 
 /// Changes the state by an event; says what is to be done.
 pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
@@ -28,9 +29,11 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Acted(action) => acted(model, action),
         Event::NetworkBack => match &model.screen {
             Screen::Mail(_) => vec![Effect::Ask(Request::Sync)],
-            Screen::Starting | Screen::Stopped | Screen::LogIn(_) | Screen::Decrypt(_) => {
-                Vec::new()
-            }
+            Screen::Starting
+            | Screen::Stopped
+            | Screen::LogIn(_)
+            | Screen::Ended(_)
+            | Screen::Decrypt(_) => Vec::new(),
         },
     }
 }
@@ -46,7 +49,7 @@ fn worker_ready(model: &mut Model) -> Vec<Effect> {
                 tab: model.tab.clone(),
             })]
         }
-        Screen::Stopped | Screen::LogIn(_) | Screen::Decrypt(_) => Vec::new(),
+        Screen::Stopped | Screen::LogIn(_) | Screen::Ended(_) | Screen::Decrypt(_) => Vec::new(),
     }
 }
 
@@ -61,9 +64,10 @@ fn worker_died(model: &mut Model) -> Vec<Effect> {
 
 fn answered(model: &mut Model, asked: Asked, result: Result<Response, Failure>) -> Vec<Effect> {
     match (&mut model.screen, asked) {
-        (Screen::Starting | Screen::LogIn(_) | Screen::Mail(_), Asked::Resume | Asked::LogIn) => {
-            unlocked(model, result)
-        }
+        (
+            Screen::Starting | Screen::LogIn(_) | Screen::Mail(_),
+            Asked::Resume | Asked::LogIn | Asked::Recover,
+        ) => unlocked(model, result),
         (Screen::Decrypt(page), Asked::Decrypt) => {
             page.busy = false;
             page.outcome = Some(match result {
@@ -78,6 +82,17 @@ fn answered(model: &mut Model, asked: Asked, result: Result<Response, Failure>) 
             model.screen = Screen::LogIn(LogIn::default());
             vec![Effect::Focus("login-address")]
         }
+        (Screen::Mail(_), Asked::Change(Section::End)) if has_ended(&result) => {
+            if let Ok(Response::Changed(Changed::Ended(ended))) = result {
+                model.screen = Screen::Ended(ended);
+            }
+            vec![Effect::ForgetTab]
+        }
+        (Screen::Mail(mail), Asked::Account) => {
+            settings::account(mail, result);
+            Vec::new()
+        }
+        (Screen::Mail(mail), Asked::Change(section)) => settings::changed(mail, section, result),
         (Screen::Mail(mail), asked) => {
             let (effects, toast) = mail::answered(mail, asked, result);
             if toast.is_some() {
@@ -87,6 +102,10 @@ fn answered(model: &mut Model, asked: Asked, result: Result<Response, Failure>) 
         }
         _ => Vec::new(),
     }
+}
+
+fn has_ended(result: &Result<Response, Failure>) -> bool {
+    matches!(result, Ok(Response::Changed(Changed::Ended(_))))
 }
 
 fn unlocked(model: &mut Model, result: Result<Response, Failure>) -> Vec<Effect> {
@@ -99,6 +118,7 @@ fn unlocked(model: &mut Model, result: Result<Response, Failure>) -> Vec<Effect>
                 | Screen::Starting
                 | Screen::Stopped
                 | Screen::LogIn(_)
+                | Screen::Ended(_)
                 | Screen::Decrypt(_) => {
                     model.screen = Screen::Mail(Box::new(Mail::new(address)));
                 }
@@ -120,13 +140,16 @@ fn unlocked(model: &mut Model, result: Result<Response, Failure>) -> Vec<Effect>
         }
         Ok(_) => Vec::new(),
         Err(failure) => {
-            let address = match &model.screen {
-                Screen::LogIn(form) => form.address.clone(),
-                Screen::Mail(mail) => mail.address.clone(),
-                Screen::Starting | Screen::Stopped | Screen::Decrypt(_) => String::new(),
+            let (address, recovering) = match &model.screen {
+                Screen::LogIn(form) => (form.address.clone(), form.recovering),
+                Screen::Mail(mail) => (mail.address.clone(), false),
+                Screen::Starting | Screen::Stopped | Screen::Ended(_) | Screen::Decrypt(_) => {
+                    (String::new(), false)
+                }
             };
             let error = Some(failure.to_string());
             model.screen = Screen::LogIn(LogIn {
+                recovering,
                 address,
                 busy: false,
                 error,
@@ -159,7 +182,8 @@ fn acted(model: &mut Model, action: Action) -> Vec<Effect> {
             let forget = forget == Forget::Everything;
             vec![Effect::Ask(Request::LogOut { forget })]
         }
-        (Screen::Stopped, Action::TryAgain) | (Screen::Decrypt(_), Action::ClearDecrypt) => {
+        (Screen::Stopped | Screen::Ended(_), Action::TryAgain)
+        | (Screen::Decrypt(_), Action::ClearDecrypt) => {
             vec![Effect::Reload]
         }
         (Screen::LogIn(form), Action::LogIn { address, password }) if !form.busy => {
@@ -176,6 +200,13 @@ fn acted(model: &mut Model, action: Action) -> Vec<Effect> {
                 tab,
             })]
         }
+        (Screen::LogIn(form), Action::ShowRecovery(recovering)) if !form.busy => {
+            form.recovering = recovering;
+            form.error = None;
+            Vec::new()
+        }
+        (Screen::LogIn(form), Action::Recover { .. }) if form.busy => Vec::new(),
+        (Screen::LogIn(form), action @ Action::Recover { .. }) => recover(form, action, &model.tab),
         (Screen::Decrypt(page), Action::Decrypt(decrypt)) if !page.busy => {
             page.busy = true;
             page.outcome = None;
@@ -190,4 +221,31 @@ fn acted(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         _ => Vec::new(),
     }
+}
+
+fn recover(form: &mut LogIn, action: Action, tab: &Secret) -> Vec<Effect> {
+    let Action::Recover {
+        address,
+        phrase,
+        password,
+        again,
+    } = action
+    else {
+        return Vec::new();
+    };
+    form.error = if address.is_empty() || phrase.0.trim().is_empty() {
+        Some("Please enter your address and the 24 words of your recovery phrase.".to_owned())
+    } else {
+        settings::check_new(&password.0, &again.0).map(str::to_owned)
+    };
+    if form.error.is_some() {
+        return Vec::new();
+    }
+    form.busy = true;
+    vec![Effect::Ask(Request::Recover {
+        address,
+        phrase,
+        password,
+        tab: tab.clone(),
+    })]
 }

@@ -9,12 +9,14 @@
 //! Rejected: structured clone of typed objects; JSON text costs a copy and gains that both sides
 //! are tested natively. Large octets do not travel: an attachment becomes a blob URL.
 
+mod settings;
 mod shown;
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use settings::{AccountView, Change, Changed, DeviceRow, Ended, Section};
 pub use shown::{
     AttachmentView, Body, Decrypted, Delivery, Encryption, MailboxRow, MessageRow, MessageView,
     Protection, Recipient, Signature,
@@ -52,6 +54,21 @@ pub enum Request {
         /// The tab's secret, by which a reload unlocks.
         tab: Secret,
     },
+    /// Set a new password by the recovery phrase, and unlock.
+    Recover {
+        /// The account's address.
+        address: String,
+        /// The words.
+        phrase: Secret,
+        /// The new password.
+        password: Secret,
+        /// The tab's secret, by which a reload unlocks.
+        tab: Secret,
+    },
+    /// The account as the provider knows it.
+    Account,
+    /// Does something with the account.
+    Change(Box<Change>),
     /// Lock, and forget the tab's secret; with `forget` also everything kept on this device.
     LogOut {
         /// Whether the device's copy is deleted.
@@ -240,6 +257,10 @@ pub enum Response {
         /// The file's name.
         name: String,
     },
+    /// The account as the provider knows it.
+    Account(Box<AccountView>),
+    /// What came of a change of the account.
+    Changed(Changed),
     /// What the decrypt page shows.
     Decrypted(Box<Decrypted>),
 }

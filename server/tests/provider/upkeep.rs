@@ -7,8 +7,7 @@ use letterlock_core::auth::wire::{
     AccountDelete, AccountDeleted, AccountState, Invite, LogInStart, Octets, PasswordProof,
 };
 use letterlock_core::auth::{ClientSignUp, LogInError};
-use letterlock_core::id::Generation;
-use letterlock_core::id::{OutboxId, Timestamp};
+use letterlock_core::id::{AccountId, Generation, OutboxId, Timestamp};
 use letterlock_core::sync::wire::{PullRequest, Submission};
 use letterlock_server::provider::invites::{self, Invited};
 use letterlock_server::provider::{DeliverError, SignUp};
@@ -18,6 +17,7 @@ use serde_bytes::ByteBuf;
 
 use super::world::{
     NOW, PASSWORD, User, World, address, assert_error, config, device_named, envelope, json, peer,
+    sign_up_start,
 };
 
 async fn state(world: &World, user: &User) -> AccountState {
@@ -50,6 +50,7 @@ async fn devices_are_listed_with_when_they_were_seen() {
     world.clock.fetch_add(60_000, Ordering::SeqCst);
     let phone = on_device(&world, &alice, 7, "phone").await;
     // The same device again is one entry, under its newest name.
+    world.clock.fetch_add(1, Ordering::SeqCst);
     let phone_again = on_device(&world, &alice, 7, "new phone").await;
     let listed = state(&world, &phone).await.devices;
     let names: Vec<_> = listed
@@ -65,7 +66,7 @@ async fn devices_are_listed_with_when_they_were_seen() {
     assert_eq!(listed[0].name, "test");
     assert_eq!(
         listed[0].last_seen,
-        Timestamp::from_millis(NOW.as_millis() + 660_000)
+        Timestamp::from_millis(NOW.as_millis() + 660_001)
     );
     // A removed device is out with all its tokens.
     assert_eq!(
@@ -166,22 +167,7 @@ async fn a_deleted_account_leaves_nothing_and_its_address_to_nobody() {
         deleted.reserved_until.as_millis() - NOW.as_millis(),
         180 * 24 * 60 * 60 * 1000
     );
-    // It is as unknown as if it had never been.
-    assert_error(world.push(&alice, &[]).await, 401, "unauthorized").await;
-    let again = world.log_in(&alice.address, PASSWORD).await.err();
-    assert_eq!(again, Some(LogInError::WrongPassword));
-    let mail = world
-        .provider
-        .deliver(None, &alice.address, b"x", &peer(), NOW)
-        .await;
-    assert!(matches!(mail, Err(DeliverError::UnknownRecipient)));
-    let url = format!("{}/api/v1/keys/{}", world.url, alice.address);
-    assert_error(
-        world.http.get(url).send().await.unwrap(),
-        404,
-        "no_certificate",
-    )
-    .await;
+    assert_unknown(&world, &alice).await;
     // Nobody else gets the address, until its time is over.
     let (_, request) = ClientSignUp::start("x", &mut OsRng).unwrap();
     let start = LogInStart {
@@ -200,7 +186,31 @@ async fn a_deleted_account_leaves_nothing_and_its_address_to_nobody() {
         "Bob has all of his"
     );
     world.stop().await;
-    let database = rusqlite::Connection::open(dir.path().join("provider.sqlite")).unwrap();
+    assert_nothing_left(dir.path(), alice.account);
+}
+
+/// The account is as unknown as if it had never been.
+async fn assert_unknown(world: &World, alice: &User) {
+    assert_error(world.push(alice, &[]).await, 401, "unauthorized").await;
+    let again = world.log_in(&alice.address, PASSWORD).await.err();
+    assert_eq!(again, Some(LogInError::WrongPassword));
+    let mail = world
+        .provider
+        .deliver(None, &alice.address, b"x", &peer(), NOW)
+        .await;
+    assert!(matches!(mail, Err(DeliverError::UnknownRecipient)));
+    let url = format!("{}/api/v1/keys/{}", world.url, alice.address);
+    assert_error(
+        world.http.get(url).send().await.unwrap(),
+        404,
+        "no_certificate",
+    )
+    .await;
+}
+
+/// Nothing in the provider's folder is of the account, and no large value is left.
+fn assert_nothing_left(folder: &std::path::Path, account: AccountId) {
+    let database = rusqlite::Connection::open(folder.join("provider.sqlite")).unwrap();
     for table in [
         "documents",
         "incoming",
@@ -212,13 +222,13 @@ async fn a_deleted_account_leaves_nothing_and_its_address_to_nobody() {
         let left: i64 = database
             .query_row(
                 &format!("SELECT count(*) FROM {table} WHERE account = ?"),
-                [alice.account.as_bytes()],
+                [account.as_bytes()],
                 |row| row.get(0),
             )
             .unwrap();
         assert_eq!(left, 0, "{table}");
     }
-    let files = std::fs::read_dir(dir.path().join("blobs")).unwrap().count();
+    let files = std::fs::read_dir(folder.join("blobs")).unwrap().count();
     assert_eq!(files, 0, "large values are gone too");
 }
 
@@ -293,7 +303,7 @@ async fn an_invite_lets_in_as_many_as_it_says() {
         Some(Invite::new("")),
         Some(Invite::new("abcd-efgh-jkmn-pqrs")),
     ] {
-        let start = world.sign_up_start("alice", invite);
+        let start = sign_up_start("alice", invite);
         assert_error(world.post_json(path, &start).await, 403, "invite_needed").await;
     }
     let (mut request, secret) = world
@@ -321,7 +331,7 @@ async fn an_invite_lets_in_as_many_as_it_says() {
     assert_eq!(world.post_json(finish, &taken).await.status(), 400);
     assert_eq!(invites::list(dir.path(), NOW).unwrap().len(), 1);
     world.clock.fetch_add(1000, Ordering::SeqCst);
-    let start = world.sign_up_start("dave", Some(code));
+    let start = sign_up_start("dave", Some(code));
     assert_error(world.post_json(path, &start).await, 403, "invite_needed").await;
 }
 
@@ -332,11 +342,16 @@ async fn sign_ups_from_one_place_are_limited() {
     config.sign_ups_per_hour = 2;
     let world = World::with(config).await;
     world.sign_up("alice").await;
-    world.sign_up("bob").await;
-    let start = world.sign_up_start("carol", None);
+    let (first, secret) = world.sign_up_request("bob").await;
+    world.finish_sign_up(first.clone(), secret).await;
+    let start = sign_up_start("carol", None);
     let path = "/api/v1/accounts/start";
     let refused = world.post_json(path, &start).await;
     assert_eq!(refused.headers()["retry-after"], "3600");
+    assert_error(refused, 429, "too_many_attempts").await;
+    // Nor by the second call alone.
+    let finish = "/api/v1/accounts/finish";
+    let refused = world.post_json(finish, &first).await;
     assert_error(refused, 429, "too_many_attempts").await;
     world.clock.fetch_add(3_600_000, Ordering::SeqCst);
     assert_eq!(world.post_json(path, &start).await.status(), 200);

@@ -186,16 +186,6 @@ impl World {
         self.sign_up_request_with(local, None).await
     }
 
-    /// A first call that nobody goes on with.
-    pub(crate) fn sign_up_start(&self, local: &str, invite: Option<Invite>) -> SignUpStart {
-        let (_, request) = ClientSignUp::start(PASSWORD, &mut OsRng).unwrap();
-        SignUpStart {
-            address: address(local),
-            request: request.into(),
-            invite,
-        }
-    }
-
     pub(crate) async fn sign_up_request_with(
         &self,
         local: &str,
@@ -325,6 +315,16 @@ impl World {
         let from = Address::new("bob@example.org").ok();
         let delivered = self.provider.deliver(from, to, message, &peer(), NOW).await;
         delivered.unwrap();
+    }
+}
+
+/// A first call that nobody goes on with.
+pub(crate) fn sign_up_start(local: &str, invite: Option<Invite>) -> SignUpStart {
+    let (_, request) = ClientSignUp::start(PASSWORD, &mut OsRng).unwrap();
+    SignUpStart {
+        address: address(local),
+        request: request.into(),
+        invite,
     }
 }
 

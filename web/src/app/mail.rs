@@ -1,5 +1,6 @@
 //! The mail screen's part of the state machine.
 
+use super::settings;
 use crate::model::Clock;
 use crate::model::compose::Compose;
 use crate::model::event::{Action, Asked, Effect};
@@ -71,7 +72,11 @@ pub(super) fn answered(
             Asked::Mark | Asked::Move => vec![Effect::Ask(Request::Mailboxes)],
             _ => Vec::new(),
         },
-        Response::Unlocked { .. } | Response::Locked { .. } | Response::Decrypted(_) => Vec::new(),
+        Response::Unlocked { .. }
+        | Response::Locked { .. }
+        | Response::Account(_)
+        | Response::Changed(_)
+        | Response::Decrypted(_) => Vec::new(),
     };
     (effects, toast)
 }
@@ -105,6 +110,9 @@ fn failed(mail: &mut Mail, asked: Asked, failure: &Failure) -> (Vec<Effect>, Opt
         | Asked::Recipients
         | Asked::Resume
         | Asked::LogIn
+        | Asked::Recover
+        | Asked::Account
+        | Asked::Change(_)
         | Asked::LogOut
         | Asked::Decrypt => (Vec::new(), None),
     }
@@ -152,6 +160,10 @@ fn list_request(mail: &Mail) -> Option<Effect> {
 
 /// What the user did on the mail screen.
 pub(super) fn acted(mail: &mut Mail, action: Action, clock: Clock) -> Vec<Effect> {
+    // A key that is pressed over the settings is not meant for the mail behind them.
+    if mail.settings.is_some() && !settings::takes(&action) {
+        return Vec::new();
+    }
     match action {
         Action::OpenMailbox(id) => {
             mail.pane = Pane::List;
@@ -198,7 +210,17 @@ pub(super) fn acted(mail: &mut Mail, action: Action, clock: Clock) -> Vec<Effect
             place.map(ask).into_iter().collect()
         }
         Action::Sync => vec![Effect::Ask(Request::Sync)],
+        action @ (Action::Settings
+        | Action::CloseSettings
+        | Action::ChangePassword { .. }
+        | Action::DrawPhrase
+        | Action::SetPhrase(_)
+        | Action::CheckPhrase(_)
+        | Action::RemoveDevice(_)
+        | Action::DeleteAccount { .. }) => settings::acted(mail, action),
         Action::Compose
+        | Action::ShowRecovery(_)
+        | Action::Recover { .. }
         | Action::Answer(_)
         | Action::LogIn { .. }
         | Action::LogOut(_)
@@ -226,6 +248,7 @@ fn open(mail: &mut Mail, uid: u32) -> Vec<Effect> {
 
 fn back(mail: &mut Mail) {
     match mail.pane {
+        _ if mail.settings.take().is_some() => {}
         // A sheet is closed by its own button: Escape must not lose what was written.
         _ if mail.compose.is_some() => {}
         Pane::Reader => {

@@ -1,5 +1,7 @@
 //! The page's state machine, event by event.
 
+mod settings;
+
 use super::*;
 use crate::model::compose::Audience;
 use crate::model::mail::{Pane, Reader};

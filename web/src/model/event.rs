@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::protocol::{Decrypt, Draft, Failure, Mark, News, Request, Response, Secret};
+use crate::protocol::{Decrypt, Draft, Failure, Mark, News, Request, Response, Secret, Section};
 
 use super::compose::Audience;
 
@@ -42,6 +42,12 @@ pub enum Asked {
     Resume,
     /// [`Request::LogIn`]
     LogIn,
+    /// [`Request::Recover`]
+    Recover,
+    /// [`Request::Account`]
+    Account,
+    /// [`Request::Change`]
+    Change(Section),
     /// [`Request::LogOut`]
     LogOut,
     /// [`Request::Mailboxes`]
@@ -71,6 +77,9 @@ impl From<&Request> for Asked {
         match request {
             Request::Resume { .. } => Self::Resume,
             Request::LogIn { .. } => Self::LogIn,
+            Request::Recover { .. } => Self::Recover,
+            Request::Account => Self::Account,
+            Request::Change(change) => Self::Change(change.section()),
             Request::LogOut { .. } => Self::LogOut,
             Request::Mailboxes => Self::Mailboxes,
             Request::Messages { .. } => Self::Messages,
@@ -114,6 +123,49 @@ pub enum Action {
     /// Submit the log-in form.
     LogIn {
         /// The address.
+        address: String,
+        /// The password.
+        password: Secret,
+    },
+    /// Show the form for a lost password (`true`) or that for the log-in.
+    ShowRecovery(bool),
+    /// Submit the form for a lost password.
+    Recover {
+        /// The address.
+        address: String,
+        /// The words.
+        phrase: Secret,
+        /// The new password.
+        password: Secret,
+        /// The same, typed again.
+        again: Secret,
+    },
+    /// Open the settings.
+    Settings,
+    /// Close them.
+    CloseSettings,
+    /// Submit the form for a new password.
+    ChangePassword {
+        /// The one that holds.
+        old: Secret,
+        /// The one that shall hold.
+        new: Secret,
+        /// The same, typed again.
+        again: Secret,
+        /// Whether other devices stay logged in.
+        keep_devices: bool,
+    },
+    /// Show a new recovery phrase.
+    DrawPhrase,
+    /// Make the phrase that is shown hold.
+    SetPhrase(Secret),
+    /// Check a phrase.
+    CheckPhrase(Secret),
+    /// Log a device out.
+    RemoveDevice(String),
+    /// End the account.
+    DeleteAccount {
+        /// What was typed to confirm it.
         address: String,
         /// The password.
         password: Secret,
@@ -171,7 +223,7 @@ pub enum Forget {
     Everything,
 }
 
-/// A form's fields by name.
+/// A form's fields by name; a box that is not ticked is not there.
 pub type Fields = BTreeMap<String, String>;
 
 impl Action {
@@ -179,11 +231,36 @@ impl Action {
     /// the fields of its form. `None`: nothing is meant.
     pub fn parse(name: &str, argument: &str, fields: &Fields) -> Option<Self> {
         let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+        let secret = |name: &str| Secret(field(name));
         let uid = || argument.parse::<u32>().ok();
         Some(match name {
             "log-in" => Self::LogIn {
                 address: field("address").trim().to_owned(),
-                password: Secret(field("password")),
+                password: secret("password"),
+            },
+            "recover-form" => Self::ShowRecovery(true),
+            "log-in-form" => Self::ShowRecovery(false),
+            "recover" => Self::Recover {
+                address: field("address").trim().to_owned(),
+                phrase: secret("phrase"),
+                password: secret("password"),
+                again: secret("again"),
+            },
+            "settings" => Self::Settings,
+            "close-settings" => Self::CloseSettings,
+            "change-password" => Self::ChangePassword {
+                old: secret("old"),
+                new: secret("new"),
+                again: secret("again"),
+                keep_devices: fields.contains_key("keep"),
+            },
+            "draw-phrase" => Self::DrawPhrase,
+            "set-phrase" => Self::SetPhrase(secret("password")),
+            "check-phrase" => Self::CheckPhrase(secret("phrase")),
+            "remove-device" => Self::RemoveDevice(argument.to_owned()),
+            "delete-account" => Self::DeleteAccount {
+                address: field("address"),
+                password: secret("password"),
             },
             "log-out" if argument == "forget" => Self::LogOut(Forget::Everything),
             "log-out" => Self::LogOut(Forget::Nothing),

@@ -2,7 +2,7 @@
 
 use crate::protocol::{MailboxRow, MessageRow, MessageView, PAGE_ROWS, Place, SyncState};
 
-use super::Compose;
+use super::{Compose, Settings};
 
 /// The mail screen.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Mail {
     pub reader: Reader,
     /// The message that is written.
     pub compose: Option<Compose>,
+    /// The settings, while they are open.
+    pub settings: Option<Settings>,
     /// The exchange with the provider.
     pub sync: SyncState,
     /// Which pane a narrow screen shows.
@@ -89,6 +91,7 @@ impl Mail {
             limit: PAGE_ROWS,
             reader: Reader::Empty,
             compose: None,
+            settings: None,
             sync: SyncState::Unknown,
             pane: Pane::List,
         }

@@ -5,12 +5,14 @@
 pub mod compose;
 pub mod event;
 pub mod mail;
+pub mod settings;
 
-use crate::protocol::{Decrypted, Secret};
+use crate::protocol::{Decrypted, Ended, Secret};
 
 pub use compose::Compose;
 pub use event::{Action, Asked, Effect, Event};
 pub use mail::{Mail, Pane, Reader};
+pub use settings::Settings;
 
 /// How often the worker may die in a session before the page stops starting it again by itself.
 pub const MAX_RESTARTS: u32 = 5;
@@ -51,6 +53,8 @@ pub enum Screen {
     Stopped,
     /// Address and password are asked for.
     LogIn(LogIn),
+    /// The account has ended.
+    Ended(Ended),
     /// The mail.
     Mail(Box<Mail>),
     /// The page that needs no account.
@@ -60,6 +64,8 @@ pub enum Screen {
 /// The log-in form.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LogIn {
+    /// Whether a phrase is asked for, and a new password.
+    pub recovering: bool,
     /// Filled in.
     pub address: String,
     /// The form waits for the worker.

@@ -148,7 +148,9 @@ fn fields(form: &Element) -> Fields {
             continue;
         };
         if let Some(input) = node.dyn_ref::<HtmlInputElement>() {
-            fields.insert(input.name(), input.value());
+            if input.type_() != "checkbox" || input.checked() {
+                fields.insert(input.name(), input.value());
+            }
         } else if let Some(area) = node.dyn_ref::<HtmlTextAreaElement>() {
             fields.insert(area.name(), area.value());
         }

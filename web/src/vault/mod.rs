@@ -10,11 +10,12 @@
 //! | `indexeddb_store` | the core's store over IndexedDB |
 //! | `http`, `provider` | the provider's calls by fetch |
 //! | `session` | unlocking an account |
+//! | `account` | its password, recovery phrase, devices and end |
 //! | `exchange` | the loops that pull, take in, push and send |
 //! | `serve` | questions of the page in, answers and news out |
 //!
 //! Invariant: keys and plaintext leave here only as the values of [`crate::protocol`]. The page
-//! that needs no account causes no request: only `session` and `exchange` make any.
+//! that needs no account causes no request: only `session`, `account` and `exchange` make any.
 
 pub mod decrypt;
 pub mod device;
@@ -22,6 +23,8 @@ pub mod letter;
 pub mod mail;
 pub mod present;
 
+#[cfg(target_arch = "wasm32")]
+pub mod account;
 #[cfg(target_arch = "wasm32")]
 pub mod exchange;
 #[cfg(target_arch = "wasm32")]

@@ -3,8 +3,12 @@
 //! One place maps HTTP to outcomes: 401 means that the log-in has ended, other refusals carry the
 //! provider's words ([`ErrorBody`]).
 
-use letterlock_core::auth::wire::{LogInFinish, LogInFinished, LogInStart, LogInStarted, Token};
-use letterlock_core::id::Address;
+use letterlock_core::auth::wire::{
+    AccountDelete, AccountDeleted, AccountState, LogInFinish, LogInFinished, LogInStart,
+    LogInStarted, PasswordFinish, PasswordFinished, PasswordStart, PasswordStarted, RecoveryProve,
+    RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, Token,
+};
+use letterlock_core::id::{Address, ReplicaId};
 use letterlock_core::openpgp::Certificate;
 use letterlock_core::sync::engine::REVISION_GAP;
 use letterlock_core::sync::wire::{
@@ -70,7 +74,15 @@ pub async fn log_in_finish(finish: &LogInFinish) -> Result<LogInFinished, Provid
 
 /// Ends the log-in of this device.
 pub async fn log_out(token: &Token) -> Result<(), ProviderError> {
-    let path = "/api/v1/sessions";
+    delete("/api/v1/sessions", token).await
+}
+
+/// Logs a device out.
+pub async fn remove_device(token: &Token, device: ReplicaId) -> Result<(), ProviderError> {
+    delete(&format!("/api/v1/devices/{device}"), token).await
+}
+
+async fn delete(path: &str, token: &Token) -> Result<(), ProviderError> {
     let token = Some(token);
     let reply = call(Call {
         method: "DELETE",
@@ -81,6 +93,80 @@ pub async fn log_out(token: &Token) -> Result<(), ProviderError> {
     })
     .await?;
     accepted(reply).map(|_| ())
+}
+
+/// What the provider knows of the account.
+pub async fn account(token: &Token) -> Result<AccountState, ProviderError> {
+    let reply = call(Call {
+        method: "GET",
+        path: "/api/v1/account",
+        token: Some(token),
+        body: None,
+        timeout_ms: TIMEOUT_MS,
+    })
+    .await?;
+    read(&accepted(reply)?)
+}
+
+/// Ends the account.
+pub async fn delete_account(
+    token: &Token,
+    delete: &AccountDelete,
+) -> Result<AccountDeleted, ProviderError> {
+    read(&with_token("POST", "/api/v1/account/delete", token, delete).await?)
+}
+
+/// Begins a change of the password.
+pub async fn start_password(
+    token: &Token,
+    start: &PasswordStart,
+) -> Result<PasswordStarted, ProviderError> {
+    read(&with_token("POST", "/api/v1/password/start", token, start).await?)
+}
+
+/// Sets the new password.
+pub async fn finish_password(finish: &PasswordFinish) -> Result<PasswordFinished, ProviderError> {
+    json("/api/v1/password/finish", finish).await
+}
+
+/// Asks for a challenge for the recovery phrase.
+pub async fn start_recovery(start: &RecoveryStart) -> Result<RecoveryStarted, ProviderError> {
+    json("/api/v1/recovery/start", start).await
+}
+
+/// Proves the recovery phrase.
+pub async fn prove_recovery(prove: &RecoveryProve) -> Result<RecoveryProved, ProviderError> {
+    json("/api/v1/recovery/prove", prove).await
+}
+
+/// Sets a new recovery phrase.
+pub async fn set_recovery(token: &Token, set: &RecoverySet) -> Result<(), ProviderError> {
+    with_token("PUT", "/api/v1/recovery", token, set)
+        .await
+        .map(drop)
+}
+
+async fn with_token<Q: Serialize>(
+    method: &'static str,
+    path: &str,
+    token: &Token,
+    body: &Q,
+) -> Result<Vec<u8>, ProviderError> {
+    let octets = serde_json::to_vec(body).map_err(|_| ProviderError::Nonsense)?;
+    let (token, body, timeout_ms) = (Some(token), Some((JSON, octets)), TIMEOUT_MS);
+    let reply = call(Call {
+        method,
+        path,
+        token,
+        body,
+        timeout_ms,
+    })
+    .await?;
+    accepted(reply)
+}
+
+fn read<A: DeserializeOwned>(octets: &[u8]) -> Result<A, ProviderError> {
+    serde_json::from_slice(octets).map_err(|_| ProviderError::Nonsense)
 }
 
 /// Asks what changed; waits for news as the request says.

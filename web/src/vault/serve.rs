@@ -17,8 +17,10 @@ use web_sys::{Blob, BlobPropertyBag, DedicatedWorkerGlobalScope, MessageEvent, U
 use super::exchange::{self, ExchangeError};
 use super::provider::ProviderError;
 use super::session::{self, Session, now};
-use super::{decrypt, letter, mail};
-use crate::protocol::{self, Ask, Delivery, Draft, Failure, News, Request, Response, Said};
+use super::{account, decrypt, letter, mail};
+use crate::protocol::{
+    self, Ask, Changed, Delivery, Draft, Failure, News, Request, Response, Said,
+};
 
 thread_local! {
     static SESSION: RefCell<Option<Rc<Session>>> = const { RefCell::new(None) };
@@ -81,6 +83,15 @@ async fn handle(request: Request) -> Result<Response, Failure> {
             password,
             tab,
         } => Ok(enter(session::log_in(&address, &password, tab).await?)),
+        Request::Recover {
+            address,
+            phrase,
+            password,
+            tab,
+        } => {
+            let session = session::recover(&address, &phrase, &password, tab).await?;
+            Ok(enter(session))
+        }
         Request::LogOut { forget } => {
             if let Some(session) = SESSION.take() {
                 session.close(forget).await?;
@@ -109,26 +120,38 @@ fn enter(session: Session) -> Response {
 }
 
 async fn with_account(session: &Rc<Session>, request: Request) -> Result<Response, Failure> {
-    let account = &session.account;
+    let open = &session.account;
     match request {
-        Request::Mailboxes => Ok(mail::mailboxes(account)),
-        Request::Messages { mailbox, limit } => mail::messages(account, mailbox, limit).await,
-        Request::Message(place) => mail::message(account, &place).await,
-        Request::Mark { place, mark, on } => mail::mark(account, &place, mark, on, now()).await,
-        Request::Move { place, to } => mail::put(account, &place, to, now()).await,
+        Request::Mailboxes => Ok(mail::mailboxes(open)),
+        Request::Messages { mailbox, limit } => mail::messages(open, mailbox, limit).await,
+        Request::Message(place) => mail::message(open, &place).await,
+        Request::Mark { place, mark, on } => mail::mark(open, &place, mark, on, now()).await,
+        Request::Move { place, to } => mail::put(open, &place, to, now()).await,
         Request::Attachment { place, index } => {
-            let (octets, media_type, name) = mail::attachment(account, &place, index).await?;
+            let (octets, media_type, name) = mail::attachment(open, &place, index).await?;
             let url = blob_url(&octets, &media_type).map_err(|_| Failure::NotFound)?;
             Ok(Response::Download { url, name })
         }
         Request::Recipients { addresses } => Ok(recipients(session, &addresses).await),
         Request::Send(draft) => send(session, &draft).await,
+        Request::Account => {
+            let view = account::view(session).await?;
+            Ok(Response::Account(Box::new(view)))
+        }
+        Request::Change(change) => {
+            let changed = account::change(session, *change).await?;
+            if matches!(changed, Changed::Ended(_)) {
+                SESSION.take();
+            }
+            Ok(Response::Changed(changed))
+        }
         Request::Sync => {
             session.wake.set();
             Ok(Response::Done)
         }
         Request::Resume { .. }
         | Request::LogIn { .. }
+        | Request::Recover { .. }
         | Request::LogOut { .. }
         | Request::Decrypt(_) => Err(Failure::NotFound),
     }

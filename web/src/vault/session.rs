@@ -143,6 +143,19 @@ pub async fn log_in(address: &str, password: &Secret, tab: Secret) -> Result<Ses
     }
 }
 
+/// Opens an account whose password is lost, by its recovery phrase and with a new password.
+pub async fn recover(
+    address: &str,
+    phrase: &Secret,
+    password: &Secret,
+    tab: Secret,
+) -> Result<Session, Failure> {
+    let address = Address::new(address)
+        .map_err(|_| Failure::Refused(format!("“{address}” is no mail address.")))?;
+    let entered = super::account::recover(&address, phrase, password).await?;
+    enter(&device_store().await?, entered, tab).await
+}
+
 /// `None` if the password does not fit what is here; it may have been changed on another device,
 /// and then the provider knows.
 fn unlock(known: &Known, password: &Secret) -> Option<Opened> {
@@ -154,11 +167,18 @@ fn unlock(known: &Known, password: &Secret) -> Option<Opened> {
     })
 }
 
-struct Entered {
-    known: Known,
-    opened: Opened,
-    token: Token,
+/// What a log-in brings.
+pub struct Entered {
+    /// For the next time.
+    pub known: Known,
+    /// The root key.
+    pub opened: Opened,
+    /// For the provider.
+    pub token: Token,
 }
+
+/// What this device calls itself.
+pub const DEVICE_NAME: &str = "Webmail";
 
 /// OPAQUE with the provider (RFC 9807 6).
 async fn ask_provider(
@@ -175,17 +195,13 @@ async fn ask_provider(
     let logged_in = state
         .finish(address, &started.response.0, &mut OsRng)
         .map_err(opaque)?;
-    let device = device.unwrap_or_else(|| {
-        let mut octets = [0; 16];
-        OsRng.fill_bytes(&mut octets);
-        ReplicaId::new(octets)
-    });
+    let device = device.unwrap_or_else(|| ReplicaId::new(random()));
     let finish = LogInFinish {
         session: started.session,
         finalization: logged_in.finalization.into(),
         device: Device {
             id: device,
-            name: "Webmail".to_owned(),
+            name: DEVICE_NAME.to_owned(),
         },
     };
     let finished = provider::log_in_finish(&finish).await.map_err(refused)?;
@@ -258,10 +274,8 @@ async fn open(
         .await
         .map_err(storage)?;
     let store = SealedStore::new(store, keys.store_key());
-    let mut seed = [0; 32];
-    OsRng.fill_bytes(&mut seed);
     let address = known.address.clone();
-    let account = Account::open(store, address, keys, seed, now())
+    let account = Account::open(store, address, keys, random(), now())
         .await
         .map_err(mail::failed)?;
     Ok(Session {
@@ -286,7 +300,13 @@ pub async fn device_store() -> Result<IndexedDbStore, Failure> {
         .map_err(storage)
 }
 
-fn storage(error: StoreError) -> Failure {
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut octets = [0; N];
+    OsRng.fill_bytes(&mut octets);
+    octets
+}
+
+pub(super) fn storage(error: StoreError) -> Failure {
     Failure::Refused(match error {
         StoreError::Full { .. } => {
             "This browser has no room left for your mail. Free some space and try again.".to_owned()
@@ -295,7 +315,7 @@ fn storage(error: StoreError) -> Failure {
     })
 }
 
-fn opaque(error: LogInError) -> Failure {
+pub(super) fn opaque(error: LogInError) -> Failure {
     match error {
         LogInError::WrongPassword => Failure::WrongPassword,
         LogInError::Malformed => Failure::Refused(ProviderError::Nonsense.to_string()),

@@ -21,6 +21,13 @@ pub(super) struct LogInForm<'a> {
     pub(super) address: &'a str,
 }
 
+/// Address, recovery phrase, new password.
+#[derive(Template)]
+#[template(path = "recover.html")]
+pub(super) struct RecoverForm<'a> {
+    pub(super) address: &'a str,
+}
+
 /// The button and what went wrong.
 #[derive(Template)]
 #[template(path = "login_status.html")]

@@ -15,13 +15,15 @@ mod decrypt;
 mod gate;
 mod list;
 mod reader;
+mod settings;
 mod sidebar;
 #[cfg(test)]
 mod tests;
 
 use askama::Template;
 
-use crate::model::{Mail, Model, Screen};
+use crate::model::{Clock, Mail, Model, Screen, Settings};
+use crate::protocol::Section;
 
 /// Everything that is on the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +59,16 @@ pub fn page(model: &Model) -> Page {
         Screen::Stopped => {
             regions.push(region(ROOT, &gate::Stopped));
             ("Letterlock has stopped".to_owned(), "gate")
+        }
+        Screen::Ended(ended) => {
+            regions.push(region(ROOT, &settings::End::of(ended)));
+            ("The account has ended · Letterlock".to_owned(), "gate")
+        }
+        Screen::LogIn(form) if form.recovering => {
+            let address = &form.address;
+            regions.push(region(ROOT, &gate::RecoverForm { address }));
+            regions.push(region("login-status", &gate::LogInStatus { form }));
+            ("A new password · Letterlock".to_owned(), "gate")
         }
         Screen::LogIn(form) => {
             // The address is the one first filled in: what the user types in the form stays.
@@ -97,12 +109,32 @@ fn mail_regions(regions: &mut Vec<Region>, mail: &Mail, model: &Model) {
     if let Some(compose) = &mail.compose {
         regions.push(region("compose-status", &compose::Status { compose }));
     }
+    regions.push(region("settings", &settings::Sheet::of(mail)));
+    if let Some(open) = &mail.settings {
+        settings_regions(regions, open, model.clock);
+    }
     regions.push(region(
         "toast",
         &Toast {
             text: model.toast.as_deref(),
         },
     ));
+}
+
+fn settings_regions(regions: &mut Vec<Region>, open: &Settings, clock: Clock) {
+    regions.push(region("settings-room", &settings::Room::of(open)));
+    regions.push(region("settings-password", &settings::Password::of(open)));
+    regions.push(region("settings-phrase", &settings::Phrase::of(open)));
+    let devices = settings::Devices::of(open, clock);
+    regions.push(region("settings-devices", &devices));
+    for (id, section) in [
+        ("settings-password-told", Section::Password),
+        ("settings-phrase-told", Section::Phrase),
+        ("settings-devices-told", Section::Devices),
+        ("settings-end-told", Section::End),
+    ] {
+        regions.push(region(id, &settings::Told::of(open, section)));
+    }
 }
 
 fn mail_title(mail: &Mail) -> String {

@@ -6,10 +6,11 @@ mod gallery;
 use gallery::sample_mail;
 
 use super::*;
+use crate::model::settings::Outcome;
 use crate::model::{Compose, Decryption, LogIn, Reader};
 use crate::protocol::{
-    AttachmentView, Body, Decrypted, Delivery, Draft, Encryption, MailboxRow, MessageRow,
-    MessageView, Protection, Recipient, Signature, SyncState,
+    AccountView, AttachmentView, Body, Decrypted, Delivery, DeviceRow, Draft, Encryption, Ended,
+    MailboxRow, MessageRow, MessageView, Protection, Recipient, Secret, Signature, SyncState,
 };
 
 const HOSTILE: &str = "\"><script>alert('x')</script><img src=x onerror=alert(1)>";
@@ -23,7 +24,7 @@ fn html(model: &Model) -> String {
 }
 
 fn model(screen: Screen) -> Model {
-    let clock = crate::model::Clock {
+    let clock = Clock {
         now_ms: 1_777_982_700_000,
         offset_minutes: 120,
     };
@@ -96,6 +97,23 @@ fn hostile_mail() -> Mail {
     }];
     mail.compose = Some(compose);
     mail.sync = SyncState::Failed(text());
+    mail.settings = Some(Settings {
+        account: Some(AccountView {
+            devices: vec![DeviceRow {
+                id: text(),
+                name: text(),
+                ..DeviceRow::default()
+            }],
+            ..AccountView::default()
+        }),
+        phrase: Some(Secret(text())),
+        outcome: Some(Outcome {
+            section: Section::Password,
+            failed: true,
+            text: text(),
+        }),
+        ..Settings::default()
+    });
     mail
 }
 
@@ -105,11 +123,23 @@ fn everything_from_a_message_is_escaped() {
     hostile.toast = Some(HOSTILE.to_owned());
     let mut pages = vec![html(&hostile)];
     let form = LogIn {
+        recovering: false,
         address: HOSTILE.to_owned(),
         busy: false,
         error: Some(HOSTILE.to_owned()),
     };
+    let recovering = LogIn {
+        recovering: true,
+        address: HOSTILE.to_owned(),
+        ..LogIn::default()
+    };
     pages.push(html(&model(Screen::LogIn(form))));
+    pages.push(html(&model(Screen::LogIn(recovering))));
+    let ended = Ended {
+        address: HOSTILE.to_owned(),
+        ..Ended::default()
+    };
+    pages.push(html(&model(Screen::Ended(ended))));
     for outcome in [
         Err(HOSTILE.to_owned()),
         Ok(Box::new(Decrypted {
@@ -185,8 +215,29 @@ fn the_hooks_of_browser_tests_are_there() {
     ] {
         assert!(page.contains(&format!("data-testid=\"{hook}\"")), "{hook}");
     }
+    let mut mail = sample_mail();
+    mail.settings = Some(Settings::default());
+    let page = html(&model(Screen::Mail(Box::new(mail))));
+    for hook in [
+        "settings-open",
+        "password-old",
+        "password-new",
+        "password-submit",
+        "phrase-draw",
+        "phrase-check",
+        "devices",
+        "end-address",
+        "end-submit",
+    ] {
+        assert!(page.contains(&format!("data-testid=\"{hook}\"")), "{hook}");
+    }
     let page = html(&model(Screen::LogIn(LogIn::default())));
-    for hook in ["login-address", "login-password", "login-submit"] {
+    for hook in [
+        "login-address",
+        "login-password",
+        "login-submit",
+        "login-recover",
+    ] {
         assert!(page.contains(&format!("data-testid=\"{hook}\"")), "{hook}");
     }
     let outcome = Some(Ok(Box::default()));

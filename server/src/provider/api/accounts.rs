@@ -48,7 +48,8 @@ pub(super) async fn start(
 ) -> Result<Json<SignUpStarted>, ApiError> {
     let request: SignUpStart = body.json()?;
     check_address(&provider, &request.address)?;
-    count(&provider, peer)?;
+    // The second call counts: nobody need have made the first.
+    may_sign_up(&provider, peer)?;
     let address = request.address.clone();
     let now = provider.clock.now();
     let invite = invite(&provider, request.invite.as_ref());
@@ -77,11 +78,13 @@ pub(super) async fn start(
 
 pub(super) async fn finish(
     State(provider): State<Arc<Provider>>,
+    From(peer): From,
     body: Body,
 ) -> Result<(StatusCode, Json<SignUpFinished>), ApiError> {
     let request: SignUpFinish = body.json()?;
     let now = provider.clock.now();
     check(&provider, &request, now)?;
+    count(&provider, peer)?;
     let documents = read_documents(&provider, request.account_id, request.documents).await?;
     let new = NewAccount {
         account: request.account_id,
@@ -132,6 +135,18 @@ fn invite(provider: &Provider, given: Option<&Invite>) -> Option<CodeHash> {
     let nothing = Invite::new("");
     (provider.config.sign_up == SignUp::Invite)
         .then(|| provider::invites::hash(given.unwrap_or(&nothing)))
+}
+
+fn may_sign_up(provider: &Provider, peer: Option<IpAddr>) -> Result<(), ApiError> {
+    let (Some(peer), limit) = (peer, provider.config.sign_ups_per_hour) else {
+        return Ok(());
+    };
+    provider
+        .attempts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .may_sign_up(peer, limit, provider.clock.now())
+        .map_err(ApiError::too_many_sign_ups)
 }
 
 /// Counts a sign-up of this peer, or refuses it.

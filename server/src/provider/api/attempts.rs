@@ -59,7 +59,13 @@ impl Attempts {
         self.count(everyone(address, peer), now)
     }
 
-    /// The same for a sign-up, which counts whether it succeeds or not.
+    /// Whether a sign-up of this peer would be refused; nothing is counted.
+    pub(super) fn may_sign_up(&self, peer: IpAddr, limit: u32, now: Timestamp) -> Result<(), u64> {
+        let wait = self.wait(&Who::SignUp(peer), limit, now);
+        wait.map_or(Ok(()), |wait_ms| Err(seconds(wait_ms)))
+    }
+
+    /// Counts a sign-up, which counts whether it succeeds or not.
     pub(super) fn begin_sign_up(
         &mut self,
         peer: IpAddr,
@@ -75,7 +81,7 @@ impl Attempts {
             .filter_map(|(who, limit)| self.wait(who, *limit, now))
             .max();
         if let Some(wait_ms) = wait {
-            return Err(u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000).max(1));
+            return Err(seconds(wait_ms));
         }
         if self.counts.len() >= MAX_COUNTED {
             self.counts
@@ -123,6 +129,10 @@ impl Count {
     }
 }
 
+fn seconds(wait_ms: i64) -> u64 {
+    u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000).max(1)
+}
+
 fn everyone(address: &Address, peer: Option<IpAddr>) -> Vec<(Who, u32)> {
     let address = (Who::Address(address.canonical()), MAX_FAILURES_PER_ADDRESS);
     let peer = peer.map(|peer| (Who::Peer(peer), MAX_FAILURES_PER_PEER));
@@ -156,8 +166,10 @@ mod tests {
         let mut attempts = Attempts::default();
         let peer: IpAddr = "192.0.2.1".parse().unwrap();
         for _ in 0..3 {
+            attempts.may_sign_up(peer, 3, at(0)).unwrap();
             attempts.begin_sign_up(peer, 3, at(0)).unwrap();
         }
+        assert_eq!(attempts.may_sign_up(peer, 3, at(WINDOW_MS)), Err(3000));
         assert_eq!(attempts.begin_sign_up(peer, 3, at(WINDOW_MS)), Err(3000));
         let other = "192.0.2.2".parse().unwrap();
         assert_eq!(attempts.begin_sign_up(other, 3, at(0)), Ok(()));

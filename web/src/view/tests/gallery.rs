@@ -42,9 +42,22 @@ fn gallery() -> Vec<(&'static str, Model)> {
 fn before_and_without_mail() -> Vec<(&'static str, Model)> {
     let error = Some("The address or the password is wrong.".to_owned());
     let form = LogIn {
+        recovering: false,
         address: "alice@letterlock.example".to_owned(),
         busy: false,
         error,
+    };
+    let recovering = LogIn {
+        recovering: true,
+        ..LogIn::default()
+    };
+    let ended = Ended {
+        address: "alice@letterlock.example".to_owned(),
+        documents: 1204,
+        incoming: 2,
+        devices: 3,
+        octets: 81_300_000,
+        ..Ended::default()
     };
     let decrypted = Decrypted {
         body: Body::Text("Dear Alice,\n\nthe key under the mat is for you.\n\nBob\n".to_owned()),
@@ -55,6 +68,8 @@ fn before_and_without_mail() -> Vec<(&'static str, Model)> {
     vec![
         ("starting", model(Screen::Starting)),
         ("login", model(Screen::LogIn(form))),
+        ("recover", model(Screen::LogIn(recovering))),
+        ("ended", model(Screen::Ended(ended))),
         (
             "decrypt-form",
             model(Screen::Decrypt(Decryption::default())),
@@ -114,12 +129,40 @@ fn mail_screens() -> Vec<(&'static str, Model)> {
         recipient("carol@example.org", Delivery::Clear),
     ];
     writing.compose = Some(compose);
+    let mut settings = sample_mail();
+    settings.settings = Some(sample_settings());
+    let mut phrase = sample_mail();
+    let words = "legal winner thank year wave sausage worth useful ".repeat(3);
+    phrase.settings = Some(Settings {
+        phrase: Some(Secret(words.trim().to_owned())),
+        ..sample_settings()
+    });
     vec![
+        ("settings", model(Screen::Mail(Box::new(settings)))),
+        ("settings-phrase", model(Screen::Mail(Box::new(phrase)))),
         ("mail", model(Screen::Mail(Box::new(sample_mail())))),
         ("empty", model(Screen::Mail(Box::new(empty)))),
         ("html", model(Screen::Mail(Box::new(html)))),
         ("compose", model(Screen::Mail(Box::new(writing)))),
     ]
+}
+
+fn sample_settings() -> Settings {
+    let device = |name: &str, current| DeviceRow {
+        id: name.to_owned(),
+        name: name.to_owned(),
+        last_seen_ms: 1_777_900_000_000,
+        current,
+    };
+    Settings {
+        account: Some(AccountView {
+            used_octets: 81_300_000,
+            quota_octets: Some(1_073_741_824),
+            has_recovery: true,
+            devices: vec![device("Webmail", true), device("laptop", false)],
+        }),
+        ..Settings::default()
+    }
 }
 
 pub(super) fn sample_mail() -> Mail {

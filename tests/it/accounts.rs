@@ -1,0 +1,102 @@
+//! Accounts in the browser: settings, a lost password, the end.
+
+use crate::browser::log_in;
+use crate::recorder::Recorder;
+use crate::tools::contains;
+use crate::webdriver::Browser;
+use crate::world::{Account, World};
+
+const NEW: &str = "a password of ten and more";
+const NEWER: &str = "yet another long password";
+
+fn done(browser: &Browser, text: &str) {
+    browser.find_with("settings-done", text);
+}
+
+#[test]
+fn password_phrase_and_devices_in_the_settings() {
+    let world = World::start();
+    let web = Recorder::before(&world.ready().web);
+    let browser = Browser::start();
+    let alice = world.alice();
+    browser.open(&web.url("/"));
+    log_in(&browser, alice);
+    browser.click("settings-open");
+    browser.find_with("device", "this one");
+    browser.find_with("device", "The demo's bridge");
+    browser.screenshot("settings");
+    browser.fill("password-old", &alice.password);
+    browser.fill("password-new", NEW);
+    browser.fill("password-again", NEW);
+    browser.click("password-submit");
+    done(&browser, "The new password holds.");
+    // The bridge was logged out with it, and is listed no more.
+    browser.wait("one device is left", || {
+        (browser.all("device").len() == 1).then_some(())
+    });
+    browser.click("phrase-draw");
+    let words = browser.find("phrase-words");
+    let phrase = browser
+        .text(&words)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    browser.screenshot("settings-phrase");
+    browser.fill("phrase-password", NEW);
+    browser.click("phrase-set");
+    done(&browser, "The phrase holds.");
+    browser.fill("phrase-check", &phrase);
+    browser.click("phrase-check-submit");
+    done(&browser, "This phrase is right");
+    // A reload of the tab stays unlocked; the new password opens a new one.
+    browser.click("settings-close");
+    browser.click("log-out");
+    let account = Account {
+        password: NEW.to_owned(),
+        ..alice.clone()
+    };
+    log_in(&browser, &account);
+    // And the phrase another device, that has never seen the account.
+    let elsewhere = Browser::start();
+    elsewhere.open(&web.url("/"));
+    elsewhere.click("login-recover");
+    elsewhere.fill("recover-address", &alice.address);
+    elsewhere.fill("recover-phrase", &phrase.to_uppercase());
+    elsewhere.fill("recover-password", NEWER);
+    elsewhere.fill("recover-again", NEWER);
+    elsewhere.screenshot("recover");
+    elsewhere.click("login-submit");
+    elsewhere.find_with("message-row", "The lamp is lit");
+    let sent = web.sent();
+    for secret in [NEW, NEWER, &phrase, &alice.password] {
+        assert!(
+            !contains(&sent, secret.as_bytes()),
+            "a secret left the page"
+        );
+    }
+}
+
+#[test]
+fn an_account_ends_in_the_browser() {
+    let world = World::start();
+    let web = Recorder::before(&world.ready().web);
+    let browser = Browser::start();
+    let bob = world.bob();
+    browser.open(&web.url("/"));
+    log_in(&browser, bob);
+    browser.click("settings-open");
+    browser.find("device");
+    browser.fill("end-address", &bob.address);
+    browser.fill("end-password", "not the password");
+    browser.click("end-submit");
+    browser.find_with("settings-error", "The password is wrong.");
+    browser.fill("end-password", &bob.password);
+    browser.click("end-submit");
+    browser.find_with("ended", &bob.address);
+    browser.screenshot("ended");
+    browser.click("ended-close");
+    browser.fill("login-address", &bob.address);
+    browser.fill("login-password", &bob.password);
+    browser.click("login-submit");
+    browser.find_with("login-error", "The address or the password is wrong.");
+}

@@ -1,0 +1,173 @@
+//! The settings' part of the state machine.
+//!
+//! Invariant: a recovery phrase is shown before it holds, and is forgotten by the page when it
+//! does or when the settings are closed.
+
+use crate::model::event::{Action, Effect};
+use crate::model::mail::Mail;
+use crate::model::settings::{Outcome, Settings};
+use crate::protocol::{Change, Changed, Failure, Request, Response, Section};
+
+/// Fewest characters of a password that is set here.
+pub(super) const MIN_PASSWORD_CHARS: usize = 10;
+
+/// What can be done while the settings are open.
+pub(super) const fn takes(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Back
+            | Action::Sync
+            | Action::CloseSettings
+            | Action::ChangePassword { .. }
+            | Action::DrawPhrase
+            | Action::SetPhrase(_)
+            | Action::CheckPhrase(_)
+            | Action::RemoveDevice(_)
+            | Action::DeleteAccount { .. }
+    )
+}
+
+/// What the user did in the settings, or to open them.
+pub(super) fn acted(mail: &mut Mail, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Settings if mail.settings.is_none() && mail.compose.is_none() => {
+            mail.settings = Some(Settings::default());
+            vec![Effect::Ask(Request::Account), Effect::Focus("settings")]
+        }
+        Action::CloseSettings => {
+            mail.settings = None;
+            Vec::new()
+        }
+        Action::ChangePassword {
+            old,
+            new,
+            again,
+            keep_devices,
+        } => {
+            let refused = check_new(&new.0, &again.0);
+            let change = Change::Password {
+                old,
+                new,
+                keep_devices,
+            };
+            ask(mail, change, refused)
+        }
+        Action::DrawPhrase => ask(mail, Change::DrawPhrase, None),
+        Action::SetPhrase(password) => {
+            let phrase = mail
+                .settings
+                .as_ref()
+                .and_then(|settings| settings.phrase.clone());
+            let set = |phrase| ask(mail, Change::SetPhrase { phrase, password }, None);
+            phrase.map(set).unwrap_or_default()
+        }
+        Action::CheckPhrase(phrase) => ask(mail, Change::CheckPhrase { phrase }, None),
+        Action::RemoveDevice(id) => ask(mail, Change::RemoveDevice { id }, None),
+        Action::DeleteAccount { address, password } => {
+            let same = address.trim().eq_ignore_ascii_case(&mail.address);
+            let refused = (!same).then_some("Please type the address as it stands above.");
+            ask(mail, Change::Delete { password }, refused)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Why a new password is not even asked for.
+pub(super) fn check_new(new: &str, again: &str) -> Option<&'static str> {
+    if new.chars().count() < MIN_PASSWORD_CHARS {
+        Some("Please take at least ten characters for the new password.")
+    } else if new != again {
+        Some("The two new passwords are not the same.")
+    } else {
+        None
+    }
+}
+
+fn ask(mail: &mut Mail, change: Change, refused: Option<&str>) -> Vec<Effect> {
+    let Some(settings) = &mut mail.settings else {
+        return Vec::new();
+    };
+    if settings.busy.is_some() {
+        return Vec::new();
+    }
+    let section = change.section();
+    settings.outcome = refused.map(|text| Outcome {
+        section,
+        failed: true,
+        text: text.to_owned(),
+    });
+    if refused.is_some() {
+        return Vec::new();
+    }
+    settings.busy = Some(section);
+    vec![Effect::Ask(Request::Change(Box::new(change)))]
+}
+
+/// Files the account's state.
+pub(super) fn account(mail: &mut Mail, result: Result<Response, Failure>) {
+    let Some(settings) = &mut mail.settings else {
+        return;
+    };
+    match result {
+        Ok(Response::Account(account)) => settings.account = Some(*account),
+        Ok(_) => {}
+        Err(failure) => {
+            settings.outcome = Some(Outcome {
+                section: Section::Devices,
+                failed: true,
+                text: failure.to_string(),
+            });
+        }
+    }
+}
+
+/// Files what came of a change.
+pub(super) fn changed(
+    mail: &mut Mail,
+    section: Section,
+    result: Result<Response, Failure>,
+) -> Vec<Effect> {
+    let Some(settings) = &mut mail.settings else {
+        return Vec::new();
+    };
+    settings.busy = None;
+    let (failed, text) = match result {
+        Ok(Response::Changed(changed)) => {
+            settings.done = settings.done.wrapping_add(1);
+            match changed {
+                Changed::Password => (false, "The new password holds.".to_owned()),
+                Changed::Phrase(words) => {
+                    settings.phrase = Some(words);
+                    return Vec::new();
+                }
+                Changed::PhraseSet => {
+                    settings.phrase = None;
+                    (
+                        false,
+                        "The phrase holds. Older ones are worth nothing.".to_owned(),
+                    )
+                }
+                Changed::PhraseRight => {
+                    let text = "This phrase is right: it would repair this account.";
+                    (false, text.to_owned())
+                }
+                Changed::Device => (false, "It is logged out.".to_owned()),
+                // Another screen tells it.
+                Changed::Ended(_) => return Vec::new(),
+            }
+        }
+        Ok(_) => return Vec::new(),
+        Err(Failure::WrongPassword) => (true, "The password is wrong.".to_owned()),
+        Err(failure) => (true, failure.to_string()),
+    };
+    settings.outcome = Some(Outcome {
+        section,
+        failed,
+        text,
+    });
+    if failed {
+        Vec::new()
+    } else {
+        vec![Effect::Ask(Request::Account)]
+    }
+}

@@ -1,0 +1,128 @@
+//! What the page and the worker say about the account itself: password, phrase, devices, end.
+
+use serde::{Deserialize, Serialize};
+
+use super::Secret;
+
+/// A part of the settings: what is asked for there, and where the outcome is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Section {
+    /// The password.
+    Password,
+    /// The recovery phrase.
+    Phrase,
+    /// The devices.
+    Devices,
+    /// The end of the account.
+    End,
+}
+
+/// What is to be done with the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// Replace the password.
+    Password {
+        /// The one that holds.
+        old: Secret,
+        /// The one that shall hold.
+        new: Secret,
+        /// Whether other devices stay logged in.
+        keep_devices: bool,
+    },
+    /// Think of a recovery phrase, to be shown; it does not hold yet.
+    DrawPhrase,
+    /// Make a phrase that was shown the account's.
+    SetPhrase {
+        /// The words.
+        phrase: Secret,
+        /// The password.
+        password: Secret,
+    },
+    /// Whether a phrase would repair this account.
+    CheckPhrase {
+        /// The words.
+        phrase: Secret,
+    },
+    /// Log a device out.
+    RemoveDevice {
+        /// Its id, of [`DeviceRow`].
+        id: String,
+    },
+    /// End the account.
+    Delete {
+        /// The password.
+        password: Secret,
+    },
+}
+
+impl Change {
+    /// Where its outcome is told.
+    pub const fn section(&self) -> Section {
+        match self {
+            Self::Password { .. } => Section::Password,
+            Self::DrawPhrase | Self::SetPhrase { .. } | Self::CheckPhrase { .. } => Section::Phrase,
+            Self::RemoveDevice { .. } => Section::Devices,
+            Self::Delete { .. } => Section::End,
+        }
+    }
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Changed {
+    /// The new password holds.
+    Password,
+    /// A phrase to show.
+    Phrase(Secret),
+    /// The phrase holds.
+    PhraseSet,
+    /// The phrase is right.
+    PhraseRight,
+    /// The device is logged out.
+    Device,
+    /// The account has ended.
+    Ended(Ended),
+}
+
+/// What was removed with an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Whose it was.
+    pub address: String,
+    /// Sealed documents at the provider.
+    pub documents: u64,
+    /// Messages that no device had taken in.
+    pub incoming: u64,
+    /// Messages that waited to be sent.
+    pub queued: u64,
+    /// Devices that were logged in.
+    pub devices: u64,
+    /// Octets of all that.
+    pub octets: u64,
+}
+
+/// The account as its owner sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountView {
+    /// Octets that are taken at the provider.
+    pub used_octets: u64,
+    /// Octets that may be.
+    pub quota_octets: Option<u64>,
+    /// Whether there is a recovery phrase.
+    pub has_recovery: bool,
+    /// Its devices.
+    pub devices: Vec<DeviceRow>,
+}
+
+/// A device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRow {
+    /// For [`Change::RemoveDevice`].
+    pub id: String,
+    /// What it calls itself.
+    pub name: String,
+    /// When it was heard of last, milliseconds since 1970.
+    pub last_seen_ms: i64,
+    /// Whether it is this one.
+    pub current: bool,
+}

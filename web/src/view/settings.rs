@@ -1,0 +1,166 @@
+//! The settings: password, recovery phrase, devices, the end.
+//!
+//! Each section is a region of its own, so that what is typed in one stays when another changes.
+
+use askama::Template;
+
+use super::date;
+use crate::model::settings::{Outcome, Settings};
+use crate::model::{Clock, Mail};
+use crate::protocol::{Ended, Section};
+
+/// The sheet, without its sections.
+#[derive(Template)]
+#[template(path = "settings.html")]
+pub(super) struct Sheet<'a> {
+    open: bool,
+    address: &'a str,
+}
+
+impl<'a> Sheet<'a> {
+    pub(super) fn of(mail: &'a Mail) -> Self {
+        Self {
+            open: mail.settings.is_some(),
+            address: &mail.address,
+        }
+    }
+}
+
+/// How much room the account takes.
+#[derive(Template)]
+#[template(path = "settings_room.html")]
+pub(super) struct Room {
+    text: String,
+}
+
+impl Room {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let text = match &settings.account {
+            None => "Asking the provider …".to_owned(),
+            Some(account) => {
+                let used = octets(account.used_octets);
+                match account.quota_octets {
+                    Some(quota) => {
+                        format!("{used} of {} are taken at the provider.", octets(quota))
+                    }
+                    None => format!("{used} are taken at the provider."),
+                }
+            }
+        };
+        Self { text }
+    }
+}
+
+/// The form for a new password.
+#[derive(Template)]
+#[template(path = "settings_password.html")]
+pub(super) struct Password {
+    /// A form that did its work is another one, and empty.
+    done: u32,
+}
+
+impl Password {
+    pub(super) const fn of(settings: &Settings) -> Self {
+        Self {
+            done: settings.done,
+        }
+    }
+}
+
+/// The recovery phrase.
+#[derive(Template)]
+#[template(path = "settings_phrase.html")]
+pub(super) struct Phrase<'a> {
+    words: Vec<&'a str>,
+    has_recovery: Option<bool>,
+    done: u32,
+}
+
+impl<'a> Phrase<'a> {
+    pub(super) fn of(settings: &'a Settings) -> Self {
+        let phrase = settings.phrase.as_ref();
+        Self {
+            words: phrase.map_or_else(Vec::new, |phrase| phrase.0.split(' ').collect()),
+            has_recovery: settings
+                .account
+                .as_ref()
+                .map(|account| account.has_recovery),
+            done: settings.done,
+        }
+    }
+}
+
+/// The devices.
+#[derive(Template)]
+#[template(path = "settings_devices.html")]
+pub(super) struct Devices<'a> {
+    devices: Vec<Device<'a>>,
+}
+
+struct Device<'a> {
+    id: &'a str,
+    name: &'a str,
+    seen: String,
+    current: bool,
+}
+
+impl<'a> Devices<'a> {
+    pub(super) fn of(settings: &'a Settings, clock: Clock) -> Self {
+        let devices = settings.account.iter().flat_map(|account| &account.devices);
+        let devices = devices.map(|device| Device {
+            id: &device.id,
+            name: &device.name,
+            seen: date::long(device.last_seen_ms, clock),
+            current: device.current,
+        });
+        Self {
+            devices: devices.collect(),
+        }
+    }
+}
+
+/// What came of something, and whether it is under way.
+#[derive(Template)]
+#[template(path = "settings_outcome.html")]
+pub(super) struct Told<'a> {
+    outcome: Option<&'a Outcome>,
+    busy: bool,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn of(settings: &'a Settings, section: Section) -> Self {
+        Self {
+            outcome: settings.outcome_in(section),
+            busy: settings.busy == Some(section),
+        }
+    }
+}
+
+/// The account has ended.
+#[derive(Template)]
+#[template(path = "ended.html")]
+pub(super) struct End<'a> {
+    ended: &'a Ended,
+    room: String,
+}
+
+impl<'a> End<'a> {
+    pub(super) fn of(ended: &'a Ended) -> Self {
+        Self {
+            ended,
+            room: octets(ended.octets),
+        }
+    }
+}
+
+fn octets(count: u64) -> String {
+    let units = [("GB", 1_000_000_000_u64), ("MB", 1_000_000), ("kB", 1_000)];
+    let found = units.iter().find(|(_, size)| count >= *size);
+    match found {
+        Some((unit, size)) => {
+            let tenths = u128::from(count) * 10 / u128::from(*size);
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{count} octets"),
+    }
+}
