@@ -55,7 +55,7 @@ struct Names {
 pub enum Peer {
     /// `letterlock sop`.
     Letterlock,
-    /// GnuPG.
+    /// `GnuPG`.
     Gpg,
     /// Sequoia's.
     Sq,
@@ -256,13 +256,14 @@ impl Desk {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 fn timed(mut command: Command) -> Result<f64> {
     command.stderr(Stdio::null());
     let start = Instant::now();
     let status = command.status()?;
     let seconds = start.elapsed().as_secs_f64();
     if !status.success() {
-        bail!("{:?} ended with {status}", command.get_program());
+        bail!("{} ended with {status}", command.get_program().display());
     }
     Ok(seconds)
 }
