@@ -28,6 +28,10 @@ pub trait MaybeSync {}
 #[cfg(target_arch = "wasm32")]
 impl<T: ?Sized> MaybeSync for T {}
 
+/// Whether processors have instructions for SHA-256. Without them SHA-512 does the same octets in
+/// half the steps.
+pub const HAS_SHA256: bool = cfg!(not(target_arch = "wasm32"));
+
 /// Largest AEAD chunk that OCB can open, in octets; `None` where it opens all that RFC 9580
 /// allows. On 32-bit targets the OCB crate's table has room for chunks below 1 MiB only, and a
 /// larger one would end the whole WebAssembly instance.

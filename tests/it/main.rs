@@ -42,6 +42,8 @@ mod refusals;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod first_sync;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod accounts;

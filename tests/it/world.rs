@@ -142,6 +142,11 @@ impl World {
 
     /// Starts the program and does not wait.
     pub(crate) fn spawn(&mut self) {
+        self.spawn_with(&[]);
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn spawn_with(&mut self, arguments: &[&str]) {
         assert!(self.process.is_none(), "the program already runs");
         let ready_file = self.ready_file();
         if ready_file.exists() {
@@ -151,6 +156,7 @@ impl World {
         let (log, complaints) = (self.open(LOG), self.open(COMPLAINTS));
         let mut command = demo(&self.data_dir(), &ready_file);
         command.stdin(Stdio::null()).stdout(log).stderr(complaints);
+        command.args(arguments);
         self.process = Some(command.spawn().expect("start letterlock"));
     }
 

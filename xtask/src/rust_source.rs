@@ -21,6 +21,7 @@ impl RustSource {
         let code = without_comments(text);
         let of_tests = path.starts_with("tests/")
             || path.contains("/tests/")
+            || path.contains("_tests/")
             || path.ends_with("/tests.rs")
             || path.ends_with("_tests.rs");
         let shipped = if of_tests {

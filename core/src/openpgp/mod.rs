@@ -22,9 +22,9 @@ pub mod protection;
 pub mod secret_certificate;
 pub mod sign;
 #[cfg(test)]
-mod attacks;
+mod attack_tests;
 #[cfg(test)]
-mod differential;
+mod differential_tests;
 #[cfg(test)]
 mod gpg_tests;
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(in crate::openpgp) const fn message_hash(signer: PublicKeyAlgorithm) -> Hash
         signer,
         PublicKeyAlgorithm::Ed25519 | PublicKeyAlgorithm::EdDSALegacy | PublicKeyAlgorithm::RSA
     );
-    if suffices && !cfg!(target_arch = "wasm32") {
+    if suffices && crate::portable::HAS_SHA256 {
         HashAlgorithm::Sha256
     } else {
         HashAlgorithm::Sha512

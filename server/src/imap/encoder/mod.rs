@@ -148,6 +148,9 @@ pub fn status_for(error: &OpError) -> Reply {
         OpError::NotHere => {
             Reply::no("A part of the message is not on this device yet").with(Code::Unavailable)
         }
+        OpError::StillToCome => {
+            Reply::no("A part of the message is still to come").with(Code::Unavailable)
+        }
         OpError::UnknownEncoding => {
             Reply::no("The part has a transfer encoding that is not known").with(Code::UnknownCte)
         }

@@ -45,6 +45,9 @@ pub enum OpError {
     /// A part is not on this device yet.
     #[error("part is not here")]
     NotHere,
+    /// A part did not come while it was waited for, and is still to come.
+    #[error("part is still to come")]
+    StillToCome,
     /// A part's transfer encoding is not known.
     #[error("transfer encoding is not known")]
     UnknownEncoding,

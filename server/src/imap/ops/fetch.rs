@@ -6,12 +6,15 @@
 //! ([`super::fetch_parts`]) is not held at all: it is read while it is written. What a list of
 //! messages shows is kept as it was written ([`crate::imap::recall`]).
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use letterlock_core::account::{Roster, RosterEntry};
 use letterlock_core::id::{MailboxId, MessageHash, Uid};
 use letterlock_core::model::{Flag, FlagChange, FlagSet};
 use letterlock_core::store::Store;
+use tokio::time::sleep;
 
 use super::fetch_parts::{is_octets, values};
 use super::lanes::load;
@@ -26,6 +29,11 @@ use crate::imap::view::Slot;
 const FETCH_STEP_OCTETS: u64 = 512 * 1024;
 /// Octets of messages of which a step reads what is no content: headers may be as long as they.
 const HEADER_STEP_OCTETS: u64 = 16 * 1024 * 1024;
+
+/// How long a FETCH waits for what the first sync is still to bring.
+const FIRST_SYNC_PATIENCE: Duration = Duration::from_secs(20);
+/// How long between two looks at what it has brought.
+const FIRST_SYNC_PAUSE: Duration = Duration::from_millis(100);
 
 /// Fetches some messages.
 pub(super) async fn run<S: Store>(
@@ -61,6 +69,9 @@ pub(super) async fn run<S: Store>(
         }
     }
     fill(context, &op.items, &mut plans).await?;
+    if context.behind {
+        wait_for_rest(context, &op.items, &mut plans).await?;
+    }
     for plan in plans {
         let entry = plan.entry;
         let mut message = match plan.finish() {
@@ -191,6 +202,38 @@ async fn fill<S: Store>(
         }
     }
     Ok(())
+}
+
+/// Waits, while the first sync runs, for what is not here yet. A program that is answered NO passes
+/// over the message, and some never ask again; one that is hung up on does.
+async fn wait_for_rest<S: Store>(
+    context: &Context<'_, S>,
+    items: &Arc<[FetchItem]>,
+    plans: &mut [Plan<'_>],
+) -> Result<(), OpError> {
+    let mut news = context.account.subscribe();
+    let mut patience = pin!(sleep(FIRST_SYNC_PATIENCE));
+    loop {
+        let mut waits = false;
+        for plan in plans.iter_mut() {
+            if matches!(plan.failed, Some(OpError::NotHere)) {
+                (waits, plan.failed) = (true, None);
+            }
+        }
+        if !waits {
+            return Ok(());
+        }
+        fill(context, items, plans).await?;
+        if plans
+            .iter()
+            .any(|plan| matches!(plan.failed, Some(OpError::NotHere)))
+        {
+            tokio::select! {
+                () = news.changed() => sleep(FIRST_SYNC_PAUSE).await,
+                () = &mut patience => return Err(OpError::StillToCome),
+            }
+        }
+    }
 }
 
 /// A message to be read, and for which items.

@@ -143,6 +143,9 @@ impl Session {
     }
 
     fn handle_failure(&mut self, running: Running, error: &OpError) {
+        if matches!(error, OpError::StillToCome) {
+            return self.close("A part of the message is still to come, ask again later");
+        }
         let reply = status_for(error);
         match running {
             // News are no part of the command: it has succeeded or failed before.

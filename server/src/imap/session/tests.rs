@@ -104,9 +104,8 @@ fn a_large_message_is_refused_before_it_is_sent() {
     );
 }
 
-#[test]
-fn a_message_that_cannot_be_read_does_not_hide_the_others() {
-    let mut session = with_two_messages();
+/// Both messages are asked for.
+fn fetching(session: &mut Session) -> crate::imap::ops::FetchOp {
     let items = vec![FetchItem::Uid];
     let all = Range {
         from: Bound::Number(1),
@@ -120,9 +119,28 @@ fn a_message_that_cannot_be_read_does_not_hide_the_others() {
         modifiers,
     };
     session.handle_frame(Frame::Command(tag(), fetch));
-    let Some(Action::Run(Op::Fetch(op))) = session.poll() else {
-        panic!("no fetch")
-    };
+    match session.poll() {
+        Some(Action::Run(Op::Fetch(op))) => op,
+        other => panic!("no fetch: {other:?}"),
+    }
+}
+
+#[test]
+fn who_asks_for_what_is_still_to_come_is_hung_up_on() {
+    let mut session = with_two_messages();
+    drop(fetching(&mut session));
+    session.handle_outcome(Err(OpError::StillToCome));
+    let told = written(&mut session);
+    assert!(
+        told.starts_with("* BYE ") && told.ends_with("(close)"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_message_that_cannot_be_read_does_not_hide_the_others() {
+    let mut session = with_two_messages();
+    let op = fetching(&mut session);
     let second = FetchedMessage {
         slot: op.slots[1],
         values: vec![FetchValue::Uid(op.slots[1].uid)],

@@ -9,7 +9,7 @@ use pgp::types::{KeyDetails as _, Password, SignatureBytes, SigningKey as _};
 use super::expected::SIGNATURES;
 use super::judges::{self, Desk};
 use super::{Verdict, compare, now, vectors};
-use crate::openpgp::attacks::certificates::{WAYS, Way, alice};
+use crate::openpgp::attack_tests::certificates::{WAYS, Way, alice};
 use crate::openpgp::test_support::{NOW, secret};
 use crate::openpgp::{Certificate, SecretCertificate, sign};
 

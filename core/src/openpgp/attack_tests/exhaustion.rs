@@ -46,7 +46,7 @@ fn alone(test: &str, work: impl FnOnce()) {
         work();
         return;
     }
-    let name = format!("openpgp::attacks::exhaustion::{test}");
+    let name = format!("openpgp::attack_tests::exhaustion::{test}");
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &name, "--nocapture"])
         .env(CHILD, "1")

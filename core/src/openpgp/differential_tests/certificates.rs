@@ -7,7 +7,7 @@ use super::judges::{self, Desk};
 use super::{Verdict, compare, files, now, vectors};
 use crate::openpgp::Certificate;
 use crate::openpgp::armor;
-use crate::openpgp::attacks::certificates::{WAYS, alice};
+use crate::openpgp::attack_tests::certificates::{WAYS, alice};
 use crate::openpgp::policy::limits::MAX_CERTIFICATE_OCTETS;
 
 /// Fewest certificates that are judged.
