@@ -1,4 +1,4 @@
-//! What was measured, of each server, and how it is shown.
+//! What was measured, of each server or program, and how it is shown.
 
 use core::fmt::Write as _;
 

@@ -3,8 +3,11 @@
 
 use anyhow::{Context as _, Result, bail};
 use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Seek as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::paths::Paths;
@@ -84,6 +87,51 @@ pub(crate) fn step(name: &str, usually: &str, command: &mut Command) -> Result<(
     }
     println!("    {name}: {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
+}
+
+/// As [`step`], beside other steps: the output is shown in one piece when the step has ended.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "xtask is a shell, and shells measure time"
+)]
+pub(crate) fn step_held(name: &str, usually: &str, command: &mut Command) -> Result<()> {
+    println!("==> {name} ({usually}; shown at its end)");
+    let start = Instant::now();
+    let mut held = unnamed_file()?;
+    let shares = "share the file for the output of a step";
+    let status = command
+        .stdout(held.try_clone().context(shares)?)
+        .stderr(held.try_clone().context(shares)?)
+        .status()
+        .with_context(|| format!("step `{name}`: can not start `{}`", shown(command)))?;
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "==> {name} said:")?;
+    held.rewind().context("read the output of a step")?;
+    io::copy(&mut held, &mut stdout).context("show the output of a step")?;
+    if !status.success() {
+        bail!(
+            "step `{name}` failed: `{}` ended with {status}",
+            shown(command)
+        );
+    }
+    writeln!(stdout, "    {name}: {:.1} s", start.elapsed().as_secs_f32())?;
+    Ok(())
+}
+
+/// A file that is gone when it is closed. Not a pipe: a program that a test leaves behind would
+/// hold its other end.
+fn unnamed_file() -> Result<File> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("xtask-{}-{count}", std::process::id()));
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .with_context(|| format!("create {}", path.display()))?;
+    fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+    Ok(file)
 }
 
 /// Does two things at the same time; both are ended before an error of either is reported.

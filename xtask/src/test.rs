@@ -16,7 +16,7 @@ use crate::arguments::nearest;
 use crate::client_libraries;
 use crate::paths::Paths;
 use crate::prune::prune;
-use crate::step::{cargo, step, together};
+use crate::step::{cargo, step, step_held, together};
 use crate::vectors;
 use crate::wasm_toolchain::WasmToolchain;
 use crate::web::{self, Flavour};
@@ -76,15 +76,24 @@ pub(crate) fn test(paths: &Paths, only: Option<Part>, filter: Option<&str>) -> R
             Ok(())
         },
     )?;
-    if wanted(Part::Native) {
-        native(paths, filter)?;
-    }
-    if wanted(Part::Wasm) {
-        wasm(paths, filter)?;
-    }
-    if wanted(Part::System) {
-        system(paths, filter)?;
-    }
+    // The whole system waits for its clients most of the time, and leaves a core to the others.
+    together(
+        || {
+            if wanted(Part::System) {
+                system(paths, filter)?;
+            }
+            Ok(())
+        },
+        || {
+            if wanted(Part::Native) {
+                native(paths, filter)?;
+            }
+            if wanted(Part::Wasm) {
+                wasm(paths, filter)?;
+            }
+            Ok(())
+        },
+    )?;
     prune(paths);
     Ok(())
 }
@@ -101,10 +110,10 @@ fn native(paths: &Paths, filter: Option<&str>) -> Result<()> {
     for target in integration_targets(paths) {
         units.args(["--test", &target]);
     }
-    step("native tests", "usually 1 minute", units.args(filter))?;
+    step_held("native tests", "usually 4 minutes", units.args(filter))?;
     let mut docs = cargo(paths);
     docs.args(["test", "--workspace", "--doc"]).args(filter);
-    step("documentation tests", "usually 20 s", &mut docs)
+    step_held("documentation tests", "usually 20 s", &mut docs)
 }
 
 /// The names of the integration tests of all rooms but `tests`.
@@ -152,7 +161,7 @@ fn wasm(paths: &Paths, filter: Option<&str>) -> Result<()> {
         .env("CHROMEDRIVER", chromedriver()?)
         .env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_SECONDS)
         .args(filter);
-    step(
+    step_held(
         "tests in headless Chromium",
         "usually 1 minute",
         &mut command,
@@ -170,7 +179,7 @@ fn system(paths: &Paths, filter: Option<&str>) -> Result<()> {
         .env("CHROMEDRIVER", chromedriver()?)
         .args(["test", "--workspace", "--test", "it"])
         .args(filter);
-    step("whole-system tests", "usually 4 minutes", &mut command)
+    step_held("whole-system tests", "usually 5 minutes", &mut command)
 }
 
 /// The driver's path: wasm-bindgen-test-runner and the browser tests take it from CHROMEDRIVER.

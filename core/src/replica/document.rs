@@ -385,7 +385,7 @@ fn encode(kind: u8, value: &[u8]) -> Result<Vec<u8>, DocumentError> {
     }
     let mut payload = vec![kind, DOCUMENT_VERSION];
     match kind {
-        b'm' => coding::packed(&mut payload, value),
+        b'm' => coding::lz4(&mut payload, value),
         b'l' => coding::shortest(&mut payload, value),
         _ => coding::plain(&mut payload, value),
     }

@@ -145,11 +145,8 @@ pub fn status_for(error: &OpError) -> Reply {
             Reply::no("A message cannot carry so many flags").with(Code::Limit)
         }
         OpError::Busy => Reply::no("The mailbox is busy, try again").with(Code::Unavailable),
-        OpError::NotHere => {
+        OpError::NotHere | OpError::StillToCome => {
             Reply::no("A part of the message is not on this device yet").with(Code::Unavailable)
-        }
-        OpError::StillToCome => {
-            Reply::no("A part of the message is still to come").with(Code::Unavailable)
         }
         OpError::UnknownEncoding => {
             Reply::no("The part has a transfer encoding that is not known").with(Code::UnknownCte)
