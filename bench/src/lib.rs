@@ -16,3 +16,5 @@ pub mod openpgp;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod mail;
 pub mod search;
+#[cfg(unix)]
+pub mod sync;

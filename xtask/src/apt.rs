@@ -76,6 +76,8 @@ pub(crate) const PEERS: &[Requirement] = &[
     program("openssl", "openssl"),
     program("gpg", "gnupg"),
     program("sq", "sq"),
+    program("curl", "curl"),
+    program("python3", "python3"),
 ];
 
 /// Debian's own compiler (probed by package: /usr/bin/rustc may be an older one) with its sources, from which the wasm32 standard library is built.

@@ -19,6 +19,9 @@ All automation of Letterlock.
   cargo xtask bench imap [MESSAGES]
                                  measure the IMAP server beside Dovecot, on 10,000 messages
   cargo xtask bench openpgp      measure OpenPGP beside gpg and sq
+  cargo xtask bench sync [MESSAGES]
+                                 measure the exchange between devices, on 100,000 messages, beside
+                                 curl and SQLite
   cargo xtask fuzz [TARGET] [SECONDS]
                                  run the fuzz targets, or one, each for 60 s or that long
   cargo xtask web [--release]    build the web UI into dist/ (default: the quick profile)
@@ -35,8 +38,14 @@ const TASKS: &[&str] = &[
     "run", "test", "lint", "bench", "fuzz", "web", "setup", "exec", "help",
 ];
 
+/// What is measured.
+const BENCHES: &[&str] = &["core", "imap", "openpgp", "sync"];
+
 /// Messages that `bench imap` gives to each server if nothing is said.
 const BENCH_MESSAGES: u32 = 10_000;
+
+/// Messages of the account in `bench sync` if nothing is said.
+const BENCH_SYNC_MESSAGES: u32 = 100_000;
 
 /// How long a fuzz target runs if nothing is said.
 const FUZZ_SECONDS: u32 = 60;
@@ -61,6 +70,9 @@ pub(crate) enum Task {
         messages: u32,
     },
     BenchOpenpgp,
+    BenchSync {
+        messages: u32,
+    },
     Fuzz {
         target: Option<String>,
         seconds: u32,
@@ -130,19 +142,26 @@ fn parse_test(words: &[String]) -> Result<Task> {
 
 fn parse_bench(words: &[String]) -> Result<Task> {
     let Some((room, words)) = words.split_first() else {
-        bail!("`bench` takes what is to be measured: bench core, bench imap, bench openpgp");
+        bail!(
+            "`bench` takes what is to be measured: bench {}",
+            BENCHES.join(", bench ")
+        );
     };
     match room.as_str() {
         "core" => parse_bench_core(words),
-        "imap" => parse_bench_imap(words),
+        "imap" => {
+            let messages = parse_messages(room, words)?.unwrap_or(BENCH_MESSAGES);
+            Ok(Task::BenchImap { messages })
+        }
         "openpgp" => match words {
             [] => Ok(Task::BenchOpenpgp),
             [word, ..] => bail!("`bench openpgp` takes nothing, and so no `{word}`"),
         },
-        _ => bail!(
-            "`bench` measures no `{room}`; {}",
-            nearest(room, &["core", "imap", "openpgp"])
-        ),
+        "sync" => {
+            let messages = parse_messages(room, words)?.unwrap_or(BENCH_SYNC_MESSAGES);
+            Ok(Task::BenchSync { messages })
+        }
+        _ => bail!("`bench` measures no `{room}`; {}", nearest(room, BENCHES)),
     }
 }
 
@@ -165,15 +184,15 @@ fn parse_bench_core(words: &[String]) -> Result<Task> {
     Ok(Task::Bench { name, place })
 }
 
-fn parse_bench_imap(words: &[String]) -> Result<Task> {
-    let messages = match words {
-        [] => BENCH_MESSAGES,
+fn parse_messages(room: &str, words: &[String]) -> Result<Option<u32>> {
+    match words {
+        [] => Ok(None),
         [word] => word
             .parse()
-            .with_context(|| format!("`bench imap` takes a number of messages, not `{word}`"))?,
-        [_, word, ..] => bail!("`bench imap` takes one number, not also `{word}`"),
-    };
-    Ok(Task::BenchImap { messages })
+            .map(Some)
+            .with_context(|| format!("`bench {room}` takes a number of messages, not `{word}`")),
+        [_, word, ..] => bail!("`bench {room}` takes one number, not also `{word}`"),
+    }
 }
 
 fn parse_fuzz(words: &[String]) -> Result<Task> {
@@ -303,6 +322,7 @@ mod tests {
         );
         check("bench imap 500", Task::BenchImap { messages: 500 });
         check("bench openpgp", Task::BenchOpenpgp);
+        check("bench sync", Task::BenchSync { messages: 100_000 });
         check(
             "fuzz header_decoding 600",
             Task::Fuzz {

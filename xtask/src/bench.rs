@@ -1,4 +1,5 @@
-//! `cargo xtask bench core`, `bench imap` and `bench openpgp`: what is measured, each in a program of `bench/`.
+//! `cargo xtask bench core`, `imap`, `openpgp` and `sync`: what is measured, each in a program of
+//! `bench/`.
 //!
 //! A browser's figures come from the same code as a test of `web` in headless Chromium, built as
 //! what browsers get is.
@@ -112,6 +113,26 @@ pub(crate) fn openpgp(paths: &Paths) -> Result<()> {
     step(
         "sealing, and whole messages beside gpg and sq",
         "about a minute",
+        &mut command,
+    )
+}
+
+/// Where the table of `bench sync` goes, in the target directory.
+const SYNC_TABLE: &str = "bench-sync.md";
+
+/// The exchange between devices and provider, beside curl and SQLite.
+pub(crate) fn sync(paths: &Paths, messages: u32) -> Result<()> {
+    let release = beside_peers(paths)?;
+    // A thousand devices at each end of their connections are more than the usual 1024 files.
+    let mut command = program(paths, "sh");
+    command
+        .args(["-c", "ulimit -n 8192 && exec \"$0\" \"$@\""])
+        .arg(release.join("sync"))
+        .arg(paths.target.join(SYNC_TABLE))
+        .arg(messages.to_string());
+    step(
+        "the exchange between devices, beside curl and SQLite",
+        "about 40 minutes for 100,000 messages",
         &mut command,
     )
 }

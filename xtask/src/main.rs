@@ -60,6 +60,7 @@ fn perform() -> Result<()> {
         Task::Bench { name, place } => bench::bench(&paths, name.as_deref(), place),
         Task::BenchImap { messages } => bench::imap(&paths, messages),
         Task::BenchOpenpgp => bench::openpgp(&paths),
+        Task::BenchSync { messages } => bench::sync(&paths, messages),
         Task::Fuzz { target, seconds } => fuzz::fuzz(&paths, target.as_deref(), seconds),
         Task::Web { flavour } => web::bundle(&paths, flavour),
         Task::Setup => setup(&paths),
