@@ -28,6 +28,7 @@ use zeroize::Zeroizing;
 use super::arguments::{KeysArguments, KeysCommand, Reason};
 use super::{AccountCommandError, Open, Place, data_dir, date, enrol, passwords};
 use crate::bridge::credentials::Credentials;
+use crate::bridge::enrolment::EnrolError;
 use crate::bridge::provider_client::{ProviderClient, ProviderError};
 use crate::clock;
 use crate::transfer::password::Passwords;
@@ -75,8 +76,7 @@ pub(super) async fn run(
     out: &mut impl Write,
 ) -> Result<(), AccountCommandError> {
     let keys = Box::pin(Keys::open(command.whose())).await?;
-    let done = Box::pin(keys.carry_out(command, out)).await;
-    done
+    Box::pin(keys.carry_out(command, out)).await
 }
 
 /// The account's keys, and how to write them.
@@ -303,11 +303,15 @@ async fn by_phrase(whose: &KeysArguments, file: &Path) -> Result<Proven, Account
     let new = whose.new_password_file.as_deref();
     let password = from.new_account(&credentials.address, new)?;
     let recovering = credentials.prove_phrase(&phrase, &password).await?;
+    let other = |place: &Place| place.unlock.account_id() != Some(recovering.account);
+    if here.as_ref().is_some_and(other) {
+        return Err(EnrolError::OtherAccount.into());
+    }
     let token = credentials
         .finish_recovery(&recovering, OtherDevices::Stay)
         .await?;
     let (account, epoch) = (recovering.account, recovering.epoch);
-    if let Some(place) = here.as_ref().filter(|place| place.is_of(account)) {
+    if let Some(place) = &here {
         place.keep_password(&password, account, epoch, &recovering.root)?;
     }
     Ok(Proven {

@@ -143,11 +143,6 @@ impl Place {
         })
     }
 
-    /// Whether what is here is of this account.
-    fn is_of(&self, account: AccountId) -> bool {
-        self.unlock.account_id() == Some(account)
-    }
-
     /// Writes down that the account opens with this password here.
     fn keep_password(
         &self,
@@ -449,5 +444,7 @@ fn date(at: Timestamp) -> String {
     format_date(at)
 }
 
+#[cfg(test)]
+mod keys_tests;
 #[cfg(test)]
 mod tests;
