@@ -57,10 +57,15 @@ impl<S: Store> Account<S> {
         if let Some(author) = author.filter(|_| signed) {
             match self.certificates_of(&author, answers).await? {
                 Some(known) => {
-                    if contact.is_none() {
-                        contact = self.learn_from_answer(&author, answers, now).await?;
-                    }
                     certificates.extend(known);
+                    let answered = answers.contains_key(&author.canonical());
+                    if !answered && self.may_have_another(&author, &pending, &certificates) {
+                        return Ok(TakenIn::NeedsCertificate(author));
+                    }
+                    let learnt = self.learn_from_answer(&author, answers, now).await?;
+                    let successor = learnt.as_ref().and_then(Contact::parse_certificate);
+                    certificates.extend(successor);
+                    contact = learnt.or(contact);
                 }
                 None if certificates.is_empty() => return Ok(TakenIn::NeedsCertificate(author)),
                 None => {}
@@ -82,6 +87,24 @@ impl<S: Store> Account<S> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether a user of our own provider has signed with a key that is not known here: a
+    /// successor, of which our provider's directory knows. Of others it knows nothing.
+    fn may_have_another(
+        &self,
+        author: &Address,
+        pending: &Pending<'_>,
+        known: &[Certificate],
+    ) -> bool {
+        let issuers = pending.signatures().issuers();
+        let own = self.address();
+        let at_home = author.domain().eq_ignore_ascii_case(own.domain());
+        let is_known = |issuer| known.iter().any(|certificate| certificate.has_key(issuer));
+        at_home
+            && author.canonical() != own.canonical()
+            && !issuers.is_empty()
+            && !issuers.iter().any(is_known)
     }
 
     async fn keep(

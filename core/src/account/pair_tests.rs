@@ -5,6 +5,7 @@ use super::*;
 use crate::id::MailboxName;
 use crate::keys::{Role, published};
 use crate::openpgp::protection::Cipher;
+use crate::openpgp::secret_certificate::RevocationReason;
 use crate::openpgp::{Encryption, Protection, SignatureStatus};
 use crate::store::MemoryStore;
 
@@ -177,6 +178,66 @@ async fn a_contact_of_the_same_provider_is_asked_for_once_more() {
         ready.protection.encryption,
         Encryption::ToUs { fingerprint, .. } if fingerprint == sealing
     ));
+}
+
+#[tokio::test]
+async fn a_rotation_is_heard_of_by_reading() {
+    let (alice, _) = account("alice", 1).await;
+    let (bob, _) = account("bob", 2).await;
+    let to_alice = ["alice@letterlock.example"];
+    let answers = directory(&bob, &[&alice]).await;
+    let (mail, _) = sent(&bob, &to_alice, &answers).await;
+    received(&alice, &mail, 1).await;
+    let old = fingerprint(&bob, Role::World).await;
+    let keys = bob.own_keys().await.unwrap();
+    let why = (RevocationReason::Superseded, "");
+    let later = Timestamp::from_secs(NOW.as_secs() + 60);
+    let mut rng = ChaCha20Rng::from_seed([5; 32]);
+    let made = keys.replace(old, why, bob.address(), later, &mut rng);
+    for key in made.unwrap() {
+        bob.store_key(&key.to_bytes(), later).await.unwrap();
+    }
+    let keys = bob.own_keys().await.unwrap();
+    let new = keys.signer(bob.address(), later).unwrap().fingerprint();
+    assert_ne!(new, old);
+
+    bob.submit(
+        &bob.address().clone(),
+        vec![alice.address().clone()],
+        b"From: bob@letterlock.example\r\nTo: alice@letterlock.example\r\n\r\nNew key.\r\n",
+        later,
+    )
+    .await
+    .unwrap();
+    let entry = bob.outbox().await.unwrap().remove(0);
+    let Prepared::Ready(ready) = bob.prepare(&entry, &answers, later).await.unwrap() else {
+        panic!("everything is known");
+    };
+    let alices = alice.own_keys().await.unwrap();
+    let sealing = alices.in_use(Role::Sealing, alice.address(), NOW).unwrap();
+    let mail = ready.submissions[0].message.to_vec();
+    deliver(&alice, sealing.certificate(), &mail, 2).await;
+    let incoming = only_incoming(&alice).await;
+    let taken = alice
+        .take_in(&incoming, &Answers::new(), later)
+        .await
+        .unwrap();
+    assert_eq!(taken, TakenIn::NeedsCertificate(address(BOB)));
+    let published = keys.published(bob.address(), later);
+    let octets: Vec<&[u8]> = published.iter().map(Certificate::as_bytes).collect();
+    let found = Found::answered(alice.address(), bob.address(), &octets.concat(), later);
+    let answers = Answers::from([(address(BOB), found)]);
+    let taken = alice.take_in(&incoming, &answers, later).await.unwrap();
+    assert!(matches!(taken, TakenIn::Done(Some(_))), "{taken:?}");
+    let (protection, _) = shown(&alice, &newest(&alice, "INBOX")).await;
+    assert!(
+        matches!(protection.signature, SignatureStatus::Valid { fingerprint, .. } if fingerprint == new),
+        "{:?}",
+        protection.signature
+    );
+    let known = alice.contact(&address(BOB)).await.unwrap().unwrap();
+    assert_eq!(known.former, [old]);
+    assert!(known.parse_companion().is_some());
 }
 
 #[tokio::test]

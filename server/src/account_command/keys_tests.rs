@@ -133,7 +133,9 @@ async fn taken_out(folder: &Path, whose: &Whose) {
     let lock = ["--passphrase-file", &lock, "--output", &one];
     let export = [&["export", &first, "--secret"], &lock[..]].concat();
     whose.keys(&export).await.unwrap();
-    let Some(gpg) = gpg(folder) else { return };
+    let Some(gpg) = gpg(&folder.join("gpg-of-ours")) else {
+        return;
+    };
     gpg(&["--passphrase", "ein Schlüssel", "--import", &one]);
     assert!(gpg(&["--list-secret-keys", "--with-colons"]).contains(&first));
 }
@@ -141,7 +143,7 @@ async fn taken_out(folder: &Path, whose: &Whose) {
 async fn brought_in(folder: &Path, whose: &Whose, provider: &str) {
     let lock = file(folder, "their-lock", "their passphrase\n");
     // As gpg exports it, where there is one; else as a program of the same form would.
-    let text = match gpg(folder) {
+    let text = match gpg(&folder.join("gpg-of-theirs")) {
         Some(gpg) => {
             let pass = ["--passphrase", "their passphrase"];
             let make = [
@@ -225,16 +227,16 @@ async fn from_the_phrase(folder: &Path, whose: &Whose, provider: &str, phrase: &
     assert!(entry.for_sealing(clock::now()).is_some());
 }
 
-/// Runs `gpg` over a keyring in the folder; `None` without it.
-fn gpg(folder: &Path) -> Option<impl Fn(&[&str]) -> String> {
+/// Runs `gpg` over a keyring in this folder; `None` without it.
+fn gpg(home: &Path) -> Option<impl Fn(&[&str]) -> String> {
     if Command::new("gpg").arg("--version").output().is_err() {
         println!("gpg is not installed: skipped");
         return None;
     }
-    let home = folder.join("gpg");
-    std::fs::create_dir_all(&home).unwrap();
+    std::fs::create_dir_all(home).unwrap();
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(&home, private).unwrap();
+    std::fs::set_permissions(home, private).unwrap();
+    let home = home.to_owned();
     Some(move |arguments: &[&str]| {
         let output = Command::new("gpg")
             .env("GNUPGHOME", &home)
