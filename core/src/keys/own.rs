@@ -243,7 +243,7 @@ impl OwnKeys {
     /// What has to be stored so that the account has one more key.
     pub fn import(
         &self,
-        key: SecretCertificate,
+        key: &SecretCertificate,
         wanted: Use,
         address: &Address,
         now: Timestamp,
@@ -254,7 +254,7 @@ impl OwnKeys {
             .0
             .iter()
             .find(|known| known.fingerprint() == fingerprint);
-        let mut key = known.map_or_else(|| key.clone(), |known| known.merge(&key));
+        let mut key = known.map_or_else(|| key.clone(), |known| known.merge(key));
         let mut work = Work::on(&self.0, address, now);
         if wanted == Use::InUse {
             if key.certificate().usable_for_encryption(now) == Err(Unusable::Expired) {

@@ -231,7 +231,7 @@ impl Keys {
         let mut next = own.clone();
         for key in brought {
             let fingerprint = key.fingerprint();
-            let made = next.import(key, wanted, &self.address, now, &mut OsRng);
+            let made = next.import(&key, wanted, &self.address, now, &mut OsRng);
             let made = made.map_err(KeysCommandError::from)?;
             next = OwnKeys::gather(next.iter().cloned().chain(made));
             writeln!(out, "{fingerprint} is one of the account's keys.")?;

@@ -228,7 +228,7 @@ async fn from_the_phrase(folder: &Path, whose: &Whose, provider: &str, phrase: &
 }
 
 /// Runs `gpg` over a keyring in this folder; `None` without it.
-fn gpg(home: &Path) -> Option<impl Fn(&[&str]) -> String> {
+fn gpg(home: &Path) -> Option<impl Fn(&[&str]) -> String + use<>> {
     if Command::new("gpg").arg("--version").output().is_err() {
         println!("gpg is not installed: skipped");
         return None;

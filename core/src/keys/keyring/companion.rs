@@ -139,7 +139,9 @@ mod tests {
         let none = contact(&keys);
         let merged = |contacts: &[&Contact]| {
             let mut all = contacts[0].clone();
-            contacts.iter().for_each(|contact| all.merge(contact));
+            for contact in contacts {
+                all.merge(contact);
+            }
             all
         };
         let all = merged(&[&one, &two, &none]);

@@ -185,7 +185,7 @@ fn imported_keys_open_old_mail_or_come_into_use() {
     let older = expiring_secret("bob", 1000);
     let now = later(5000);
     let import = |wanted| {
-        let made = keys.import(older.clone(), wanted, &bob(), now, &mut rng(3));
+        let made = keys.import(&older, wanted, &bob(), now, &mut rng(3));
         with(&keys, made.unwrap())
     };
     let kept = import(Use::IfNewest);
@@ -210,9 +210,9 @@ fn imported_keys_open_old_mail_or_come_into_use() {
     assert_eq!(&entry.certificates()[0], world.certificate());
     assert!(used.upkeep(&bob(), now, &mut rng(4)).unwrap().is_empty());
 
-    let foreign = keys.import(secret("eve"), Use::InUse, &bob(), now, &mut rng(6));
+    let foreign = keys.import(&secret("eve"), Use::InUse, &bob(), now, &mut rng(6));
     assert!(matches!(foreign, Err(OwnKeyError::Unusable { .. })));
-    let kept = keys.import(secret("eve"), Use::IfNewest, &bob(), now, &mut rng(6));
+    let kept = keys.import(&secret("eve"), Use::IfNewest, &bob(), now, &mut rng(6));
     let kept = with(&keys, kept.unwrap());
     assert_eq!((kept.len(), kept.published(&bob(), now).len()), (3, 2));
 }
