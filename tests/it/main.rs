@@ -1,7 +1,7 @@
 //! Whole-system tests: the real program, driven over its real listeners by real clients.
 //!
 //! Reading order: [`world`] starts and stops the program; [`talk`], [`imap`], [`tools`] and
-//! [`webdriver`] speak to it; `letter`, `outgoing`, `programs`, `clients`, `refusals`, `restart`, `browser`,
+//! [`webdriver`] speak to it; `letter`, `outgoing`, `certificates`, `programs`, `clients`, `refusals`, `restart`, `browser`,
 //! `accounts`, `decrypt_page`, `kill` and `transfer` are the tests, one file per concern.
 //!
 //! Invariants: nothing of ours is replaced by a double; every wait is a poll with a deadline;
@@ -27,6 +27,8 @@ mod webdriver;
 mod letter;
 #[cfg(test)]
 mod outgoing;
+#[cfg(test)]
+mod certificates;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]

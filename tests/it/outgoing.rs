@@ -7,7 +7,7 @@ use crate::http;
 use crate::imap::{Imap, between};
 use crate::talk::Talk;
 use crate::tools::{Gnupg, argument, contains, files, python};
-use crate::world::{Account, DEADLINE, World, poll};
+use crate::world::{Account, DEADLINE, DOMAIN, World, poll};
 
 const TO_BOB: &str = "From: Alice <alice@letterlock.example>\r\n\
     To: Bob <bob@letterlock.example>\r\n\
@@ -21,8 +21,11 @@ const TO_BOB: &str = "From: Alice <alice@letterlock.example>\r\n\
     High water at nine. Bring the Fähre.\r\n\
     .\r\n";
 
+/// `alice` in a Web Key Directory (its draft, section 3.1).
+pub(crate) const ALICES_NAME: &str = "kei1q4tipxxu1yj79k9kfukdhfy631xe";
+
 /// Submits with smtplib, as `account`.
-fn submit(world: &World, account: &Account, to: &[&str], message: &str) {
+pub(crate) fn submit(world: &World, account: &Account, to: &[&str], message: &str) {
     let (host, port) = world.ready().smtp.rsplit_once(':').expect("host and port");
     let mut arguments = vec![host, port, &account.address, &account.address];
     arguments.extend(to);
@@ -31,7 +34,7 @@ fn submit(world: &World, account: &Account, to: &[&str], message: &str) {
 }
 
 /// The fields and the body of a message as IMAP shows it.
-fn parts(message: &[u8]) -> (String, String) {
+pub(crate) fn parts(message: &[u8]) -> (String, String) {
     let text = String::from_utf8_lossy(message).into_owned();
     let (header, body) = text.split_once("\r\n\r\n").expect("a header and a body");
     (format!("{header}\r\n"), body.to_owned())
@@ -49,6 +52,11 @@ fn from_alice_to_bob_it_is_encrypted_and_signed() {
         header.starts_with("Letterlock-Encryption: encrypted"),
         "{header}"
     );
+    // Users of one provider write to version 6, whose fingerprints have 64 digits.
+    let encryption = between(&header, "Letterlock-Encryption: ", "\r\n").unwrap_or("none");
+    assert!(encryption.ends_with("cipher=aes256-aead"), "{header}");
+    let fingerprint = between(encryption, "fingerprint=", ";").unwrap_or("none");
+    assert_eq!(fingerprint.len(), 64, "{header}");
     let signature = between(&header, "\r\nLetterlock-Signature: ", "\r\n").unwrap_or("none");
     assert!(signature.starts_with("valid; "), "{header}");
     assert!(
@@ -125,10 +133,10 @@ fn to_the_outside_without_a_key_it_is_signed_for_gpg_to_verify() {
     assert!(text.contains("multipart/signed"), "{text}");
     assert!(!text.contains("Letterlock-"), "{text}");
     let (signed, signature) = signed_parts(&text);
+    // Programs of the world find the version that they read.
     let certificate = http::get(&format!(
-        "{}/api/v1/keys/{}",
-        world.ready().provider,
-        alice.address
+        "{}/.well-known/openpgpkey/{DOMAIN}/hu/{ALICES_NAME}?l=alice",
+        world.ready().provider
     ));
     let gpg = Gnupg::new();
     gpg.run(&["--import"], &certificate);

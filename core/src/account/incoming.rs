@@ -51,15 +51,21 @@ impl<S: Store> Account<S> {
         self.learn_from_gossip(&pending, now).await?;
         let mut certificates: Vec<Certificate> = contact
             .iter()
-            .filter_map(Contact::parse_certificate)
+            .flat_map(|contact| [contact.parse_certificate(), contact.parse_companion()])
+            .flatten()
             .collect();
         if let Some(author) = author.filter(|_| signed) {
-            match self.certificate_for(&author, answers).await? {
+            match self.certificates_of(&author, answers).await? {
                 Some(known) => {
-                    if contact.is_none() {
-                        contact = self.learn_from_answer(&author, answers, now).await?;
-                    }
                     certificates.extend(known);
+                    let answered = answers.contains_key(&author.canonical());
+                    if !answered && self.may_have_another(&author, &pending, &certificates) {
+                        return Ok(TakenIn::NeedsCertificate(author));
+                    }
+                    let learnt = self.learn_from_answer(&author, answers, now).await?;
+                    let successor = learnt.as_ref().and_then(Contact::parse_certificate);
+                    certificates.extend(successor);
+                    contact = learnt.or(contact);
                 }
                 None if certificates.is_empty() => return Ok(TakenIn::NeedsCertificate(author)),
                 None => {}
@@ -81,6 +87,24 @@ impl<S: Store> Account<S> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether a user of our own provider has signed with a key that is not known here: a
+    /// successor, of which our provider's directory knows. Of others it knows nothing.
+    fn may_have_another(
+        &self,
+        author: &Address,
+        pending: &Pending<'_>,
+        known: &[Certificate],
+    ) -> bool {
+        let issuers = pending.signatures().issuers();
+        let own = self.address();
+        let at_home = author.domain().eq_ignore_ascii_case(own.domain());
+        let is_known = |issuer| known.iter().any(|certificate| certificate.has_key(issuer));
+        at_home
+            && author.canonical() != own.canonical()
+            && !issuers.is_empty()
+            && !issuers.iter().any(is_known)
     }
 
     async fn keep(
@@ -115,11 +139,11 @@ impl<S: Store> Account<S> {
         if let Some(found) = autocrypt::read(header, author) {
             let prefers = found.prefers_encryption;
             let offer = offer(found.certificate, Source::Autocrypt, prefers);
-            return self.consider(&offer, now).await;
+            return self.consider(&offer, None, now).await;
         }
         for certificate in attached::read(pending.entity(), author, now) {
             let offer = offer(certificate, Source::Attachment, false);
-            let learnt = self.consider(&offer, now).await?;
+            let learnt = self.consider(&offer, None, now).await?;
             if learnt.is_some() {
                 return Ok(learnt);
             }
@@ -154,7 +178,7 @@ impl<S: Store> Account<S> {
                 seen_at: now,
                 prefers_encryption: false,
             };
-            if let Some(contact) = self.consider(&offer, now).await? {
+            if let Some(contact) = self.consider(&offer, None, now).await? {
                 self.replica.store_contact(contact, now).await?;
             }
         }
@@ -171,12 +195,15 @@ impl<S: Store> Account<S> {
         let Some(Some(found)) = answers.get(&address.canonical()) else {
             return Ok(None);
         };
-        self.consider(&found.offer(address, now), now).await
+        let companion = found.companion.as_ref();
+        self.consider(&found.offer(address, now), companion, now)
+            .await
     }
 
     async fn consider(
         &self,
         offer: &Offer,
+        companion: Option<&Certificate>,
         now: Timestamp,
     ) -> Result<Option<Contact>, ReplicaError> {
         if offer.address == self.address().canonical() {
@@ -184,8 +211,11 @@ impl<S: Store> Account<S> {
         }
         let existing = self.contact(&offer.address).await?;
         Ok(match keyring::consider(existing.as_ref(), offer, now) {
-            Decision::Store(contact) if existing.as_ref() != Some(&*contact) => Some(*contact),
-            Decision::Store(_) | Decision::Keep(_) => None,
+            Decision::Store(contact) => {
+                let contact = contact.with_companion(companion, now);
+                (existing.as_ref() != Some(&contact)).then_some(contact)
+            }
+            Decision::Keep(_) => None,
         })
     }
 }

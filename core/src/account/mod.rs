@@ -12,27 +12,33 @@
 //! prepare(entry, answers)    -> Ready(submissions) | NeedsCertificates(addresses) | Refused
 //! ```
 
+mod chest;
 mod events;
 mod incoming;
 mod indexing;
+mod keys;
 mod mailbox;
 mod message;
 mod outgoing;
+mod recipients;
 mod search;
+#[cfg(test)]
+mod pair_tests;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 use crate::id::{Address, Timestamp};
+use crate::keys::Found;
 use crate::keys::lookup::Sources;
-use crate::keys::{Found, keyring};
-use crate::openpgp::{Certificate, SecretCertificate};
+use crate::keys::own::OwnKeyError;
+use crate::openpgp::Certificate;
 use crate::seal::AccountKeys;
 use crate::sending::SendingPolicy;
 use crate::store::Store;
@@ -44,9 +50,11 @@ pub use crate::replica::{
     NewMessage, OutboxEntry, OutboxProblem, PartialMessage, PendingPush, Pieces, Placement,
     Replica, ReplicaError, Roster, RosterEntry, Subscription, Usage, Vanished,
 };
+pub use chest::{ChestError, KeyChest};
 pub use events::{Event, Events};
 pub use incoming::TakenIn;
 pub use indexing::{IndexError, IndexStep};
+pub use keys::Publication;
 pub use mailbox::Mailbox;
 pub use message::{HeaderField, Message};
 pub use outgoing::{Prepared, Ready, SubmitError};
@@ -67,6 +75,9 @@ pub enum KeyError {
     /// A stored key does not parse.
     #[error("the account's key is damaged")]
     Damaged,
+    /// A key could not be made or renewed.
+    #[error(transparent)]
+    Making(#[from] OwnKeyError),
 }
 
 /// One account on one device.
@@ -75,7 +86,7 @@ pub struct Account<S> {
     address: Address,
     policy: RwLock<SendingPolicy>,
     sources: RwLock<Sources>,
-    secret: RwLock<Arc<[SecretCertificate]>>,
+    own: keys::Kept,
     rng: Mutex<ChaCha20Rng>,
     indexing: indexing::Indexing,
 }
@@ -106,21 +117,10 @@ impl<S: Store> Account<S> {
             address,
             policy: RwLock::default(),
             sources: RwLock::default(),
-            secret: RwLock::new(Arc::new([])),
+            own: keys::Kept::default(),
             rng: Mutex::new(ChaCha20Rng::from_seed(own)),
             indexing: indexing::Indexing::default(),
         })
-    }
-
-    /// Makes the account's first key and lets it wait to be pushed. For sign-up: what waits then
-    /// is to be handed over with the sign-up itself, so that no certificate is ever published
-    /// whose key could be lost.
-    pub async fn create_key(&self, now: Timestamp) -> Result<Certificate, KeyError> {
-        let secret = self
-            .with_rng(|rng| SecretCertificate::generate(&self.address, None, now, rng))
-            .map_err(|_| KeyError::Damaged)?;
-        self.store_key(&secret.to_bytes(), now).await?;
-        Ok(secret.certificate().clone())
     }
 
     /// The account's address.
@@ -149,82 +149,31 @@ impl<S: Store> Account<S> {
         *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
     }
 
-    /// The account's keys, those used for signing first; [`KeyError::NotHere`] before the first
-    /// sync has brought them.
-    pub async fn own_keys(&self) -> Result<Arc<[SecretCertificate]>, KeyError> {
-        let known = self
-            .secret
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if !known.is_empty() {
-            return Ok(known);
-        }
-        let mut parsed = Vec::new();
-        for document in self.secret_keys().await? {
-            let secret = SecretCertificate::parse(&document.secret, None);
-            parsed.push(secret.map_err(|_| KeyError::Damaged)?);
-        }
-        parsed.sort_by_key(|secret| core::cmp::Reverse(secret.certificate().created_at()));
-        let parsed: Arc<[SecretCertificate]> = parsed.into();
-        if parsed.is_empty() {
-            return Err(KeyError::NotHere);
-        }
-        *self.secret.write().unwrap_or_else(PoisonError::into_inner) = parsed.clone();
-        Ok(parsed)
-    }
-
-    /// The certificate that is used for an address: our own, a contact's, or what a directory
-    /// answered. `None`: nobody has been asked yet, `Some(None)`: nobody has one.
-    async fn certificate_for(
+    /// The certificates that judge what an address has signed: our own, a contact's, or what a
+    /// directory answered. `None`: nobody has been asked yet; empty: nobody has one.
+    async fn certificates_of(
         &self,
         address: &Address,
         answers: &Answers,
-    ) -> Result<Option<Option<Certificate>>, KeyError> {
+    ) -> Result<Option<Vec<Certificate>>, KeyError> {
         if address.canonical() == self.address.canonical() {
             let keys = self.own_keys().await?;
-            return Ok(Some(keys.first().map(|key| key.certificate().clone())));
+            return Ok(Some(
+                keys.iter().map(|key| key.certificate().clone()).collect(),
+            ));
         }
         if let Some(contact) = self.contact(address).await?
-            && let Ok(certificate) = Certificate::parse(&contact.certificate)
+            && let Some(certificate) = contact.parse_certificate()
         {
-            return Ok(Some(Some(certificate)));
+            let companion = contact.parse_companion();
+            return Ok(Some([certificate].into_iter().chain(companion).collect()));
         }
         let answer = answers.get(&address.canonical());
-        Ok(answer.map(|found| found.as_ref().map(|found| found.certificate.clone())))
-    }
-
-    /// The certificate to encrypt to: the one that is known while it can be used, else what was
-    /// looked up, as far as the rules of replacement let it take that one's place. `None`: it has
-    /// not been looked up yet.
-    async fn certificate_to_encrypt_to(
-        &self,
-        address: &Address,
-        answers: &Answers,
-        now: Timestamp,
-    ) -> Result<Option<Option<Certificate>>, KeyError> {
-        if address.canonical() == self.address.canonical() {
-            return self.certificate_for(address, answers).await;
-        }
-        let contact = self.contact(address).await?;
-        let known = contact
-            .as_ref()
-            .and_then(keyring::Contact::parse_certificate);
-        let usable = |certificate: &Certificate| certificate.usable_for_encryption(now).is_ok();
-        if known.as_ref().is_some_and(usable) {
-            return Ok(Some(known));
-        }
-        let Some(answer) = answers.get(&address.canonical()) else {
-            return Ok(None);
-        };
-        let offered = answer.as_ref().and_then(|found| {
-            let offer = found.offer(address, now);
-            match keyring::consider(contact.as_ref(), &offer, now) {
-                keyring::Decision::Store(contact) => contact.parse_certificate(),
-                keyring::Decision::Keep(_) => None,
-            }
-        });
-        Ok(Some(offered.filter(usable)))
+        Ok(answer.map(|found| {
+            let found = found.iter();
+            let both = found.flat_map(|found| [Some(&found.certificate), found.companion.as_ref()]);
+            both.flatten().cloned().collect()
+        }))
     }
 
     fn with_rng<T>(&self, work: impl FnOnce(&mut ChaCha20Rng) -> T) -> T {

@@ -1,10 +1,12 @@
 //! Protecting what goes out: decide, sign, encrypt.
 
+use super::recipients::{Recipient, Wanted};
 use super::{Account, Answers, KeyError};
 use crate::id::{Address, OutboxId, Timestamp};
+use crate::keys::published;
 use crate::mime::header;
 use crate::mime::{self, EnvelopeAddress};
-use crate::openpgp::pgp_mime::{self, Sender};
+use crate::openpgp::pgp_mime::{self, Everybody, Sender};
 use crate::openpgp::protection::Cipher;
 use crate::openpgp::{Certificate, Encryption, Protection, SecretCertificate, SignatureStatus};
 use crate::replica::{OutboxEntry, ReplicaError};
@@ -44,6 +46,12 @@ pub enum Prepared {
     Failed(pgp_mime::ComposeError),
 }
 
+/// Recipients of one message.
+struct Group<'a> {
+    paths: Vec<Address>,
+    to: Vec<&'a Recipient>,
+}
+
 /// A mail, protected.
 #[derive(Debug)]
 pub struct Ready {
@@ -75,35 +83,6 @@ impl<S: Store> Account<S> {
             .await?)
     }
 
-    /// Which of these recipients have a usable certificate. `Err` names those to be looked up
-    /// first.
-    pub async fn recipients(
-        &self,
-        addresses: &[Address],
-        answers: &Answers,
-        now: Timestamp,
-    ) -> Result<Result<Vec<(Address, Option<Certificate>)>, Vec<Address>>, KeyError> {
-        let mut found = Vec::new();
-        let mut unknown = Vec::new();
-        for address in addresses {
-            match self
-                .certificate_to_encrypt_to(address, answers, now)
-                .await?
-            {
-                None => unknown.push(address.clone()),
-                Some(known) => {
-                    let usable = known.filter(|c| c.usable_for_encryption(now).is_ok());
-                    found.push((address.clone(), usable));
-                }
-            }
-        }
-        Ok(if unknown.is_empty() {
-            Ok(found)
-        } else {
-            Err(unknown)
-        })
-    }
-
     /// Signs a mail of the outbox and encrypts it, as the account's policy says.
     pub async fn prepare(
         &self,
@@ -112,68 +91,97 @@ impl<S: Store> Account<S> {
         now: Timestamp,
     ) -> Result<Prepared, KeyError> {
         let keys = self.own_keys().await?;
-        let key = keys.first().ok_or(KeyError::NotHere)?;
-        let found = match self.recipients(&entry.forward_paths, answers, now).await? {
+        let key = keys.signer(&self.address, now).ok_or(KeyError::NotHere)?;
+        let paths = &entry.forward_paths;
+        let found = match self.encrypt_to(paths, answers, Wanted::Both, now).await? {
             Ok(found) => found,
             Err(unknown) => return Ok(Prepared::NeedsCertificates(unknown)),
         };
-        for address in &entry.forward_paths {
+        for address in paths {
             if let Some(contact) = self.learn_from_answer(address, answers, now).await? {
                 self.store_contact(contact, now).await?;
             }
         }
-        let certificate = |address: &Address| {
+        let recipient = |address: &Address| {
             let found = found.iter().find(|(known, _)| known == address);
-            found.and_then(|(_, certificate)| certificate.clone())
+            found.and_then(|(_, recipient)| recipient.as_ref())
         };
         let visible = visible_recipients(&entry.message);
-        let decision = sending::decide(
-            self.sending_policy(),
-            &entry.forward_paths,
-            &visible,
-            |address| certificate(address).is_some(),
-        );
+        let decision = sending::decide(self.sending_policy(), paths, &visible, |address| {
+            recipient(address).is_some()
+        });
         let sender = Sender {
             key,
             address: &self.address,
             now,
         };
-        let submissions = match decision {
+        let protected = match decision {
             Decision::Refuse { missing } => return Ok(Prepared::Refused { missing }),
             Decision::SignOnly { .. } => self
                 .with_rng(|rng| pgp_mime::sign(&entry.message, &sender, rng))
-                .map(|signed| vec![submission(entry, entry.forward_paths.clone(), signed)]),
+                .map(|signed| (vec![submission(entry, paths.clone(), signed)], None)),
             Decision::Encrypt(groups) => {
-                let encrypted = groups.into_iter().map(|group| {
-                    let to: Vec<Certificate> = group.iter().filter_map(certificate).collect();
-                    let sealed = self.with_rng(|rng| {
-                        pgp_mime::sign_and_encrypt(&entry.message, &to, &sender, rng)
-                    })?;
-                    Ok(submission(entry, group, sealed))
+                let own = self.own_recipient(now).await?.ok_or(KeyError::NotHere)?;
+                let groups = groups.into_iter().map(|paths| {
+                    let to = paths.iter().filter_map(recipient).collect();
+                    Group { paths, to }
                 });
-                let encrypted = encrypted.collect::<Result<Vec<_>, _>>();
-                return Ok(match encrypted {
-                    Ok(submissions) => {
-                        let protection = self.own_protection(key, true);
-                        Prepared::Ready(Ready {
-                            submissions,
-                            protection,
-                        })
-                    }
-                    Err(error) => Prepared::Failed(error),
-                });
+                self.encrypt(entry, groups.collect(), &own, &sender)
+                    .map(|(submissions, to_us)| (submissions, Some(to_us)))
             }
         };
-        Ok(match submissions {
-            Ok(submissions) => {
-                let protection = self.own_protection(key, false);
-                Prepared::Ready(Ready {
-                    submissions,
-                    protection,
-                })
-            }
+        Ok(match protected {
+            Ok((submissions, to_us)) => Prepared::Ready(Ready {
+                submissions,
+                protection: self.own_protection(key, to_us),
+            }),
             Err(error) => Prepared::Failed(error),
         })
+    }
+
+    /// Encrypts a mail to each group, and says how the weakest of them is encrypted to us.
+    fn encrypt(
+        &self,
+        entry: &OutboxEntry,
+        groups: Vec<Group<'_>>,
+        own: &Recipient,
+        sender: &Sender<'_>,
+    ) -> Result<(Vec<Submission>, Encryption), pgp_mime::ComposeError> {
+        let mut to_us = own.version6().unwrap_or(&own.certificate);
+        let mut submissions = Vec::with_capacity(groups.len());
+        for Group { paths, to } in groups {
+            // Ciphers that every recipient can read, and we.
+            let all6 = to.iter().map(|recipient| recipient.version6().cloned());
+            let all6 = all6.collect::<Option<Vec<Certificate>>>();
+            let to4 = || to.iter().map(|recipient| recipient.certificate.clone());
+            let (certificates, ours) = match (all6, own.version6()) {
+                (Some(all6), Some(ours)) => (all6, ours),
+                _ => (to4().collect(), &own.certificate),
+            };
+            if ours == &own.certificate {
+                to_us = ours;
+            }
+            let everybody = Everybody {
+                recipients: &certificates,
+                own: ours,
+                gossip: &to4().collect::<Vec<_>>(),
+            };
+            let sealed = self.with_rng(|rng| {
+                pgp_mime::sign_and_encrypt_to(&entry.message, &everybody, sender, rng)
+            })?;
+            submissions.push(submission(entry, paths, sealed));
+        }
+        let cipher = if published::is_version6(to_us) {
+            Cipher::Aes256Aead
+        } else {
+            Cipher::Aes256
+        };
+        let fingerprint = to_us.fingerprint();
+        let encryption = Encryption::ToUs {
+            fingerprint,
+            cipher,
+        };
+        Ok((submissions, encryption))
     }
 
     /// Files a mail that the provider has taken: into the Sent mailbox and out of the outbox,
@@ -191,22 +199,12 @@ impl<S: Store> Account<S> {
             .await
     }
 
-    fn own_protection(&self, key: &SecretCertificate, encrypted: bool) -> Protection {
-        let fingerprint = key.fingerprint();
-        let encryption = if encrypted {
-            Encryption::ToUs {
-                fingerprint,
-                cipher: Cipher::Aes256,
-            }
-        } else {
-            Encryption::None
-        };
-        let address = self.address.clone();
+    fn own_protection(&self, key: &SecretCertificate, to_us: Option<Encryption>) -> Protection {
         Protection {
-            encryption,
+            encryption: to_us.unwrap_or(Encryption::None),
             signature: SignatureStatus::Valid {
-                fingerprint,
-                address,
+                fingerprint: key.fingerprint(),
+                address: self.address.clone(),
             },
         }
     }

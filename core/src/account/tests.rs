@@ -11,15 +11,15 @@ use crate::seal::RootKey;
 use crate::store::MemoryStore;
 use crate::sync::wire::{Entry, PullResponse};
 
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const LETTER: &[u8] = b"From: Alice <alice@letterlock.example>\r\n\
     To: bob@letterlock.example\r\nSubject: A secret plan\r\n\r\nMeet me.\r\n";
 
-fn address(text: &str) -> Address {
+pub(super) fn address(text: &str) -> Address {
     Address::new(text).unwrap()
 }
 
-async fn account(name: &str, seed: u8) -> (Account<MemoryStore>, Certificate) {
+pub(super) async fn account(name: &str, seed: u8) -> (Account<MemoryStore>, Certificate) {
     let root = RootKey::from_octets([seed; 32]);
     let keys = AccountKeys::derive(AccountId::new([seed; 16]), 1, &root);
     let address = address(&format!("{name}@letterlock.example"));
@@ -27,7 +27,7 @@ async fn account(name: &str, seed: u8) -> (Account<MemoryStore>, Certificate) {
     let account = Account::open(store, address, keys, [seed; 32], NOW)
         .await
         .unwrap();
-    let certificate = account.create_key(NOW).await.unwrap();
+    let certificate = account.create_keys(NOW).await.unwrap().remove(0);
     (account, certificate)
 }
 
@@ -38,7 +38,12 @@ fn answered(address: &Address, certificate: &Certificate) -> Answers {
 }
 
 /// What the MX does, and the sync after it.
-async fn deliver(to: &Account<MemoryStore>, certificate: &Certificate, raw: &[u8], n: u8) {
+pub(super) async fn deliver(
+    to: &Account<MemoryStore>,
+    certificate: &Certificate,
+    raw: &[u8],
+    n: u8,
+) {
     let mut rng = ChaCha20Rng::from_seed([n; 32]);
     let sealed = encrypt::to_recipient(certificate, raw, NOW, &mut rng).unwrap();
     let generation = Generation(u64::from(n));
@@ -57,20 +62,23 @@ async fn deliver(to: &Account<MemoryStore>, certificate: &Certificate, raw: &[u8
     to.pulled_entries(response, NOW).await.unwrap();
 }
 
-async fn only_incoming(account: &Account<MemoryStore>) -> IncomingMessage {
+pub(super) async fn only_incoming(account: &Account<MemoryStore>) -> IncomingMessage {
     let mut all = account.incoming(10).await.unwrap();
     assert_eq!(all.len(), 1);
     all.remove(0)
 }
 
-fn newest(account: &Account<MemoryStore>, mailbox: &str) -> Placement {
+pub(super) fn newest(account: &Account<MemoryStore>, mailbox: &str) -> Placement {
     let mailbox = account
         .mailbox(&MailboxName::new(mailbox).unwrap())
         .unwrap();
     account.placements(mailbox.id).pop().unwrap()
 }
 
-async fn shown(account: &Account<MemoryStore>, placement: &Placement) -> (Protection, Vec<u8>) {
+pub(super) async fn shown(
+    account: &Account<MemoryStore>,
+    placement: &Placement,
+) -> (Protection, Vec<u8>) {
     let message = account.message(placement.message).await.unwrap().unwrap();
     (
         message.protection.clone(),

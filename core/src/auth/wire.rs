@@ -15,6 +15,7 @@
 //! | `POST /api/v1/recovery/start` | [`RecoveryStart`] | 200 [`RecoveryStarted`] |
 //! | `POST /api/v1/recovery/prove` | [`RecoveryProve`] | 200 [`RecoveryProved`] |
 //! | `PUT /api/v1/recovery` (token) | [`RecoverySet`] | 204 |
+//! | `PUT /api/v1/keys` (token) | [`Publish`] | 204; 403 `not_vouched` |
 //!
 //! Errors are [`crate::sync::wire::ErrorBody`] in JSON: 400 `malformed`, `foreign_domain`,
 //! `bad_certificate`; 401 `wrong_password`, `wrong_phrase`, `log_in_expired`, `unauthorized`; 403
@@ -165,8 +166,12 @@ pub struct SignUpFinish {
     pub record: Octets,
     /// A [`super::RootKeyWrap`] of kind [`super::WrapKind::Password`].
     pub root_key_wrap: Octets,
-    /// The OpenPGP certificate, binary, for incoming mail and the key directory.
+    /// The OpenPGP certificate that every mail program reads, binary, for incoming mail and the
+    /// directories.
     pub certificate: Octets,
+    /// Others, for those who read them: of version 6, by the first one's word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_certificates: Vec<Octets>,
     /// Sealed envelopes of revision 1, the secret key's among them; at most
     /// [`MAX_SIGN_UP_DOCUMENTS`].
     pub documents: Vec<Octets>,
@@ -185,6 +190,15 @@ pub struct SignUpFinish {
 pub struct SignUpFinished {
     /// Of the first device.
     pub token: Token,
+}
+
+/// Tells the directory of renewals, successors and revocations. It keeps what it has, merged with
+/// these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// Certificates, binary, at most [`MAX_PUBLISHED`](crate::keys::published::MAX_PUBLISHED); each
+    /// that is new to the directory signed by one that is there or comes before it.
+    pub certificates: Vec<Octets>,
 }
 
 /// Begins a log-in.

@@ -13,6 +13,8 @@
 //! the marks of use. Invariant: no sequence of weaker events replaces a usable key. Rejected: the
 //! newest wins, as in Autocrypt alone; whoever can send one mail could then change the key.
 
+mod companion;
+
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +29,8 @@ use crate::openpgp::{Certificate, Fingerprint};
 pub struct Contact {
     /// Whose.
     pub address: Address,
-    /// The active certificate, binary, as [`Certificate::to_bytes`] gives it.
+    /// The active certificate, binary, as [`Certificate::to_bytes`] gives it; after it its
+    /// companion, if one is known.
     #[serde(with = "serde_bytes")]
     pub certificate: Vec<u8>,
     /// How well it is known to be theirs.
@@ -49,7 +52,7 @@ pub struct Contact {
 impl Contact {
     /// The certificate, parsed again; `None` if what was stored is damaged.
     pub fn parse_certificate(&self) -> Option<Certificate> {
-        Certificate::parse(&self.certificate).ok()
+        self.parse_both().0
     }
 
     /// Takes in what another device knows of the same address; whoever merges comes to the same.
@@ -78,9 +81,7 @@ impl Contact {
             (self.clone(), other)
         };
         if same {
-            // The longer form has all that the shorter has: certificates only grow.
-            let form = |contact: &Self| (contact.certificate.len(), contact.certificate.clone());
-            merged.certificate = form(self).max(form(other)).1;
+            merged.certificate = self.merged_octets(other);
             merged.level = merged.level.max(rest.level);
             merged.first_seen = merged.first_seen.min(rest.first_seen);
             merged.last_seen = merged.last_seen.max(rest.last_seen);
@@ -252,7 +253,7 @@ fn merge(contact: &Contact, offer: &Offer) -> Contact {
         |known| known.merge(&offer.certificate),
     );
     Contact {
-        certificate: certificate.to_bytes(),
+        certificate: companion::octets(&certificate, contact.parse_companion().as_ref()),
         level: contact.level.max(offer.level),
         last_seen: contact.last_seen.max(offer.seen_at),
         // Never taken back: anybody can send a mail, or pass one on, that does not say it.

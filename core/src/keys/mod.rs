@@ -4,7 +4,8 @@
 //! Pure: contacts and offers come in, decisions go out; who stores and who asks the network is
 //! elsewhere. Reading order: [`level`] (how well a certificate is known), [`keyring`] (contacts and
 //! the rules of replacement), [`autocrypt`] and [`attached`] (certificates that come with mail), [`lookup`]
-//! (whom to ask for one), [`wkd`] (where domains publish them).
+//! (whom to ask for one), [`published`] (what a directory has of an address), [`own`] (the account's
+//! own keys), [`wkd`] (where domains publish certificates).
 //!
 //! Invariant: no sequence of weaker events replaces a key that is in use.
 
@@ -13,8 +14,12 @@ pub mod autocrypt;
 pub mod keyring;
 pub mod level;
 pub mod lookup;
+pub mod own;
+pub mod published;
 pub mod wkd;
 
 pub use keyring::{Contact, Decision, Offer};
 pub use level::Level;
 pub use lookup::{Found, Source};
+pub use own::{OwnKeys, Role};
+pub use published::Published;

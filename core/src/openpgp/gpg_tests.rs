@@ -228,3 +228,76 @@ fn keys_exported_from_gpg_are_unlocked_and_open_mail() {
         Encryption::ToUs { .. }
     ));
 }
+
+#[test]
+fn keys_come_from_gpg_and_from_programs_of_its_form_and_go_back() {
+    let Some(gpg) = Gpg::new("brought") else {
+        return;
+    };
+    let lock = ["--passphrase", "their lock"];
+    for name in ["Alice", "Alice again"] {
+        let user_id = format!("{name} <alice@letterlock.example>");
+        let make = [
+            "--quick-generate-key",
+            &user_id,
+            "future-default",
+            "default",
+            "1y",
+        ];
+        gpg.good(&[&lock[..], &make].concat(), b"");
+    }
+    let export = ["--export-secret-keys", "--armor"];
+    let exported = gpg.good(&[&lock[..], &export].concat(), b"");
+    let open = |text: &[u8], lock: &str| SecretCertificate::parse_export(text, &[lock]);
+    let keys = open(&exported, "their lock").unwrap();
+    assert_eq!(keys.len(), 2);
+    assert!(matches!(
+        open(&exported, "another"),
+        Err(super::secret_certificate::SecretCertificateError::Passphrase)
+    ));
+    let at = later(120);
+    for key in &keys {
+        let certificate = key.certificate();
+        assert_eq!(certificate.usable_for_encryption(at), Ok(()));
+        assert!(certificate.names(&address("alice"), at) && key.signs(at));
+        let recipient = [
+            "--encrypt",
+            "--recipient",
+            &certificate.fingerprint().to_string(),
+        ];
+        let sealed = gpg.good(&recipient, b"from gpg");
+        let opened = decrypt::message(&sealed, &keys, &Limits::default()).unwrap();
+        assert_eq!(opened.encrypted_to, key.fingerprint());
+    }
+    // As Proton writes it: fields in the armor; as Thunderbird does: a block for each key, with
+    // those of certificates between.
+    let blocks = keys.iter().map(|key| {
+        let secret = key.to_armor(Some("their lock"), &mut rng(9)).unwrap();
+        let fields = "BLOCK-----\nVersion: ProtonMail\nComment: https://protonmail.com\n";
+        let secret = secret
+            .replacen("BLOCK-----\n", fields, 1)
+            .replace('\n', "\r\n");
+        format!("A note.\r\n{}\r\n{secret}", key.certificate().to_armor())
+    });
+    let text = blocks.collect::<Vec<_>>().concat();
+    let again = open(text.as_bytes(), "their lock").unwrap();
+    let octets = |keys: &[SecretCertificate]| {
+        keys.iter()
+            .map(SecretCertificate::to_bytes)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(octets(&again), octets(&keys));
+    // And back: gpg has what we lock.
+    let other = Gpg::new("taken").unwrap();
+    for key in &keys {
+        let locked = key.to_armor(Some("our lock"), &mut rng(10)).unwrap();
+        other.good(&["--passphrase", "our lock", "--import"], locked.as_bytes());
+        let sealed = encrypt::to_recipient(key.certificate(), b"to gpg", at, &mut rng(11)).unwrap();
+        let opened = other.good(&["--passphrase", "our lock", "--decrypt"], &sealed);
+        assert_eq!(opened, b"to gpg");
+    }
+    // Without the primary key there is nothing that could sign: it is refused, not half taken.
+    let export = ["--export-secret-subkeys", "--armor"];
+    let subkeys = gpg.good(&[&lock[..], &export].concat(), b"");
+    assert!(open(&subkeys, "their lock").is_err());
+}

@@ -3,7 +3,7 @@
 //!
 //! Reading order: this file (the type, parsing, which key signs), `generate` (what is in a new
 //! one), `self_signature` (what a key says of itself), `upkeep` (renewing, revoking, certifying),
-//! `export`.
+//! `union` (what several devices made of one), `export`.
 //!
 //! Invariant: unlocked. Private key material lives in rPGP's types, which overwrite themselves
 //! when dropped, and in [`Zeroizing`] buffers; `Debug` shows the fingerprint alone.
@@ -13,6 +13,7 @@ mod generate;
 mod self_signature;
 #[cfg(test)]
 mod tests;
+mod union;
 mod upkeep;
 
 use core::fmt;
@@ -137,6 +138,11 @@ impl SecretCertificate {
     /// The binary form, *unlocked*: to be sealed at once.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.secret.to_bytes().unwrap_or_default())
+    }
+
+    /// Whether it has a private key that may sign documents at `now`.
+    pub fn signs(&self, now: Timestamp) -> bool {
+        self.signing_key(super::policy::seconds(now)).is_some()
     }
 
     /// Keys that may have been encrypted to: every subkey and, for old RSA keys, the primary.

@@ -227,7 +227,7 @@ pub(super) const fn table_of(collection: Collection) -> Table {
 /// nothing refers to any more last.
 pub(super) const fn class(document: &Document) -> u8 {
     match document {
-        Document::Key(_) => 0,
+        Document::Key(_) => PENDING_KEY,
         Document::Content(_) => 1,
         Document::Message(_) => 2,
         Document::Contact(_) => 3,
@@ -241,6 +241,8 @@ pub(super) const fn class(document: &Document) -> u8 {
     }
 }
 
+/// Keys come first: what is encrypted to them is worth nothing without them.
+pub(super) const PENDING_KEY: u8 = 0;
 /// Pages come after the messages and mailboxes that they name.
 pub(super) const PENDING_PAGE: u8 = 5;
 /// Annotations come after the mailboxes that they are of.

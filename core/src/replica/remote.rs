@@ -8,7 +8,9 @@ use serde_bytes::ByteBuf;
 
 use super::change::Change;
 use super::document::{Document, MailboxDocument, is_removable};
-use super::documents::{Base, PENDING_REMOVAL, class, removable_classes, table_of_class};
+use super::documents::{
+    Base, PENDING_KEY, PENDING_REMOVAL, class, removable_classes, table_of_class,
+};
 use super::incoming::incoming_key;
 use super::pages::incoming_placement;
 use super::{IncomingMessage, Replica, ReplicaError, decode_row, encode_row};
@@ -147,6 +149,12 @@ impl<S: Store> Replica<S> {
         Ok((!push.sent.is_empty()).then_some(push))
     }
 
+    /// Whether a secret key waits to be pushed.
+    pub async fn has_pending_key(&self) -> Result<bool, ReplicaError> {
+        let rows = KeyRange::prefix(&[PENDING_KEY]).limit(1);
+        Ok(!self.store.scan(Table::Pending, rows).await?.is_empty())
+    }
+
     /// Whether anything waits to be pushed.
     pub async fn has_pending(&self) -> Result<bool, ReplicaError> {
         let rows = self
@@ -209,18 +217,25 @@ impl<S: Store> Replica<S> {
         change.commit().await
     }
 
-    /// The account's secret keys that have come to this device.
-    pub async fn secret_keys(&self) -> Result<Vec<super::document::KeyDocument>, ReplicaError> {
+    /// The documents of the account's secret keys that have come to this device, in order.
+    pub async fn secret_key_ids(&self) -> Result<Vec<DocId>, ReplicaError> {
+        let rows = KeyRange::prefix(KEY_PREFIX);
+        let rows = self.store.scan(Table::Meta, rows).await?;
+        let ids = rows.into_iter().map(|(key, _)| {
+            let id = key.get(KEY_PREFIX.len()..);
+            id.and_then(|id| DocId::try_from(id).ok())
+                .ok_or(ReplicaError::Row("meta"))
+        });
+        ids.collect()
+    }
+
+    /// What is in these.
+    pub async fn secret_keys(
+        &self,
+        ids: &[DocId],
+    ) -> Result<Vec<super::document::KeyDocument>, ReplicaError> {
         let mut keys = Vec::new();
-        for (key, _) in self
-            .store
-            .scan(Table::Meta, KeyRange::prefix(KEY_PREFIX))
-            .await?
-        {
-            let id = key
-                .get(KEY_PREFIX.len()..)
-                .and_then(|id| DocId::try_from(id).ok());
-            let id = id.ok_or(ReplicaError::Row("meta"))?;
+        for &id in ids {
             if let Some(Document::Key(key)) = self.document(Collection::Keys, id).await? {
                 keys.push(key);
             }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use letterlock_core::id::Address;
 
 use crate::bridge::app_password_command::WhoseArguments;
@@ -81,6 +81,12 @@ pub enum AccountCommand {
         #[command(flatten)]
         whose: KeptArguments,
     },
+    /// Show the account's own keys, revoke or replace them, take them out or bring some in.
+    Keys {
+        /// What to do.
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// End the account: everything of it is removed, at the provider and here.
     Delete {
         /// Whose.
@@ -99,6 +105,118 @@ pub enum AccountCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// What is to be done with an account's own keys.
+#[derive(Debug, Clone, Subcommand)]
+pub enum KeysCommand {
+    /// List them: what they are for, which are in use, and until when.
+    List {
+        /// Whose.
+        #[command(flatten)]
+        whose: KeysArguments,
+    },
+    /// Revoke a key. If it is in use another takes its place, which it signs before.
+    Revoke {
+        /// Its fingerprint, or at least eight digits of the beginning or the end.
+        key: String,
+        /// Why: what correspondents' programs make of it depends on that.
+        #[arg(long, value_enum)]
+        reason: Reason,
+        /// The same in words, for everybody to read.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        explanation: String,
+        /// Whose.
+        #[command(flatten)]
+        whose: KeysArguments,
+    },
+    /// Replace keys by new ones that they sign, and revoke them as superseded.
+    Rotate {
+        /// Which [default: those in use].
+        key: Option<String>,
+        /// Whose.
+        #[command(flatten)]
+        whose: KeysArguments,
+    },
+    /// Write certificates, or secret keys, armored.
+    Export {
+        /// Which [default: those in use].
+        key: Option<String>,
+        /// The secret keys: they open the account's mail.
+        #[arg(long)]
+        secret: bool,
+        /// Lock secret keys with the first line of this file.
+        #[arg(long, value_name = "FILE", requires = "secret")]
+        passphrase_file: Option<PathBuf>,
+        /// Do not lock secret keys.
+        #[arg(long, requires = "secret", conflicts_with = "passphrase_file")]
+        no_passphrase: bool,
+        /// Write to this new file instead of standard output.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Whose.
+        #[command(flatten)]
+        whose: KeysArguments,
+    },
+    /// Bring in secret keys that gpg, Thunderbird, Proton or another program has exported.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// They are locked with the first line of this file.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+        /// Use it from now on in the place of the account's key; else it opens old mail.
+        #[arg(long = "use")]
+        take_into_use: bool,
+        /// Whose.
+        #[command(flatten)]
+        whose: KeysArguments,
+    },
+}
+
+impl KeysCommand {
+    /// Whose keys.
+    pub const fn whose(&self) -> &KeysArguments {
+        match self {
+            Self::List { whose }
+            | Self::Revoke { whose, .. }
+            | Self::Rotate { whose, .. }
+            | Self::Export { whose, .. }
+            | Self::Import { whose, .. } => whose,
+        }
+    }
+}
+
+/// Why a key is revoked (RFC 9580 5.2.3.31).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reason {
+    /// No reason is given. Counts like a compromise.
+    Unspecified,
+    /// Another key has taken its place.
+    Superseded,
+    /// Somebody else may have it: nothing that it ever signed counts any more.
+    Compromised,
+    /// It is not used any more.
+    Retired,
+}
+
+/// Whose keys, and how that is proven: by the password, or by the recovery phrase.
+#[derive(Debug, Clone, Args)]
+pub struct KeysArguments {
+    /// An account that is on this device.
+    #[command(flatten)]
+    pub kept: KeptArguments,
+    /// Take the recovery phrase from this file instead of asking for the password; it sets a new
+    /// password. Other devices stay logged in.
+    #[arg(long, value_name = "FILE")]
+    pub phrase_file: Option<PathBuf>,
+    /// Take that new password from the first line of this file; else it is asked for, or taken
+    /// from a line of standard input.
+    #[arg(long, value_name = "FILE", requires = "phrase_file")]
+    pub new_password_file: Option<PathBuf>,
+    /// With the phrase, the account need not be on this device: its address.
+    #[arg(long, value_name = "ADDRESS", requires = "phrase_file")]
+    pub recover: Option<Address>,
 }
 
 /// An account that may not be on this device.

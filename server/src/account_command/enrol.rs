@@ -7,13 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use letterlock_core::auth::RecoveryPhrase;
-use letterlock_core::auth::wire::{Invite, OtherDevices};
+use letterlock_core::auth::wire::{Device, Invite, OtherDevices};
+use letterlock_core::id::Address;
 use rand::rngs::OsRng;
 use zeroize::Zeroizing;
 
 use super::arguments::EnrolArguments;
-use super::{AccountCommandError, Open, Place, data_dir, tell_phrase};
+use super::{AccountCommandError, DEVICE_NAME, Open, Place, data_dir, random_device, tell_phrase};
 use crate::bridge::accounts::{BridgeAccount, SyncStatus};
+use crate::bridge::credentials::Credentials;
 use crate::bridge::enrolment::{EnrolError, Enrolment};
 use crate::bridge::lock::DataDir;
 use crate::bridge::offline::account_folder;
@@ -126,14 +128,38 @@ pub(super) async fn recover(
     Box::pin(fetch(account, out)).await
 }
 
-/// The account, if it is here.
 fn kept(arguments: &EnrolArguments, data_dir: &Path) -> Result<Option<Place>, AccountCommandError> {
-    let folder = account_folder(data_dir, &arguments.address);
+    place(&arguments.address, arguments.provider.as_deref(), data_dir)
+}
+
+/// The account, if it is here.
+pub(super) fn place(
+    address: &Address,
+    provider: Option<&str>,
+    data_dir: &Path,
+) -> Result<Option<Place>, AccountCommandError> {
+    let folder = account_folder(data_dir, address);
     if Unlock::read(&folder)?.is_none() {
         return Ok(None);
     }
-    let (data_dir, address) = (data_dir.to_owned(), arguments.address.clone());
-    Place::at(data_dir, folder, address, arguments.provider.as_deref()).map(Some)
+    let (data_dir, address) = (data_dir.to_owned(), address.clone());
+    Place::at(data_dir, folder, address, provider).map(Some)
+}
+
+/// How an account that is not here asks its provider.
+pub(super) fn credentials(
+    address: &Address,
+    provider: Option<&str>,
+) -> Result<Credentials, AccountCommandError> {
+    let provider = ProviderClient::new(provider.ok_or(AccountCommandError::NoProvider)?)?;
+    Ok(Credentials {
+        address: address.clone(),
+        provider,
+        device: Device {
+            id: random_device(),
+            name: DEVICE_NAME.to_owned(),
+        },
+    })
 }
 
 fn enrolment(

@@ -41,6 +41,9 @@ pub enum AccountCommandError {
     Interrupted,
     /// See there.
     #[error(transparent)]
+    Keys(#[from] super::keys::KeysCommandError),
+    /// See there.
+    #[error(transparent)]
     Whose(#[from] AppPasswordCommandError),
     /// See there.
     #[error(transparent)]

@@ -8,6 +8,7 @@
 pub mod arguments;
 mod enrol;
 mod error;
+pub mod keys;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -77,6 +78,7 @@ pub async fn run(command: AccountCommand, out: &mut impl Write) -> Result<(), Ac
             open.end().await;
             writeln!(out, "“{}” is logged out.", removed?)?;
         }
+        AccountCommand::Keys { command } => Box::pin(keys::run(&command, out)).await?,
         AccountCommand::Delete { whose, yes } => delete(&whose, yes, out).await?,
         AccountCommand::Forget { whose, yes } => forget(&whose, yes, out)?,
     }
@@ -442,5 +444,7 @@ fn date(at: Timestamp) -> String {
     format_date(at)
 }
 
+#[cfg(test)]
+mod keys_tests;
 #[cfg(test)]
 mod tests;

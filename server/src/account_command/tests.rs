@@ -3,7 +3,7 @@
 use super::*;
 use crate::demo::{DataPlace, Demo, Options, ReadyAccount};
 
-async fn demo(folder: &Path) -> Demo {
+pub(super) async fn demo(folder: &Path) -> Demo {
     let text = "[listen]\nweb = \"127.0.0.1:0\"\nimap = \"127.0.0.1:0\"\n\
                 smtp = \"127.0.0.1:0\"\nlmtp = \"127.0.0.1:0\"\n";
     let options = Options {
@@ -16,7 +16,7 @@ async fn demo(folder: &Path) -> Demo {
 }
 
 /// The command line as a person types it, without the program's name.
-async fn letterlock(arguments: &[&str]) -> Result<String, String> {
+pub(super) async fn letterlock(arguments: &[&str]) -> Result<String, String> {
     use clap::Parser;
     #[derive(Parser)]
     struct Line {
@@ -31,13 +31,13 @@ async fn letterlock(arguments: &[&str]) -> Result<String, String> {
     done.map(|()| said).map_err(|error| error.to_string())
 }
 
-fn file(folder: &Path, name: &str, text: &str) -> String {
+pub(super) fn file(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     path.display().to_string()
 }
 
-fn alice(demo: &Demo) -> &ReadyAccount {
+pub(super) fn alice(demo: &Demo) -> &ReadyAccount {
     &demo.ready.accounts[0]
 }
 

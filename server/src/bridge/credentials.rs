@@ -28,6 +28,7 @@ use super::enrolment::EnrolError;
 use super::provider_client::{ProviderClient, ProviderError};
 
 /// Whose account at which provider, and which device asks.
+#[derive(Clone)]
 pub struct Credentials {
     /// The address.
     pub address: Address,

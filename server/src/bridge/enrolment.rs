@@ -4,7 +4,7 @@
 //! unlock.json here? -- yes --> open it with the password (offline) --> replica
 //!                              another password, and the provider takes it --> log_in
 //!        no --> log_in (OPAQUE; the provider's wrap opens with the export key) --> unlock.json
-//!        no account yet --> sign_up (key pair, sealed, handed over with the sign-up) --> unlock.json
+//!        no account yet --> sign_up (key pairs, sealed, handed over with the sign-up) --> unlock.json
 //! the password is lost --> recover (the phrase proves itself; a new password) --> unlock.json
 //! ```
 //!
@@ -244,7 +244,9 @@ impl Enrolment {
         let answer = self.provider.start_sign_up(&start).await?;
         let signed_up = client.finish(&self.address, &answer.response.0, &mut OsRng)?;
         let local = self.open(id, FIRST_EPOCH, &root, now).await?;
-        let certificate = local.account.create_key(now).await?;
+        let mut certificates = local.account.create_keys(now).await?.into_iter();
+        let first = certificates.next().ok_or(KeyError::NotHere)?;
+        let more = certificates.map(|certificate| certificate.to_bytes().into());
         let pending = local.account.pending_push().await?;
         let documents = pending.iter().flat_map(|push| &push.request.documents);
         let key = (id, FIRST_EPOCH, &root);
@@ -254,7 +256,8 @@ impl Enrolment {
             account_id: id,
             record: signed_up.record.into(),
             root_key_wrap: wrap(&signed_up.export_key, key),
-            certificate: certificate.to_bytes().into(),
+            certificate: first.to_bytes().into(),
+            more_certificates: more.collect(),
             documents: documents.map(|document| document.to_vec().into()).collect(),
             device: self.device(&local.account),
             recovery: phrase.map(|phrase| recovery(phrase, id, FIRST_EPOCH, &root)),

@@ -19,6 +19,7 @@ pub mod backoff;
 pub mod key_fetcher;
 pub mod directory;
 pub mod key_refresh;
+mod own_keys;
 pub mod sync_loop;
 pub mod outgoing;
 pub mod delivery_report;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use letterlock_core::auth::wire::{
     AccountDelete, AccountDeleted, AccountState, LogInFinish, LogInFinished, LogInStart,
-    LogInStarted, PasswordFinish, PasswordFinished, PasswordStart, PasswordStarted, RecoveryProve,
-    RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, SignUpFinish, SignUpFinished,
-    SignUpStart, SignUpStarted, Token,
+    LogInStarted, PasswordFinish, PasswordFinished, PasswordStart, PasswordStarted, Publish,
+    RecoveryProve, RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, SignUpFinish,
+    SignUpFinished, SignUpStart, SignUpStarted, Token,
 };
 use letterlock_core::id::{Address, ReplicaId};
 use letterlock_core::sync::wire::{
@@ -270,7 +270,13 @@ impl ProviderClient {
         accepted(request, MAX_SMALL_ANSWER_OCTETS).await.map(drop)
     }
 
-    /// The certificate of an address in the provider's directory, binary.
+    /// Tells the directory of the account's certificates.
+    pub async fn publish(&self, token: &Token, body: &Publish) -> Result<(), ProviderError> {
+        let request = self.json_request(Method::PUT, &["keys"], body)?;
+        call(request.bearer_auth(token.as_str())).await.map(drop)
+    }
+
+    /// The certificates of an address in the provider's directory, binary, one after the other.
     pub async fn certificate(&self, address: &Address) -> Result<Option<Vec<u8>>, ProviderError> {
         let request = self.request(Method::GET, &["keys", address.as_str()])?;
         match accepted(request, MAX_SMALL_ANSWER_OCTETS).await {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::accounts::{BridgeAccount, SyncStatus};
 use super::backoff::Backoff;
 use super::directory;
+use super::own_keys;
 use super::provider_client::ProviderError;
 use crate::clock;
 use crate::imap::Room;
@@ -80,6 +81,7 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
     let mut first = FirstSync::of(account);
     let mut collected_at = Timestamp::from_millis(0);
     let mut asked_at = collected_at;
+    let mut maintained_at = collected_at;
     loop {
         let exchange = Box::pin(pull(account, wait_ms, &mut first, &mut retry_kept));
         let result = tokio::select! {
@@ -96,6 +98,7 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
                 backoff.reset();
                 account.set_status(SyncStatus::Current);
                 wait_ms = MAX_WAIT_MS;
+                own_keys::maintain(account, &mut maintained_at).await;
                 collect(account, &mut collected_at).await;
                 ask_for_room(account, &mut asked_at).await;
             }
@@ -347,7 +350,7 @@ async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {
             return Err(ProviderError::Busy { wait: None }.into());
         }
     }
-    Ok(())
+    Ok(own_keys::publish(account).await?)
 }
 
 /// Says what failed and waits. False when the process shall end.

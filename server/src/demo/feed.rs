@@ -73,7 +73,7 @@ async fn seal(
     };
     let certificate = directory.certificate(recipient).await?;
     let certificate = certificate
-        .and_then(|octets| Certificate::parse(&octets).ok())
+        .and_then(|octets| Certificate::parse_some(&octets, 1).pop())
         .ok_or_else(|| failed("its recipient has no certificate"))?;
     let address = Address::new(letter.reverse_path).map_err(|_| failed("its sender is none"))?;
     let now = clock::now();

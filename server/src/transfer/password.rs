@@ -99,6 +99,11 @@ impl Passwords {
         Ok(RecoveryPhrase::parse(&text)?)
     }
 
+    /// What stands in the first line of a file; `whom` it is for is told if there is nothing.
+    pub fn from_file(path: &Path, whom: &str) -> Result<Zeroizing<String>, PasswordError> {
+        from_file(path, whom)
+    }
+
     /// The password of a user at a server.
     pub fn source(&mut self, user: &str, host: &str) -> Result<Zeroizing<String>, PasswordError> {
         let whom = format!("{user} at {host}");

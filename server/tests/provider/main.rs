@@ -7,6 +7,8 @@ mod world;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod passwords;
 #[cfg(test)]
 mod upkeep;

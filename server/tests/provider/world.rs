@@ -222,6 +222,7 @@ impl World {
             record: signed_up.record.into(),
             root_key_wrap: wrap.as_bytes().to_vec().into(),
             certificate: secret.certificate().to_bytes().into(),
+            more_certificates: Vec::new(),
             documents: vec![envelope(account, 0xff, 1, b"the sealed secret key").into()],
             device: device(),
             recovery: None,

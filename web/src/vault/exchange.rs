@@ -13,11 +13,10 @@ use std::rc::Rc;
 use futures::FutureExt;
 use letterlock_core::account::{IncomingMessage, OutboxEntry, ReplicaError};
 use letterlock_core::account::{KeyError, Prepared, TakenIn};
-use letterlock_core::auth::wire::Token;
+use letterlock_core::auth::wire::{Publish, Token};
 use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::keys::Found;
 use letterlock_core::model::Role;
-use letterlock_core::openpgp::Certificate;
 use letterlock_core::sync::engine::{self, Extent, Next};
 
 use super::provider::{self, ProviderError};
@@ -38,6 +37,8 @@ const COLLECT_EVERY_MS: i64 = 10 * 60 * 1000;
 const COLLECT_LIMIT: usize = 500;
 /// Messages that are indexed at a time: what the page asks for waits so long.
 const INDEXED_AT_A_TIME: usize = 16;
+/// How often the account's own keys are looked at, in milliseconds.
+const MAINTAIN_EVERY_MS: i64 = 60 * 60 * 1000;
 /// How often a message is tried at which the worker died.
 const MAX_ATTEMPTS: u8 = 2;
 
@@ -67,6 +68,7 @@ async fn pull_loop(session: Rc<Session>) {
     let mut pause_ms = FIRST_PAUSE_MS;
     let mut working = true;
     let mut collected_at = None;
+    let mut maintained_at = None;
     while !session.closed.get() {
         if working {
             serve::tell(News::Sync(SyncState::Working { taken_in: 0 }));
@@ -76,6 +78,7 @@ async fn pull_loop(session: Rc<Session>) {
             Ok(Next::Idle) => {
                 serve::tell(News::Sync(SyncState::Current));
                 (wait_ms, pause_ms, working) = (WAIT_MS, FIRST_PAUSE_MS, false);
+                maintain_keys(&session, &mut maintained_at).await;
                 collect(&session, &mut collected_at).await;
             }
             Err(error) => {
@@ -101,6 +104,38 @@ async fn collect(session: &Session, last: &mut Option<Timestamp>) {
         // What fails is done the next time.
         session.account.collect(now, COLLECT_LIMIT).await.ok();
     }
+}
+
+/// Renews and makes the account's own keys where that is due, now and then. Only when all that the
+/// provider has is here: the one that is missing may be on its way.
+async fn maintain_keys(session: &Session, last: &mut Option<Timestamp>) {
+    let now = now();
+    let is_due = last
+        .is_none_or(|last| now.as_millis().saturating_sub(last.as_millis()) >= MAINTAIN_EVERY_MS);
+    if is_due {
+        *last = Some(now);
+        // What fails is done the next time.
+        session.account.maintain_keys(now).await.ok();
+    }
+}
+
+/// Tells the directory what it does not have yet of the account's certificates.
+async fn publish_keys(session: &Session) -> Result<(), ExchangeError> {
+    let Ok(Some(publication)) = session.account.to_publish(now()).await else {
+        return Ok(());
+    };
+    let certificates = publication.certificates.iter();
+    let body = Publish {
+        certificates: certificates
+            .map(|certificate| certificate.to_bytes().into())
+            .collect(),
+    };
+    match provider::publish(&token(session)?, &body).await {
+        Err(error) if error.is_passing() => return Err(error.into()),
+        // Refused for good, or done.
+        _ => session.account.note_published(&publication),
+    }
+    Ok(())
 }
 
 async fn push_loop(session: Rc<Session>) {
@@ -213,9 +248,10 @@ async fn judged(session: &Session, incoming: &IncomingMessage) -> Result<TakenIn
 
 /// Asks the directory once for an address while this account is open.
 pub async fn look_up(session: &Session, address: &Address) -> Result<(), ProviderError> {
-    let found: Option<Certificate> = provider::certificate(&token(session)?, address).await?;
-    let found = found
-        .map(|certificate| Found::in_directory(session.account.address(), address, certificate));
+    let answer = provider::certificates(&token(session)?, address).await?;
+    let own = session.account.address();
+    // What does not parse can be used for nothing: the same as none.
+    let found = answer.and_then(|octets| Found::answered(own, address, &octets, now()));
     session
         .answers
         .borrow_mut()
@@ -242,7 +278,7 @@ async fn push_round(session: &Session) -> Result<(), ExchangeError> {
         };
         engine::handle_push(&session.account, &push, response, now()).await?;
     }
-    Ok(())
+    publish_keys(session).await
 }
 
 /// Protects a mail of the outbox, hands it over and files it under Sent.

@@ -5,11 +5,10 @@
 
 use letterlock_core::auth::wire::{
     AccountDelete, AccountDeleted, AccountState, LogInFinish, LogInFinished, LogInStart,
-    LogInStarted, PasswordFinish, PasswordFinished, PasswordStart, PasswordStarted, RecoveryProve,
-    RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, Token,
+    LogInStarted, PasswordFinish, PasswordFinished, PasswordStart, PasswordStarted, Publish,
+    RecoveryProve, RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, Token,
 };
 use letterlock_core::id::{Address, ReplicaId};
-use letterlock_core::openpgp::Certificate;
 use letterlock_core::sync::engine::REVISION_GAP;
 use letterlock_core::sync::wire::{
     self, CBOR, ErrorBody, PullRequest, PullResponse, PushRequest, PushResponse, Submission,
@@ -193,11 +192,18 @@ pub async fn submit(token: &Token, submission: &Submission) -> Result<(), Provid
     accepted(reply).map(|_| ())
 }
 
-/// The certificate that the directory has for an address.
-pub async fn certificate(
+/// Tells the directory of the account's certificates.
+pub async fn publish(token: &Token, publish: &Publish) -> Result<(), ProviderError> {
+    with_token("PUT", "/api/v1/keys", token, publish)
+        .await
+        .map(drop)
+}
+
+/// What the directory has for an address: certificates, binary, one after the other.
+pub async fn certificates(
     token: &Token,
     address: &Address,
-) -> Result<Option<Certificate>, ProviderError> {
+) -> Result<Option<Vec<u8>>, ProviderError> {
     let name = js_sys::encode_uri_component(address.canonical().as_str());
     let path = format!("/api/v1/keys/{}", String::from(name));
     let token = Some(token);
@@ -213,8 +219,7 @@ pub async fn certificate(
     if reply.status == 404 {
         return Ok(None);
     }
-    // What does not parse can be used for nothing: the same as none.
-    Ok(Certificate::parse(&accepted(reply)?).ok())
+    accepted(reply).map(Some)
 }
 
 async fn json<Q: Serialize, A: DeserializeOwned>(path: &str, body: &Q) -> Result<A, ProviderError> {

@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 
 use super::keyring::Offer;
 use super::level::Level;
+use super::published;
 use crate::id::{Address, Timestamp};
 use crate::openpgp::policy::limits::MAX_CERTIFICATE_OCTETS;
 use crate::openpgp::{Certificate, Fingerprint};
@@ -143,22 +144,35 @@ pub enum Answer {
 pub struct Found {
     /// The certificate.
     pub certificate: Certificate,
+    /// Another of the same owner, by the first one's word, that is preferred by who can use it.
+    pub companion: Option<Certificate>,
     /// From where.
     pub source: Source,
 }
 
 impl Found {
-    /// What our own provider's directory has answered, to the account of `own`.
+    /// A certificate of our own provider's directory, as the account of `own` sees it.
     pub fn in_directory(own: &Address, address: &Address, certificate: Certificate) -> Self {
-        let source = if own.domain() == address.domain() {
-            Source::Directory
-        } else {
-            Source::ForeignDirectory
-        };
         Self {
             certificate,
-            source,
+            companion: None,
+            source: directory(own, address),
         }
+    }
+
+    /// What our own provider's directory has answered, to the account of `own`; `None` if nothing
+    /// of it is for the address.
+    pub fn answered(
+        own: &Address,
+        address: &Address,
+        answer: &[u8],
+        now: Timestamp,
+    ) -> Option<Self> {
+        let (certificate, companion) = pick(answer, address, now)?;
+        Some(Self {
+            companion,
+            ..Self::in_directory(own, address, certificate)
+        })
     }
 
     /// As an offer to the keyring.
@@ -213,11 +227,7 @@ impl Lookup {
         // a key server.
         let directory = Step {
             request: Request::Directory(address.clone()),
-            source: if at_home {
-                Source::Directory
-            } else {
-                Source::ForeignDirectory
-            },
+            source: directory(own, address),
             only_without_host: false,
         };
         let place = steps
@@ -243,10 +253,11 @@ impl Lookup {
             return;
         };
         if let Answer::Octets(octets) = answer
-            && let Some(certificate) = pick(octets, &self.address, now)
+            && let Some((certificate, companion)) = pick(octets, &self.address, now)
         {
             self.found = Some(Found {
                 certificate,
+                companion,
                 source: step.source,
             });
             self.steps.clear();
@@ -269,9 +280,22 @@ impl Lookup {
     }
 }
 
+/// Our provider's directory, of an address of our own domain or of another.
+fn directory(own: &Address, address: &Address) -> Source {
+    if own.domain() == address.domain() {
+        Source::Directory
+    } else {
+        Source::ForeignDirectory
+    }
+}
+
 /// The certificate for the address in an answer: the first that can be used, else the first, for
-/// that it is revoked is news, too. Other user ids are dropped.
-fn pick(octets: &[u8], address: &Address, now: Timestamp) -> Option<Certificate> {
+/// that it is revoked is news, too; and its companion. Other user ids are dropped.
+fn pick(
+    octets: &[u8],
+    address: &Address,
+    now: Timestamp,
+) -> Option<(Certificate, Option<Certificate>)> {
     if octets.len() > MAX_ANSWER_OCTETS {
         return None;
     }
@@ -281,7 +305,9 @@ fn pick(octets: &[u8], address: &Address, now: Timestamp) -> Option<Certificate>
         .filter_map(|octets| Certificate::parse(&octets).ok())
         .collect();
     named.sort_by_key(|certificate| certificate.usable_for_encryption(now).is_err());
-    named.into_iter().next()
+    let picked = named.first()?.clone();
+    let companion = published::companion(&picked, &named, address, now).cloned();
+    Some((picked, companion))
 }
 
 /// News of a certificate that is known: revocations above all.

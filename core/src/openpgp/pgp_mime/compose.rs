@@ -39,6 +39,17 @@ pub struct Sender<'a> {
     pub now: Timestamp,
 }
 
+/// Who shall be able to read a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Everybody<'a> {
+    /// Its recipients.
+    pub recipients: &'a [Certificate],
+    /// The sender's own.
+    pub own: &'a Certificate,
+    /// What recipients are told of each other: certificates that every mail program reads.
+    pub gossip: &'a [Certificate],
+}
+
 /// Why a message could not be protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ComposeError {
@@ -59,10 +70,26 @@ pub fn sign_and_encrypt(
     sender: &Sender<'_>,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<Vec<u8>, ComposeError> {
+    let everybody = Everybody {
+        recipients,
+        own: sender.key.certificate(),
+        gossip: recipients,
+    };
+    sign_and_encrypt_to(message, &everybody, sender, rng)
+}
+
+/// The same where who signs, who is encrypted to and what is told of them are not of one key.
+pub fn sign_and_encrypt_to(
+    message: &[u8],
+    everybody: &Everybody<'_>,
+    sender: &Sender<'_>,
+    rng: &mut (impl CryptoRng + RngCore),
+) -> Result<Vec<u8>, ComposeError> {
     let message = with_crlf(message);
     let letter = Letter::read(&message);
+    let recipients = everybody.recipients;
     let mut everyone: Vec<Certificate> = Vec::with_capacity(recipients.len() + 1);
-    for certificate in recipients.iter().chain([sender.key.certificate()]) {
+    for certificate in recipients.iter().chain([everybody.own]) {
         if everyone
             .iter()
             .all(|known| known.fingerprint() != certificate.fingerprint())
@@ -71,7 +98,7 @@ pub fn sign_and_encrypt(
         }
     }
     let outer = letter.obscured();
-    let mut payload = letter.gossip(recipients, sender);
+    let mut payload = letter.gossip(everybody.gossip, sender);
     payload.extend_from_slice(&letter.payload("cipher", &outer));
     let armored = encrypt::message(&everyone, Some(sender.key), &payload, sender.now, rng)?;
     let boundary = boundary(rng);

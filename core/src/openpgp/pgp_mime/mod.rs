@@ -15,7 +15,10 @@ mod seven_bit;
 #[cfg(test)]
 mod tests;
 
-pub use compose::{ComposeError, GOSSIP_FIELD, Sender, autocrypt_field, sign, sign_and_encrypt};
+pub use compose::{
+    ComposeError, Everybody, GOSSIP_FIELD, Sender, autocrypt_field, sign, sign_and_encrypt,
+    sign_and_encrypt_to,
+};
 pub use open::{Opened, Pending, open};
 
 use crate::id::Address;

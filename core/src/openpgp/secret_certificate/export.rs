@@ -1,4 +1,5 @@
-//! Leaving with one's key: armored, locked with a passphrase if the owner wants that.
+//! Leaving with one's key, armored, locked with a passphrase if the owner wants that; and coming
+//! with one from another program.
 //!
 //! Invariant: the key in memory is never locked or changed, a copy is.
 
@@ -9,8 +10,40 @@ use zeroize::Zeroizing;
 
 use super::{SecretCertificate, SecretCertificateError};
 use crate::openpgp::armor;
+use crate::openpgp::policy::CertificateDefect;
+use crate::openpgp::policy::limits::MAX_KEYRING_OCTETS;
+
+/// What an armored secret key begins with.
+const BEGIN: &[u8] = b"-----BEGIN PGP PRIVATE KEY BLOCK-----";
 
 impl SecretCertificate {
+    /// All secret keys of what a program has exported, at most [`MAX_KEYRING_OCTETS`]: binary, or
+    /// armored in one block or in several, with text and other blocks around them. Each is unlocked
+    /// with the first of the passphrases that fits it.
+    pub fn parse_export(
+        octets: &[u8],
+        passphrases: &[&str],
+    ) -> Result<Vec<Self>, SecretCertificateError> {
+        if octets.len() > MAX_KEYRING_OCTETS {
+            return Err(CertificateDefect::TooLarge(MAX_KEYRING_OCTETS).into());
+        }
+        let starts: Vec<usize> = octets
+            .windows(BEGIN.len())
+            .enumerate()
+            .filter_map(|(at, window)| (window == BEGIN).then_some(at))
+            .collect();
+        if starts.is_empty() {
+            return Self::parse_all(octets, passphrases);
+        }
+        let ends = starts.iter().skip(1).copied().chain([octets.len()]);
+        let mut keys = Vec::new();
+        for (start, end) in starts.iter().zip(ends) {
+            let block = octets.get(*start..end).unwrap_or_default();
+            keys.extend(Self::parse_all(block, passphrases)?);
+        }
+        Ok(keys)
+    }
+
     /// The armored transferable secret key (RFC 9580 10.1.2), locked if there is a passphrase;
     /// without one the answer is the key in the clear.
     pub fn to_armor(

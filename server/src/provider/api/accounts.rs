@@ -11,13 +11,12 @@ use letterlock_core::auth::wire::{
 };
 use letterlock_core::auth::{RootKeyWrap, sign_up};
 use letterlock_core::id::{AccountId, Address, Timestamp};
-use letterlock_core::openpgp::Certificate;
 use rusqlite::Transaction;
 
 use super::auth::{From, check_device, new_token};
 use super::body::Body;
 use super::error::ApiError;
-use super::{recovery, sync};
+use super::{publish, recovery, sync};
 use crate::provider::db::accounts::{self, NewAccount};
 use crate::provider::db::documents::{self, Document, Put};
 use crate::provider::db::invites::{self, CodeHash};
@@ -83,7 +82,10 @@ pub(super) async fn finish(
 ) -> Result<(StatusCode, Json<SignUpFinished>), ApiError> {
     let request: SignUpFinish = body.json()?;
     let now = provider.clock.now();
-    check(&provider, &request, now)?;
+    check(&provider, &request)?;
+    let mut certificates = vec![request.certificate];
+    certificates.extend(request.more_certificates);
+    let entry = publish::first_entry(&certificates, &request.address, now)?;
     count(&provider, peer)?;
     let documents = read_documents(&provider, request.account_id, request.documents).await?;
     let new = NewAccount {
@@ -94,7 +96,6 @@ pub(super) async fn finish(
         recovery: request.recovery.map(recovery::check).transpose()?,
     };
     let invite = invite(&provider, request.invite.as_ref());
-    let certificate = request.certificate.0;
     let device = request.device;
     let (token, hash) = new_token();
     let blobs = provider.db.blobs().clone();
@@ -112,7 +113,7 @@ pub(super) async fn finish(
             {
                 return Ok(Decision::Rollback(Err(ApiError::address_taken())));
             }
-            keys::put(transaction, account, &certificate, now)?;
+            keys::put(transaction, account, &entry.to_bytes(), now)?;
             for document in documents {
                 let put = documents::put(transaction, &blobs, effects, account, document)?;
                 if !matches!(put, Put::Stored(_)) {
@@ -194,20 +195,13 @@ fn check_address(provider: &Provider, address: &Address) -> Result<(), ApiError>
     Ok(())
 }
 
-fn check(provider: &Provider, request: &SignUpFinish, now: Timestamp) -> Result<(), ApiError> {
+fn check(provider: &Provider, request: &SignUpFinish) -> Result<(), ApiError> {
     check_address(provider, &request.address)?;
     check_device(&request.device)?;
     sign_up::check_record(&request.record.0)
         .map_err(|error| ApiError::malformed(&error.to_string()))?;
     RootKeyWrap::from_octets(&request.root_key_wrap.0)
         .map_err(|error| ApiError::malformed(&error.to_string()))?;
-    let usable = Certificate::parse(&request.certificate.0).is_ok_and(|certificate| {
-        certificate.names(&request.address, now) && certificate.usable_for_encryption(now).is_ok()
-    });
-    if !usable {
-        let message = "the certificate must name the address and have a key to encrypt to";
-        return Err(ApiError::bad_request("bad_certificate", message));
-    }
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! The key directory: an address's certificate, for everybody who writes to it.
+//! The key directory: an address's certificates, one after the other, for everybody who writes to
+//! it.
 
 use std::sync::Arc;
 
@@ -17,14 +18,14 @@ pub(super) async fn certificate(
     let address = Address::new(&address)
         .map_err(|error| ApiError::malformed(&format!("the address {error}")))?;
     let found = provider.resolve(vec![address]).await?;
-    let certificate = found
+    let certificates = found
         .into_iter()
         .flatten()
-        .find_map(|recipient| recipient.certificate);
-    let Some(certificate) = certificate else {
+        .find_map(|recipient| recipient.certificates);
+    let Some(certificates) = certificates else {
         let message = "no certificate is known for this address";
         return Err(ApiError::not_found("no_certificate", message));
     };
     let content_type = [(header::CONTENT_TYPE, "application/octet-stream")];
-    Ok((content_type, certificate).into_response())
+    Ok((content_type, certificates).into_response())
 }

@@ -18,6 +18,7 @@ mod recovery;
 mod account;
 mod sync;
 mod keys;
+mod publish;
 mod outbox;
 mod health;
 mod wkd;
@@ -57,6 +58,7 @@ pub fn router(provider: Arc<Provider>) -> Router {
         .route("/api/v1/password/start", post(password::start))
         .route("/api/v1/password/finish", post(password::finish))
         .route("/api/v1/recovery", put(recovery::set))
+        .route("/api/v1/keys", put(publish::publish))
         .route("/api/v1/recovery/start", post(recovery::start))
         .route("/api/v1/recovery/prove", post(recovery::prove))
         .layer(DefaultBodyLimit::max(MAX_ACCOUNT_REQUEST_OCTETS));

@@ -2,14 +2,15 @@
 //!
 //! Two ways to ask, as the draft has them: `openpgpkey.DOMAIN` with the domain in the path, and
 //! `DOMAIN` itself. Both are answered wherever they arrive, whoever serves the name: what is here is
-//! public, and pages of any origin may read it.
+//! public, and pages of any origin may read it. Only certificates of version 4 are given, those that
+//! were revoked behind those in use: many who ask read no others.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use letterlock_core::openpgp::Certificate;
+use letterlock_core::keys::Published;
 
 use super::error::ApiError;
 use crate::provider::Provider;
@@ -67,13 +68,13 @@ async fn published(
         .find(|address| address.domain().eq_ignore_ascii_case(domain))
         .ok_or_else(none)?;
     let found = provider.resolve(vec![address.clone()]).await?;
-    let certificate = found
+    let certificates = found
         .into_iter()
         .flatten()
-        .find_map(|recipient| recipient.certificate)
-        .and_then(|octets| Certificate::parse(&octets).ok())
-        .and_then(|certificate| certificate.to_published(&address, provider.clock.now()))
+        .find_map(|recipient| recipient.certificates)
+        .map(|octets| Published::parse(&octets).for_the_world(&address, provider.clock.now()))
+        .filter(|published| !published.is_empty())
         .ok_or_else(none)?;
     let content_type = (header::CONTENT_TYPE, "application/octet-stream");
-    Ok(([content_type, ANY_ORIGIN], certificate).into_response())
+    Ok(([content_type, ANY_ORIGIN], certificates).into_response())
 }

@@ -1,34 +1,35 @@
-//! Certificates of accounts: public, for incoming mail and for the key directory.
+//! Certificates of accounts: public, for incoming mail and for the key directory. An account has
+//! one entry: all of them, one after the other (`letterlock_core::keys::published`).
 
 use letterlock_core::id::{AccountId, Timestamp};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::TxError;
 
-/// Sets the account's certificate.
+/// Sets the account's certificates.
 pub(crate) fn put(
     transaction: &Transaction<'_>,
     account: AccountId,
-    certificate: &[u8],
+    certificates: &[u8],
     now: Timestamp,
 ) -> Result<(), TxError> {
     transaction.execute(
         "INSERT INTO keys (account, certificate, updated_at) VALUES (?, ?, ?)
          ON CONFLICT (account) DO UPDATE
          SET certificate = excluded.certificate, updated_at = excluded.updated_at",
-        params![account.as_bytes(), certificate, now.as_millis()],
+        params![account.as_bytes(), certificates, now.as_millis()],
     )?;
     Ok(())
 }
 
-/// The account's certificate.
-pub(crate) fn certificate(
+/// The account's certificates.
+pub(crate) fn certificates(
     transaction: &Transaction<'_>,
     account: AccountId,
 ) -> Result<Option<Vec<u8>>, TxError> {
-    let certificate = transaction
+    let certificates = transaction
         .prepare_cached("SELECT certificate FROM keys WHERE account = ?")?
         .query_row([account.as_bytes()], |row| row.get(0))
         .optional()?;
-    Ok(certificate)
+    Ok(certificates)
 }

@@ -7,7 +7,8 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use letterlock_core::id::{Address, IncomingId, Timestamp};
-use letterlock_core::openpgp::{Certificate, encrypt};
+use letterlock_core::keys::Published;
+use letterlock_core::openpgp::encrypt;
 use letterlock_core::sync::wire::MAX_MESSAGE_OCTETS;
 use rand::RngCore;
 use rand::rngs::OsRng;
@@ -31,7 +32,7 @@ pub enum DeliverError {
     /// Larger than [`MAX_MESSAGE_OCTETS`] (552 5.3.4).
     #[error("the message is larger than {MAX_MESSAGE_OCTETS} octets")]
     TooLarge,
-    /// The recipient's certificate is missing or cannot be encrypted to now (451 4.7.5).
+    /// The recipient's certificates are missing or cannot be encrypted to now (451 4.7.5).
     #[error("the recipient has no certificate that can be encrypted to")]
     NoCertificate,
     /// The recipient's account has used up its room (452 4.2.2).
@@ -89,7 +90,7 @@ impl Provider {
         let recipient = self.known(recipient, found.into_iter().next().flatten())?;
         self.has_room(&recipient, 0)?;
         recipient
-            .certificate
+            .certificates
             .map(|_| ())
             .ok_or(DeliverError::NoCertificate)
     }
@@ -238,14 +239,10 @@ fn seal(
     address: &Address,
     plain: &Plain,
 ) -> Result<SealedMail, DeliverError> {
-    let certificate = recipient
-        .certificate
-        .as_deref()
-        .and_then(|octets| Certificate::parse(octets).ok())
+    let published = Published::parse(recipient.certificates.as_deref().unwrap_or_default());
+    let certificate = published
+        .for_sealing(plain.now)
         .ok_or(DeliverError::NoCertificate)?;
-    certificate
-        .usable_for_encryption(plain.now)
-        .map_err(|_| DeliverError::NoCertificate)?;
     let mut id = [0; 16];
     OsRng.fill_bytes(&mut id);
     let id = IncomingId::new(id);
@@ -261,7 +258,7 @@ fn seal(
     .into_bytes();
     let mut sealed = Vec::with_capacity(plain.message.len() + fields.len() + 1024);
     encrypt::to_recipient_streaming(
-        &certificate,
+        certificate,
         fields.as_slice().chain(plain.message.as_slice()),
         &mut sealed,
         plain.now,

@@ -1,4 +1,4 @@
-//! From a recipient's address to the account and its certificate.
+//! From a recipient's address to the account and its certificates.
 //!
 //! `local+detail@domain` (RFC 5233) is the account `local`, letters in any case.
 
@@ -12,8 +12,8 @@ use crate::provider::db::{DbError, TxError, accounts, keys};
 #[derive(Debug, Clone)]
 pub(crate) struct Recipient {
     pub(crate) account: AccountId,
-    /// Binary; `None` only if somebody removed it from the database.
-    pub(crate) certificate: Option<Vec<u8>>,
+    /// Binary, one after the other; `None` only if somebody removed them from the database.
+    pub(crate) certificates: Option<Vec<u8>>,
     /// Octets that the account has stored.
     pub(crate) octets: u64,
 }
@@ -50,10 +50,10 @@ fn find(transaction: &Transaction<'_>, address: &Address) -> Result<Option<Recip
     let Some(account) = account else {
         return Ok(None);
     };
-    let certificate = keys::certificate(transaction, account)?;
+    let certificates = keys::certificates(transaction, account)?;
     Ok(Some(Recipient {
         account,
-        certificate,
+        certificates,
         octets: accounts::octets(transaction, account)?,
     }))
 }
