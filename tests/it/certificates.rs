@@ -19,7 +19,7 @@ fn letter(from: &str, to: &str, subject: &str) -> String {
 
 /// What `letterlock account keys` says, while the bridge runs.
 fn keys(world: &World, account: &Account, words: &[&str]) -> String {
-    let password = world.scratch("password");
+    let password = world.scratch("password").join("line");
     std::fs::write(&password, &account.password).expect("write the password");
     let mut command = Command::new(letterlock());
     command.args(["account", "keys"]).args(words);
@@ -68,14 +68,14 @@ fn gpg_writes_to_the_certificate_of_the_web_key_directory() {
          \r\n--b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n--b\r\n\
          Content-Type: application/octet-stream\r\n\r\n{}\r\n--b--\r\n",
         alice.address,
-        sealed.text()
+        sealed.text().replace('\n', "\r\n")
     );
     talk::deliver(&world.ready().lmtp, &alice.address, mail.as_bytes());
     let (encryption, _) = status(&world, alice, "by gpg");
     let fingerprint = between(&encryption, "fingerprint=", ";").unwrap_or("none");
     assert_eq!(fingerprint.len(), 40, "{encryption}");
     // What leaves is what gpg takes in.
-    let lock = world.scratch("lock");
+    let lock = world.scratch("lock").join("line");
     std::fs::write(&lock, "a lock").expect("write the passphrase");
     let lock = ["--secret", "--passphrase-file", argument(&lock)];
     let secret = keys(

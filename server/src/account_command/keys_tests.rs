@@ -143,29 +143,26 @@ async fn taken_out(folder: &Path, whose: &Whose) {
 async fn brought_in(folder: &Path, whose: &Whose, provider: &str) {
     let lock = file(folder, "their-lock", "their passphrase\n");
     // As gpg exports it, where there is one; else as a program of the same form would.
-    let text = match gpg(&folder.join("gpg-of-theirs")) {
-        Some(gpg) => {
-            let pass = ["--passphrase", "their passphrase"];
-            let make = [
-                "--quick-generate-key",
-                &whose.address,
-                "future-default",
-                "default",
-                "none",
-            ];
-            gpg(&[&pass[..], &make].concat());
-            let export = ["--export-secret-keys", "--armor", &whose.address];
-            gpg(&[&pass[..], &["--export-options", "export-minimal"], &export].concat())
-        }
-        None => {
-            let address = Address::new(&whose.address).unwrap();
-            let now = clock::now();
-            let key = Template::new(Profile::World, &address, None, now).unwrap();
-            let key = key.generate(&mut OsRng).unwrap();
-            key.to_armor(Some("their passphrase"), &mut OsRng)
-                .unwrap()
-                .to_string()
-        }
+    let text = if let Some(gpg) = gpg(&folder.join("gpg-of-theirs")) {
+        let pass = ["--passphrase", "their passphrase"];
+        let make = [
+            "--quick-generate-key",
+            &whose.address,
+            "future-default",
+            "default",
+            "none",
+        ];
+        gpg(&[&pass[..], &make].concat());
+        let export = ["--export-secret-keys", "--armor", &whose.address];
+        gpg(&[&pass[..], &["--export-options", "export-minimal"], &export].concat())
+    } else {
+        let address = Address::new(&whose.address).unwrap();
+        let now = clock::now();
+        let key = Template::new(Profile::World, &address, None, now).unwrap();
+        let key = key.generate(&mut OsRng).unwrap();
+        key.to_armor(Some("their passphrase"), &mut OsRng)
+            .unwrap()
+            .to_string()
     };
     let brought = SecretCertificate::parse_export(text.as_bytes(), &["their passphrase"]);
     let wanted = brought.unwrap().pop().unwrap().fingerprint().to_string();
