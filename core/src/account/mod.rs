@@ -12,6 +12,7 @@
 //! prepare(entry, answers)    -> Ready(submissions) | NeedsCertificates(addresses) | Refused
 //! ```
 
+mod directory;
 mod events;
 mod incoming;
 mod indexing;
@@ -31,6 +32,7 @@ use rand_chacha::ChaCha20Rng;
 
 use crate::id::{Address, Timestamp};
 use crate::keys::lookup::Sources;
+use crate::keys::transparency::Value;
 use crate::keys::{Found, keyring};
 use crate::openpgp::{Certificate, SecretCertificate};
 use crate::seal::AccountKeys;
@@ -44,6 +46,7 @@ pub use crate::replica::{
     NewMessage, OutboxEntry, OutboxProblem, PartialMessage, PendingPush, Pieces, Placement,
     Replica, ReplicaError, Roster, RosterEntry, Subscription, Usage, Vanished,
 };
+pub use directory::{DirectoryError, DirectorySession};
 pub use events::{Event, Events};
 pub use incoming::TakenIn;
 pub use indexing::{IndexError, IndexStep};
@@ -78,6 +81,10 @@ pub struct Account<S> {
     secret: RwLock<Arc<[SecretCertificate]>>,
     rng: Mutex<ChaCha20Rng>,
     indexing: indexing::Indexing,
+    /// Whoever holds it talks with the key directory.
+    directory_turn: futures::lock::Mutex<()>,
+    /// An own entry of the directory that no device is known to have made.
+    suspected: Mutex<Option<Option<Value>>>,
 }
 
 /// An account is its replica, and more.
@@ -109,6 +116,8 @@ impl<S: Store> Account<S> {
             secret: RwLock::new(Arc::new([])),
             rng: Mutex::new(ChaCha20Rng::from_seed(own)),
             indexing: indexing::Indexing::default(),
+            directory_turn: futures::lock::Mutex::default(),
+            suspected: Mutex::default(),
         })
     }
 

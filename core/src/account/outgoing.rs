@@ -144,10 +144,15 @@ impl<S: Store> Account<S> {
                 .with_rng(|rng| pgp_mime::sign(&entry.message, &sender, rng))
                 .map(|signed| vec![submission(entry, entry.forward_paths.clone(), signed)]),
             Decision::Encrypt(groups) => {
+                let head = self.head_for(&entry.forward_paths).await?;
                 let encrypted = groups.into_iter().map(|group| {
                     let to: Vec<Certificate> = group.iter().filter_map(certificate).collect();
+                    // Who is not at home here has nothing to compare it with.
+                    let at_home = group.iter().any(|address| self.is_at_home(address));
+                    let head = head.as_deref().filter(|_| at_home);
+                    let told = head.map(pgp_mime::head_field).unwrap_or_default();
                     let sealed = self.with_rng(|rng| {
-                        pgp_mime::sign_and_encrypt(&entry.message, &to, &sender, rng)
+                        pgp_mime::sign_and_encrypt_with(&entry.message, &told, &to, &sender, rng)
                     })?;
                     Ok(submission(entry, group, sealed))
                 });

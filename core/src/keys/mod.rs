@@ -13,6 +13,7 @@ pub mod autocrypt;
 pub mod keyring;
 pub mod level;
 pub mod lookup;
+pub mod transparency;
 pub mod wkd;
 
 pub use keyring::{Contact, Decision, Offer};

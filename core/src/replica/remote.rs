@@ -355,6 +355,8 @@ impl<S: Store> Change<'_, S> {
                 let id = document.doc_id(&self.replica.keys);
                 self.note_key(id).await
             }
+            // Read where it is wanted.
+            Document::Directory(_) => Ok(()),
             // Taken in by `take_page` and `take_removable`.
             Document::Page(_)
             | Document::Message(_)
@@ -436,7 +438,8 @@ const fn is_mergeable(document: &Document) -> bool {
         Document::Mailbox(_)
         | Document::Page(_)
         | Document::Annotations(_)
-        | Document::Contact(_) => true,
+        | Document::Contact(_)
+        | Document::Directory(_) => true,
         Document::Key(_) | Document::Message(_) | Document::Content(_) | Document::Removed(_) => {
             false
         }

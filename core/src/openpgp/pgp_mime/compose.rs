@@ -59,6 +59,17 @@ pub fn sign_and_encrypt(
     sender: &Sender<'_>,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<Vec<u8>, ComposeError> {
+    sign_and_encrypt_with(message, "", recipients, sender, rng)
+}
+
+/// The same, with header fields of our own inside the encryption: whole ones, each with its CRLF.
+pub fn sign_and_encrypt_with(
+    message: &[u8],
+    told: &str,
+    recipients: &[Certificate],
+    sender: &Sender<'_>,
+    rng: &mut (impl CryptoRng + RngCore),
+) -> Result<Vec<u8>, ComposeError> {
     let message = with_crlf(message);
     let letter = Letter::read(&message);
     let mut everyone: Vec<Certificate> = Vec::with_capacity(recipients.len() + 1);
@@ -72,6 +83,7 @@ pub fn sign_and_encrypt(
     }
     let outer = letter.obscured();
     let mut payload = letter.gossip(recipients, sender);
+    payload.extend_from_slice(told.as_bytes());
     payload.extend_from_slice(&letter.payload("cipher", &outer));
     let armored = encrypt::message(&everyone, Some(sender.key), &payload, sender.now, rng)?;
     let boundary = boundary(rng);
