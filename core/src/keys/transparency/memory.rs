@@ -21,6 +21,7 @@ pub struct MemoryDirectory {
     entries: BTreeMap<Label, (Value, Vec<Vec<u8>>)>,
     /// The changes so far.
     pub steps: Vec<Step>,
+    published: Vec<Vec<Vec<u8>>>,
     map_root: Hash,
 }
 
@@ -76,6 +77,7 @@ impl MemoryDirectory {
             inner: BTreeMap::new(),
             entries: BTreeMap::new(),
             steps: Vec::new(),
+            published: Vec::new(),
             map_root: EMPTY,
         }
     }
@@ -92,9 +94,17 @@ impl MemoryDirectory {
         self.log.extend(written.log);
         self.inner.extend(written.inner);
         self.map_root = written.map_root;
-        let octets = certificates.iter().map(|octets| octets.to_vec()).collect();
+        let octets: Vec<Vec<u8>> = certificates.iter().map(|octets| octets.to_vec()).collect();
+        self.published.push(octets.clone());
         self.entries.insert(label, (written.step.value, octets));
         self.steps.push(written.step);
+    }
+
+    /// What a change has published.
+    pub fn entry_at(&self, position: u64) -> Vec<serde_bytes::ByteBuf> {
+        let position = usize::try_from(position).unwrap_or(usize::MAX);
+        let octets = self.published.get(position).cloned().unwrap_or_default();
+        octets.into_iter().map(serde_bytes::ByteBuf::from).collect()
     }
 
     /// How many changes there were.
@@ -135,6 +145,7 @@ impl MemoryDirectory {
         let size = self.size();
         let Ok(nodes) = merkle::appended(size, hash, |at| self.log_node(at));
         self.log.extend(nodes);
+        self.published.push(Vec::new());
         self.steps.push(step);
     }
 

@@ -18,6 +18,7 @@ mod recovery;
 mod account;
 mod sync;
 mod keys;
+mod directory;
 mod outbox;
 mod health;
 mod wkd;
@@ -70,6 +71,10 @@ pub fn router(provider: Arc<Provider>) -> Router {
         .merge(account_calls)
         .merge(sync_calls)
         .route("/api/v1/keys/{address}", get(keys::certificate))
+        .route("/api/v1/directory/head", get(directory::head))
+        .route("/api/v1/directory/lookup/{address}", get(directory::lookup))
+        .route("/api/v1/directory/changes", get(directory::changes))
+        .route("/api/v1/directory/entry", get(directory::entry))
         .route("/api/v1/health", get(health::health))
         .route("/.well-known/openpgpkey/hu/{name}", get(wkd::direct))
         .route("/.well-known/openpgpkey/policy", get(wkd::policy))

@@ -3,9 +3,9 @@
 use letterlock_core::id::{AccountId, Timestamp};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::TxError;
+use super::{TxError, accounts, directory};
 
-/// Sets the account's certificate.
+/// Sets the account's certificate, and tells of it in the directory's log.
 pub(crate) fn put(
     transaction: &Transaction<'_>,
     account: AccountId,
@@ -18,7 +18,10 @@ pub(crate) fn put(
          SET certificate = excluded.certificate, updated_at = excluded.updated_at",
         params![account.as_bytes(), certificate, now.as_millis()],
     )?;
-    Ok(())
+    match accounts::address(transaction, account)? {
+        Some(address) => directory::publish(transaction, &address, Some(certificate), now),
+        None => Ok(()),
+    }
 }
 
 /// The account's certificate.
