@@ -30,7 +30,7 @@ use crate::keys::transparency::{
     Alarm, Entry, Finding, Follower, Refusal, SignedHead, Value, Witness, set_hash,
 };
 use crate::mime;
-use crate::openpgp::Certificate;
+use crate::openpgp::{Certificate, SecretCertificate};
 use crate::replica::ReplicaError;
 use crate::replica::directory::{
     DirectoryDocument, DirectoryState, DirectoryUpdate, HeardHead, WitnessedHead,
@@ -550,16 +550,18 @@ impl<S: Store> Account<S> {
     /// one, and each is of a key that the account has. Who does not have a key can add nothing to
     /// its certificate that counts.
     async fn has_published(&self, entry: &[Vec<u8>]) -> Result<bool, KeyError> {
-        let keys = self.own_keys().await?;
+        // As of now: a key may have come that was not there when the others were read.
+        let mut keys = Vec::new();
+        for document in self.secret_keys().await? {
+            let secret = SecretCertificate::parse(&document.secret, None);
+            keys.push(secret.map_err(|_| KeyError::Damaged)?.fingerprint());
+        }
         let mut found = entry
             .iter()
             .flat_map(|octets| Certificate::parse_some(octets, MAX_CERTIFICATES))
             .peekable();
         let any = found.peek().is_some();
-        let ours = found.all(|certificate| {
-            let fingerprint = certificate.fingerprint();
-            keys.iter().any(|key| key.fingerprint() == fingerprint)
-        });
+        let ours = found.all(|certificate| keys.contains(&certificate.fingerprint()));
         Ok(any && ours)
     }
 }
@@ -593,3 +595,6 @@ fn letter(to: &Address, alarm: &Alarm, now: Timestamp) -> Vec<u8> {
     );
     text.into_bytes()
 }
+
+#[cfg(test)]
+mod tests;

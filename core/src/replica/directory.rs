@@ -330,6 +330,40 @@ mod tests {
     }
 
     #[test]
+    fn golden_document_and_a_newer_one_is_refused() {
+        use super::super::document::DocumentError;
+        let head = WitnessedHead {
+            size: 3,
+            head: vec![9, 9],
+        };
+        let document = DirectoryDocument {
+            epoch: 1,
+            heads: BTreeMap::from([(ReplicaId::new([7; 16]), head)]),
+            published: BTreeSet::from([(2, Hash([5; 32]))]),
+            told: BTreeSet::from([Hash([6; 32])]),
+        };
+        let payload = Document::Directory(Box::new(document.clone()))
+            .encode()
+            .unwrap();
+        let expected = [
+            &b"d\x01\x00\x01\x01"[..],
+            &[7; 16],
+            &[3, 2, 9, 9, 1, 2, 32],
+            &[5; 32],
+            &[1, 32],
+            &[6; 32],
+        ]
+        .concat();
+        assert_eq!(payload, expected);
+        let id = DocId::new([0; 16]);
+        let read = |payload: &[u8]| Document::decode(Collection::Contacts, id, payload);
+        assert!(read(&payload) == Ok(Document::Directory(Box::new(document))));
+        let mut newer = payload;
+        newer[1] = 2;
+        assert!(read(&newer) == Err(DocumentError::Newer));
+    }
+
+    #[test]
     fn golden_rows_and_a_newer_one_is_refused() {
         let heard = HeardHead {
             from: Address::new("b@x.example").unwrap(),

@@ -114,6 +114,11 @@ impl Follower {
         self.frontier.size()
     }
 
+    /// The root of the log in the last head that was verified.
+    pub const fn log_root(&self) -> Hash {
+        self.log_root
+    }
+
     /// The last head that was verified, as it was signed.
     pub fn head(&self) -> &[u8] {
         &self.head
