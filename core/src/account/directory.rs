@@ -77,6 +77,10 @@ impl From<Refusal> for DirectoryError {
     }
 }
 
+/// An own entry, or that there is none, of which no device is known to have made it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Suspected(Option<Value>);
+
 /// Changes that were replayed and are not kept yet.
 struct Page {
     follower: Follower,
@@ -172,7 +176,7 @@ impl<S: Store> Account<S> {
         address.canonical().domain() == self.address.canonical().domain()
     }
 
-    fn suspected(&self) -> std::sync::MutexGuard<'_, Option<Option<Value>>> {
+    fn suspected(&self) -> std::sync::MutexGuard<'_, Option<Suspected>> {
         let suspected = self.suspected.lock();
         suspected.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -295,11 +299,11 @@ impl<S: Store> DirectorySession<'_, S> {
             return Err(DirectoryError::Unsettled);
         };
         let own = follower.label(&self.account.address);
-        let followed = follower.follow(&answer, &own)?;
+        let replayed = follower.follow(&answer, &own)?;
         self.page = Some(Page {
             follower,
-            own: followed.own.into(),
-            more: followed.more,
+            own: replayed.own.into(),
+            more: replayed.more,
             found: Vec::new(),
         });
         Ok(())
@@ -387,8 +391,8 @@ impl<S: Store> DirectorySession<'_, S> {
 
     fn suspect(&self, follower: &Follower, value: Option<Value>) -> DirectoryError {
         let mut suspected = self.account.suspected();
-        if *suspected != Some(value) {
-            *suspected = Some(value);
+        if *suspected != Some(Suspected(value)) {
+            *suspected = Some(Suspected(value));
             return DirectoryError::Unsettled;
         }
         let finding = Finding::OwnEntry {

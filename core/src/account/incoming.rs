@@ -185,12 +185,12 @@ impl<S: Store> Account<S> {
             return Ok(());
         }
         let signature = &opened.protection.signature;
-        let heard = HeardHead {
+        let told = HeardHead {
             from: from.canonical(),
             head,
             is_vouched_for: matches!(signature, SignatureStatus::Valid { .. }),
         };
-        self.hear_of_head(&heard, now).await
+        self.hear_of_head(&told, now).await
     }
 
     /// What a directory's answer tells, if it changes what is known.

@@ -32,7 +32,6 @@ use rand_chacha::ChaCha20Rng;
 
 use crate::id::{Address, Timestamp};
 use crate::keys::lookup::Sources;
-use crate::keys::transparency::Value;
 use crate::keys::{Found, keyring};
 use crate::openpgp::{Certificate, SecretCertificate};
 use crate::seal::AccountKeys;
@@ -84,7 +83,7 @@ pub struct Account<S> {
     /// Whoever holds it talks with the key directory.
     directory_turn: futures::lock::Mutex<()>,
     /// An own entry of the directory that no device is known to have made.
-    suspected: Mutex<Option<Option<Value>>>,
+    suspected: Mutex<Option<directory::Suspected>>,
 }
 
 /// An account is its replica, and more.

@@ -355,10 +355,9 @@ impl<S: Store> Change<'_, S> {
                 let id = document.doc_id(&self.replica.keys);
                 self.note_key(id).await
             }
-            // Read where it is wanted.
-            Document::Directory(_) => Ok(()),
-            // Taken in by `take_page` and `take_removable`.
-            Document::Page(_)
+            // The first is read where it is wanted; `take_page` and `take_removable` take the others in.
+            Document::Directory(_)
+            | Document::Page(_)
             | Document::Message(_)
             | Document::Content(_)
             | Document::Removed(_) => Ok(()),

@@ -371,9 +371,8 @@ pub(super) async fn pause(
             wait = wait.max(*asked);
         }
         ExchangeError::Provider(_) => account.set_status(waiting(error)),
-        ExchangeError::Replica(ReplicaError::Busy) => {}
         // The check of the directory tells the user; mail that needs a key of it waits.
-        ExchangeError::Directory(_) => {}
+        ExchangeError::Replica(ReplicaError::Busy) | ExchangeError::Directory(_) => {}
         ExchangeError::Replica(_) | ExchangeError::Key(_) => {
             tracing::error!(%error, "an exchange with the provider failed on this device");
             account.set_status(waiting(error));

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 use super::world::{NOW, World, address};
 
 /// What is waited for at most.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A relay before the provider.
 struct Layer {

@@ -132,13 +132,9 @@ mod tests {
             "07".repeat(32),
             "09".repeat(32)
         );
-        assert_eq!(hex(&octets), expected);
+        assert_eq!(crate::keys::transparency::tests::hex(&octets), expected);
     }
 
     const GOLDEN_LABEL: &str = "695135e629cbca8238c6b56308abcd6ff8f497cac78b4a0c44db9a73c6395a11";
     const GOLDEN_SET: &str = "6a96f4a0311b7b8b51545bd878e60c244b03094f274d03448d58aaf98ab7f227";
-
-    fn hex(octets: &[u8]) -> String {
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
-    }
 }

@@ -183,7 +183,11 @@ impl DirectoryKey {
     /// From the octets that were kept.
     pub fn from_octets(octets: &[u8]) -> Option<Self> {
         let seed = Zeroizing::new(<[u8; 32]>::try_from(octets).ok()?);
-        Some(Self(SigningKey::from_bytes(&seed)))
+        Some(Self::from_seed(&seed))
+    }
+
+    pub(super) fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
     }
 
     /// The octets to keep.
@@ -236,7 +240,7 @@ mod tests {
     #[test]
     fn golden_head() {
         let head = signed();
-        let hex: String = head.octets().iter().map(|o| format!("{o:02x}")).collect();
+        let hex = crate::keys::transparency::tests::hex(head.octets());
         let key = head.head().identity.key.to_string();
         let expected = [
             "01126c65747465726c6f636b2e6578616d706c65",

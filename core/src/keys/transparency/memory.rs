@@ -65,7 +65,7 @@ impl MemoryDirectory {
     /// An empty one, with the key and salt of this seed.
     pub fn new(domain: &str, seed: u8) -> Self {
         let seed = [seed; 32];
-        let key = DirectoryKey::from_octets(&seed).map_or(EMPTY, |key| key.public());
+        let key = DirectoryKey::from_seed(&seed).public();
         Self {
             identity: Identity {
                 domain: domain.to_owned(),
@@ -160,9 +160,7 @@ impl MemoryDirectory {
             map_root: self.map_root,
             time: Timestamp::from_secs(1_700_000_000),
         };
-        DirectoryKey::from_octets(&self.seed)
-            .expect("a seed has 32 octets")
-            .sign(head)
+        DirectoryKey::from_seed(&self.seed).sign(head)
     }
 
     /// Answers a question for the head.

@@ -8,6 +8,14 @@ use super::memory::MemoryDirectory;
 use super::*;
 use crate::id::Address;
 
+pub(super) fn hex(octets: &[u8]) -> String {
+    use core::fmt::Write as _;
+    octets.iter().fold(String::new(), |mut hex, octet| {
+        let _infallible = write!(hex, "{octet:02x}");
+        hex
+    })
+}
+
 fn address(text: &str) -> Address {
     Address::new(text).unwrap()
 }
@@ -45,9 +53,9 @@ fn follow(
     let mut all = Vec::new();
     loop {
         let answer = directory.changes(follower.followed(), follower.seen());
-        let followed = follower.follow(&answer, &own)?;
-        all.extend(followed.own.into_iter().map(|(_, value)| value));
-        if !followed.more {
+        let replayed = follower.follow(&answer, &own)?;
+        all.extend(replayed.own.into_iter().map(|(_, value)| value));
+        if !replayed.more {
             return Ok(all);
         }
     }

@@ -53,6 +53,10 @@ fn subproof(m: usize, leaves: &[Hash], b: bool) -> Vec<Hash> {
     }
 }
 
+fn at(position: u64) -> usize {
+    usize::try_from(position).unwrap()
+}
+
 fn leaves(count: u64) -> Vec<Hash> {
     (0..count).map(|n| leaf_hash(&n.to_be_bytes())).collect()
 }
@@ -75,24 +79,24 @@ fn roots_proofs_and_frontiers_are_those_of_the_rfc_at_every_size() {
     let mut frontier = Frontier::empty();
     assert_eq!(frontier.root(), empty_root());
     for size in 1..=DEFINED {
-        let some = &leaves[..size as usize];
+        let some = &leaves[..at(size)];
         let root = root(size, read).unwrap();
         assert_eq!(root, mth(some));
-        frontier.append(leaves[size as usize - 1]);
+        frontier.append(leaves[at(size) - 1]);
         assert_eq!((frontier.root(), frontier.size()), (root, size));
         for index in 0..size {
             let proof = inclusion_path(index, size, read).unwrap();
-            assert_eq!(proof, path(index as usize, some));
-            let leaf = leaves[index as usize];
+            assert_eq!(proof, path(at(index), some));
+            let leaf = leaves[at(index)];
             assert!(verify_inclusion(leaf, index, size, &proof, &root));
         }
         let last = inclusion_path(size - 1, size, read).unwrap();
-        let of_last = Frontier::of_last(size, leaves[size as usize - 1], &last);
+        let of_last = Frontier::of_last(size, leaves[at(size) - 1], &last);
         assert_eq!(of_last.unwrap(), frontier);
         for first in 1..=size {
             let proof = consistency_path(first, size, read).unwrap();
-            assert_eq!(proof, subproof(first as usize, some, true));
-            let old = mth(&leaves[..first as usize]);
+            assert_eq!(proof, subproof(at(first), some, true));
+            let old = mth(&leaves[..at(first)]);
             assert!(verify_consistency(first, &old, size, &root, &proof));
         }
     }
@@ -113,7 +117,7 @@ fn every_proof_of_every_size_is_verified() {
             );
             if first < size {
                 let proof = inclusion_path(first, size, read).unwrap();
-                let leaf = leaves[first as usize];
+                let leaf = leaves[at(first)];
                 assert!(verify_inclusion(leaf, first, size, &proof, new));
             }
         }
@@ -144,25 +148,25 @@ fn the_example_of_the_rfc() {
 
 proptest! {
     #[test]
-    fn a_log_that_was_changed_proves_nothing(size in 2_u64..300, at in any::<prop::sample::Index>(),
+    fn a_log_that_was_changed_proves_nothing(size in 2_u64..300, which in any::<prop::sample::Index>(),
         changed in any::<prop::sample::Index>()) {
         let honest = leaves(size);
-        let index = at.index(size as usize) as u64;
+        let index = (0..size).nth(which.index(at(size))).unwrap();
         let mut other = honest.clone();
-        let changed = changed.index(size as usize);
+        let changed = changed.index(at(size));
         other[changed] = leaf_hash(b"another");
         let nodes = nodes(&other);
         let read = |node| Ok::<_, Infallible>(nodes[&node]);
         let root = mth(&honest);
         let proof = inclusion_path(index, size, read).unwrap();
-        prop_assert!(!verify_inclusion(other[index as usize], index, size, &proof, &root));
+        prop_assert!(!verify_inclusion(other[at(index)], index, size, &proof, &root));
         let first = index.max(1);
         let proof = consistency_path(first, size, read).unwrap();
-        let old = mth(&honest[..first as usize]);
+        let old = mth(&honest[..at(first)]);
         let new = super::root(size, read).unwrap();
         let extends = verify_consistency(first, &old, size, &new, &proof);
         // The change is behind what was known, or it is found.
-        prop_assert_eq!(extends, changed as u64 >= first);
+        prop_assert_eq!(extends, changed >= at(first));
     }
 
     #[test]
@@ -172,7 +176,7 @@ proptest! {
         let leaves = leaves(second);
         let nodes = nodes(&leaves);
         let read = |node| Ok::<_, Infallible>(nodes[&node]);
-        let (old, new) = (mth(&leaves[..first as usize]), mth(&leaves));
+        let (old, new) = (mth(&leaves[..at(first)]), mth(&leaves));
         let good = consistency_path(first, second, read).unwrap();
         prop_assert!(verify_consistency(first, &old, second, &new, &good));
         prop_assert!(!verify_consistency(second, &new, first, &old, &good));
@@ -184,8 +188,8 @@ proptest! {
         longer.push(new);
         prop_assert!(!verify_consistency(first, &old, second, &new, &longer));
         let mut flipped = good.clone();
-        let at = flip.index(flipped.len());
-        flipped[at].0[bit / 8] ^= 1 << (bit % 8);
+        let which = flip.index(flipped.len());
+        flipped[which].0[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(!verify_consistency(first, &old, second, &new, &flipped));
     }
 
