@@ -17,25 +17,28 @@
 //! Invariant: one session at a time has a device's state; answers are judged against the state
 //! that the question was asked with.
 
+mod letter;
+mod own;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use futures::lock::MutexGuard;
 
 use super::{Account, KeyError};
 use crate::id::{Address, ReplicaId, Timestamp};
-use crate::keys::transparency::answer::{self, AnswerError, Call, EntryAnswer, LookupAnswer};
-use crate::keys::transparency::entry::MAX_CERTIFICATES;
+use crate::keys::transparency::answer::{self, AnswerError, Call, LookupAnswer};
 use crate::keys::transparency::head::HeadError;
-use crate::keys::transparency::{
-    Alarm, Entry, Finding, Follower, Refusal, SignedHead, Value, Witness, set_hash,
-};
-use crate::mime;
-use crate::openpgp::{Certificate, SecretCertificate};
+use crate::keys::transparency::{Alarm, Entry, Follower, Refusal, SignedHead, Witness};
 use crate::replica::ReplicaError;
 use crate::replica::directory::{
     DirectoryDocument, DirectoryState, DirectoryUpdate, HeardHead, WitnessedHead,
 };
 use crate::store::Store;
+
+use own::Page;
+pub(super) use own::Suspected;
 
 /// How often a device writes its head into the account's document at most, in milliseconds. What it
 /// was shown in between is in the mails that it sends.
@@ -75,20 +78,6 @@ impl From<Refusal> for DirectoryError {
             Refusal::Alarm(alarm) => Self::Alarm(alarm),
         }
     }
-}
-
-/// An own entry, or that there is none, of which no device is known to have made it so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Suspected(Option<Value>);
-
-/// Changes that were replayed and are not kept yet.
-struct Page {
-    follower: Follower,
-    /// What they did to the own entry, as far as it was not examined yet.
-    own: VecDeque<(u64, Value)>,
-    more: bool,
-    /// Own entries that were found to be ours.
-    found: Vec<Value>,
 }
 
 /// A head that somebody else was shown.
@@ -292,116 +281,6 @@ impl<S: Store> DirectorySession<'_, S> {
         self.next_comparison(now).await
     }
 
-    /// Replays changes. What they did to the own entry is examined before they are kept.
-    fn follow(&mut self, octets: &[u8]) -> Result<(), DirectoryError> {
-        let answer = answer::decode(octets)?;
-        let Some(mut follower) = self.state.follower.clone() else {
-            return Err(DirectoryError::Unsettled);
-        };
-        let own = follower.label(&self.account.address);
-        let replayed = follower.follow(&answer, &own)?;
-        self.page = Some(Page {
-            follower,
-            own: replayed.own.into(),
-            more: replayed.more,
-            found: Vec::new(),
-        });
-        Ok(())
-    }
-
-    /// Judges what one change has made of the own entry.
-    async fn examine(&mut self, octets: &[u8]) -> Result<(), DirectoryError> {
-        let answer: EntryAnswer = answer::decode(octets)?;
-        let Some((follower, (_, value))) = self
-            .page
-            .as_mut()
-            .and_then(|page| Some((page.follower.clone(), page.own.pop_front()?)))
-        else {
-            return Err(DirectoryError::Unsettled);
-        };
-        let certificates: Vec<Vec<u8>> = answer
-            .certificates
-            .iter()
-            .map(|certificate| certificate.to_vec())
-            .collect();
-        if set_hash(&certificates) != value.set {
-            let finding = Finding::FalseEntry(self.account.address.canonical());
-            return Err(DirectoryError::Alarm(Box::new(follower.alarm(finding))));
-        }
-        self.judge(&follower, value, &certificates).await?;
-        if let Some(page) = &mut self.page {
-            page.found.push(value);
-        }
-        Ok(())
-    }
-
-    /// The next own entry to examine, or the next page of changes; `None` if there is neither.
-    async fn finish_page(&mut self, now: Timestamp) -> Result<Option<Call>, DirectoryError> {
-        let Some(page) = &mut self.page else {
-            return Ok(None);
-        };
-        while let Some((position, value)) = page.own.front().copied() {
-            if !self
-                .document
-                .published
-                .contains(&(value.version, value.set))
-            {
-                return Ok(Some(Call::Entry { position }));
-            }
-            page.own.pop_front();
-            self.state.own = Some(value);
-        }
-        let Some(page) = self.page.take() else {
-            return Ok(None);
-        };
-        let more = page.more.then(|| Call::Changes {
-            from: page.follower.followed(),
-            seen: page.follower.seen(),
-        });
-        if self.state.follower.as_ref() != Some(&page.follower) {
-            self.state.follower = Some(page.follower);
-            let update = DirectoryUpdate {
-                published: page.found,
-                ..DirectoryUpdate::default()
-            };
-            self.keep(update, now).await?;
-        }
-        Ok(more)
-    }
-
-    /// Whether what the directory has for the account is of its own keys, and not what it had
-    /// before. What is not known may be news from another device: it is an alarm once that was
-    /// asked for.
-    async fn judge(
-        &mut self,
-        follower: &Follower,
-        value: Value,
-        certificates: &[Vec<u8>],
-    ) -> Result<(), DirectoryError> {
-        let mut earlier = self.document.published.iter();
-        let was_before =
-            earlier.any(|(version, set)| *set == value.set && *version < value.version);
-        if was_before || !self.account.has_published(certificates).await? {
-            return Err(self.suspect(follower, Some(value)));
-        }
-        *self.account.suspected() = None;
-        self.state.own = Some(value);
-        Ok(())
-    }
-
-    fn suspect(&self, follower: &Follower, value: Option<Value>) -> DirectoryError {
-        let mut suspected = self.account.suspected();
-        if *suspected != Some(Suspected(value)) {
-            *suspected = Some(Suspected(value));
-            return DirectoryError::Unsettled;
-        }
-        let finding = Finding::OwnEntry {
-            address: self.account.address.canonical(),
-            version: value.map(|value| value.version),
-        };
-        DirectoryError::Alarm(Box::new(follower.alarm(finding)))
-    }
-
     /// What others were shown and what was not compared yet.
     async fn gather(&mut self) -> Result<(), DirectoryError> {
         self.theirs.clear();
@@ -535,7 +414,7 @@ impl<S: Store> DirectorySession<'_, S> {
         now: Timestamp,
     ) -> Result<T, DirectoryError> {
         if let Err(DirectoryError::Alarm(alarm)) = &outcome {
-            let message = letter(&self.account.address, alarm, now);
+            let message = letter::letter(&self.account.address, alarm, now);
             self.state = self.kept.clone();
             self.state.alarm = Some((**alarm).clone());
             let update = DirectoryUpdate {
@@ -548,57 +427,3 @@ impl<S: Store> DirectorySession<'_, S> {
         outcome
     }
 }
-
-impl<S: Store> Account<S> {
-    /// Whether these certificates, which the directory has for the account, are its own: there is
-    /// one, and each is of a key that the account has. Who does not have a key can add nothing to
-    /// its certificate that counts.
-    async fn has_published(&self, entry: &[Vec<u8>]) -> Result<bool, KeyError> {
-        // As of now: a key may have come that was not there when the others were read.
-        let mut keys = Vec::new();
-        for document in self.secret_keys().await? {
-            let secret = SecretCertificate::parse(&document.secret, None);
-            keys.push(secret.map_err(|_| KeyError::Damaged)?.fingerprint());
-        }
-        let mut found = entry
-            .iter()
-            .flat_map(|octets| Certificate::parse_some(octets, MAX_CERTIFICATES))
-            .peekable();
-        let any = found.peek().is_some();
-        let ours = found.all(|certificate| keys.contains(&certificate.fingerprint()));
-        Ok(any && ours)
-    }
-}
-
-/// The message that tells of an alarm.
-fn letter(to: &Address, alarm: &Alarm, now: Timestamp) -> Vec<u8> {
-    let domain = to.domain();
-    let text = format!(
-        "From: Letterlock on your device <mailer-daemon@{domain}>\r\n\
-         To: <{to}>\r\n\
-         Subject: Warning: the key directory of {provider} does not hold\r\n\
-         Date: {date}\r\n\
-         Message-ID: <{id}@{domain}>\r\n\
-         Auto-Submitted: auto-generated\r\n\
-         MIME-Version: 1.0\r\n\
-         Content-Type: text/plain; charset=utf-8\r\n\
-         Content-Transfer-Encoding: 8bit\r\n\
-         \r\n\
-         This message was made by your own device; nobody has sent it.\r\n\
-         \r\n\
-         What was found: {alarm}.\r\n\
-         \r\n\
-         {meanwhile}\r\n\
-         \r\n\
-         {advice}\r\n",
-        provider = alarm.domain,
-        date = mime::format_date(now),
-        id = alarm.digest(),
-        meanwhile = alarm.meanwhile(),
-        advice = alarm.advice(),
-    );
-    text.into_bytes()
-}
-
-#[cfg(test)]
-mod tests;

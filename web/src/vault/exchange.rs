@@ -250,10 +250,9 @@ async fn push_round(session: &Session) -> Result<(), ExchangeError> {
     for entry in session.account.outbox().await? {
         // One mail that is refused does not hold up the next.
         match send(session, &entry).await {
-            Ok(()) => {}
-            Err(ExchangeError::Provider(error)) if !error.is_passing() => {}
-            // It waits until the directory holds again, and nothing else with it.
-            Err(ExchangeError::Directory(_)) => {}
+            Err(ExchangeError::Provider(error)) if error.is_passing() => return Err(error.into()),
+            // What needs a key of a directory that does not hold waits, and nothing else with it.
+            Ok(()) | Err(ExchangeError::Provider(_) | ExchangeError::Directory(_)) => {}
             Err(error) => return Err(error),
         }
     }

@@ -226,7 +226,7 @@ pub async fn directory(token: &Token, call: &DirectoryCall) -> Result<Vec<u8>, P
         path.push_str(&String::from(js_sys::encode_uri_component(segment)));
     }
     for (mark, (name, number)) in ["?", "&"].into_iter().zip(call.query()) {
-        path.push_str(&format!("{mark}{name}={number}"));
+        path = format!("{path}{mark}{name}={number}");
     }
     let (method, token, body, timeout_ms) = ("GET", Some(token), None, TIMEOUT_MS);
     let reply = self::call(Call {

@@ -4,6 +4,8 @@ use serde_bytes::ByteBuf;
 
 use super::*;
 use crate::id::{AccountId, MailboxName};
+use crate::keys::transparency::Finding;
+use crate::keys::transparency::answer::EntryAnswer;
 use crate::keys::transparency::memory::MemoryDirectory;
 use crate::openpgp::SecretCertificate;
 use crate::seal::{AccountKeys, RootKey};
