@@ -1,5 +1,5 @@
-//! `letterlock check`, `letterlock reindex` and `letterlock collect`: looking after the mail on
-//! this device while its bridge does not run.
+//! `letterlock check`, `letterlock reindex`, `letterlock collect` and `letterlock directory`: looking
+//! after the mail on this device while its bridge does not run.
 //!
 //! Invariant: the data directory is locked meanwhile, so no bridge works on the same store; what
 //! is printed names ids and counts, never content. Rejected: a flag of the bridge; what takes
@@ -18,7 +18,8 @@ use crate::transfer::command::{TransferError, open_account, watch_signals};
 use crate::transfer::indexing::{Indexed, index};
 use crate::transfer::password::Passwords;
 use crate::transfer::progress::{Progress, Total, octets};
-use letterlock_core::account::{Account, CheckReport, IndexError, ReplicaError};
+use letterlock_core::account::{Account, CheckReport, DirectoryError, IndexError, ReplicaError};
+use letterlock_core::replica::directory::DirectoryState;
 
 /// Documents that are collected at a time.
 const COLLECTED_AT_A_TIME: usize = 1000;
@@ -32,6 +33,16 @@ pub enum Upkeep {
     Reindex(UpkeepArguments),
     /// Remove at once what no mailbox has any more; the bridge does it after a while by itself.
     Collect(UpkeepArguments),
+    /// Show what this device has seen of the provider's key directory.
+    Directory {
+        /// Whose.
+        #[command(flatten)]
+        whose: UpkeepArguments,
+        /// Forget it, on all of the account's devices: at the next sync the directory is taken as
+        /// it is then. For a provider that has explained an alarm.
+        #[arg(long)]
+        anew: bool,
+    },
 }
 
 /// Whose mail.
@@ -54,6 +65,9 @@ pub enum UpkeepError {
     /// The index failed.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// The directory could not be taken anew.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// Nobody reads what is printed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -61,8 +75,12 @@ pub enum UpkeepError {
 
 /// Runs one of the commands. The exit code tells whether all is well.
 pub async fn run(upkeep: Upkeep) -> Result<ExitCode, UpkeepError> {
-    let (Upkeep::Check(arguments) | Upkeep::Reindex(arguments) | Upkeep::Collect(arguments)) =
-        &upkeep;
+    let (Upkeep::Check(arguments)
+    | Upkeep::Reindex(arguments)
+    | Upkeep::Collect(arguments)
+    | Upkeep::Directory {
+        whose: arguments, ..
+    }) = &upkeep;
     let mut passwords = Passwords {
         account_file: arguments.account.password_file.clone(),
         source_file: None,
@@ -88,6 +106,20 @@ pub async fn run(upkeep: Upkeep) -> Result<ExitCode, UpkeepError> {
                 return Ok(ExitCode::FAILURE);
             }
             Ok(ExitCode::SUCCESS)
+        }
+        Upkeep::Directory { anew, .. } => {
+            if anew {
+                account.take_directory_anew(clock::now()).await?;
+                writeln!(out, "The key directory is taken anew at the next sync.")?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let state = account.directory_state().await?;
+            tell_directory(&mut out, &state)?;
+            Ok(if state.alarm.is_none() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
         Upkeep::Collect(_) => {
             let mut all = (0_usize, 0_usize, 0_u64);
@@ -122,6 +154,24 @@ async fn reindex(account: &Account<SqliteStore>) -> Result<Indexed, UpkeepError>
     progress.end();
     shutdown.finish(GRACE).await;
     Ok(indexed?)
+}
+
+fn tell_directory(out: &mut impl Write, state: &DirectoryState) -> io::Result<()> {
+    let Some(follower) = &state.follower else {
+        return writeln!(out, "This device has not seen the key directory yet.");
+    };
+    let identity = follower.identity();
+    writeln!(out, "key directory of {}", identity.domain)?;
+    writeln!(out, "key        {}", identity.key)?;
+    writeln!(out, "log        {} changes seen", follower.seen())?;
+    writeln!(out, "root       {}", follower.log_root())?;
+    if let Some(own) = state.own {
+        writeln!(out, "own entry  version {}", own.version)?;
+    }
+    match &state.alarm {
+        None => writeln!(out, "It has held so far."),
+        Some(alarm) => writeln!(out, "ALARM: {alarm}. {}", alarm.advice()),
+    }
 }
 
 fn tell(out: &mut impl Write, report: &CheckReport) -> io::Result<()> {

@@ -65,7 +65,8 @@ impl Run {
     /// Those of the parts.
     pub async fn all(&mut self, say: impl Fn(&str)) -> Result<()> {
         say("fill an account");
-        let mut first = Device::enrol(&self.provider.url, "alice", &self.folder.join("first")).await?;
+        let mut first =
+            Device::enrol(&self.provider.url, "alice", &self.folder.join("first")).await?;
         first.start();
         let octets = first
             .fill((0..u32::try_from(self.messages)?).map(|number| raw(&letter(number))))

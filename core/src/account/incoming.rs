@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use super::{Account, Answers, KeyError};
 use crate::id::{Address, MessageHash, Timestamp};
+use crate::keys::transparency::SignedHead;
 use crate::keys::{Contact, Decision, Offer, Source, attached, autocrypt, keyring};
 use crate::mime::{header, strip_status_fields};
 use crate::openpgp::decrypt::{self, Limits};
 use crate::openpgp::pgp_mime::{Opened, Pending};
-use crate::openpgp::{Certificate, pgp_mime};
+use crate::openpgp::{Certificate, SignatureStatus, pgp_mime};
+use crate::replica::directory::HeardHead;
 use crate::replica::{Arrived, IncomingMessage, ReplicaError};
 use crate::store::Store;
 
@@ -72,6 +74,7 @@ impl<S: Store> Account<S> {
             }
         }
         let opened = pending.judge(&certificates, now);
+        self.hear_of_directory(&pending, &opened, now).await?;
         let rendered = strip_below(&opened);
         let arrived = Arrived {
             rendered: &rendered,
@@ -183,6 +186,35 @@ impl<S: Store> Account<S> {
             }
         }
         Ok(())
+    }
+
+    /// Which head of our provider's directory the author of an encrypted mail was shown: it is
+    /// compared with ours at the next sync.
+    async fn hear_of_directory(
+        &self,
+        pending: &Pending<'_>,
+        opened: &Opened,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        let Some(from) = pending.from_address().filter(|_| pending.was_encrypted()) else {
+            return Ok(());
+        };
+        let entity = pending.entity();
+        let inner = entity.get(..header::header_end(entity)).unwrap_or(entity);
+        let Some(head) = pgp_mime::read_head_field(inner) else {
+            return Ok(());
+        };
+        // What is not signed by the key that it names, nobody has to compare.
+        if SignedHead::parse(&head).is_err() {
+            return Ok(());
+        }
+        let signature = &opened.protection.signature;
+        let told = HeardHead {
+            from: from.canonical(),
+            head,
+            is_vouched_for: matches!(signature, SignatureStatus::Valid { .. }),
+        };
+        self.hear_of_head(&told, now).await
     }
 
     /// What a directory's answer tells, if it changes what is known.

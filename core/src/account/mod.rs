@@ -13,6 +13,7 @@
 //! ```
 
 mod chest;
+mod directory;
 mod events;
 mod incoming;
 mod indexing;
@@ -51,6 +52,7 @@ pub use crate::replica::{
     Replica, ReplicaError, Roster, RosterEntry, Subscription, Usage, Vanished,
 };
 pub use chest::{ChestError, KeyChest};
+pub use directory::{DirectoryError, DirectorySession};
 pub use events::{Event, Events};
 pub use incoming::TakenIn;
 pub use indexing::{IndexError, IndexStep};
@@ -89,6 +91,10 @@ pub struct Account<S> {
     own: keys::Kept,
     rng: Mutex<ChaCha20Rng>,
     indexing: indexing::Indexing,
+    /// Whoever holds it talks with the key directory.
+    directory_turn: futures::lock::Mutex<()>,
+    /// An own entry of the directory that no device is known to have made.
+    suspected: Mutex<Option<directory::Suspected>>,
 }
 
 /// An account is its replica, and more.
@@ -120,6 +126,8 @@ impl<S: Store> Account<S> {
             own: keys::Kept::default(),
             rng: Mutex::new(ChaCha20Rng::from_seed(own)),
             indexing: indexing::Indexing::default(),
+            directory_turn: futures::lock::Mutex::default(),
+            suspected: Mutex::default(),
         })
     }
 

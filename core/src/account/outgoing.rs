@@ -50,6 +50,8 @@ pub enum Prepared {
 struct Group<'a> {
     paths: Vec<Address>,
     to: Vec<&'a Recipient>,
+    /// Fields inside the encryption.
+    told: String,
 }
 
 /// A mail, protected.
@@ -122,9 +124,14 @@ impl<S: Store> Account<S> {
                 .map(|signed| (vec![submission(entry, paths.clone(), signed)], None)),
             Decision::Encrypt(groups) => {
                 let own = self.own_recipient(now).await?.ok_or(KeyError::NotHere)?;
+                let head = self.head_for(paths).await?;
                 let groups = groups.into_iter().map(|paths| {
                     let to = paths.iter().filter_map(recipient).collect();
-                    Group { paths, to }
+                    // Who is not at home here has nothing to compare it with.
+                    let at_home = paths.iter().any(|address| self.is_at_home(address));
+                    let head = head.as_deref().filter(|_| at_home);
+                    let told = head.map(pgp_mime::head_field).unwrap_or_default();
+                    Group { paths, to, told }
                 });
                 self.encrypt(entry, groups.collect(), &own, &sender)
                     .map(|(submissions, to_us)| (submissions, Some(to_us)))
@@ -149,7 +156,7 @@ impl<S: Store> Account<S> {
     ) -> Result<(Vec<Submission>, Encryption), pgp_mime::ComposeError> {
         let mut to_us = own.version6().unwrap_or(&own.certificate);
         let mut submissions = Vec::with_capacity(groups.len());
-        for Group { paths, to } in groups {
+        for Group { paths, to, told } in groups {
             // Ciphers that every recipient can read, and we.
             let all6 = to.iter().map(|recipient| recipient.version6().cloned());
             let all6 = all6.collect::<Option<Vec<Certificate>>>();
@@ -165,6 +172,7 @@ impl<S: Store> Account<S> {
                 recipients: &certificates,
                 own: ours,
                 gossip: &to4().collect::<Vec<_>>(),
+                told: &told,
             };
             let sealed = self.with_rng(|rng| {
                 pgp_mime::sign_and_encrypt_to(&entry.message, &everybody, sender, rng)

@@ -16,6 +16,7 @@ pub mod level;
 pub mod lookup;
 pub mod own;
 pub mod published;
+pub mod transparency;
 pub mod wkd;
 
 pub use keyring::{Contact, Decision, Offer};

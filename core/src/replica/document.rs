@@ -26,6 +26,7 @@ use crate::sync::wire::MAX_DOCUMENT_OCTETS;
 
 use super::annotations::AnnotationsDocument;
 use super::coding::{self, Decoder};
+use super::directory::{DirectoryDocument, directory_doc_id};
 use super::page::{self, PageDocument};
 
 #[cfg(test)]
@@ -39,7 +40,7 @@ pub const CONTENT_OCTETS: usize = 1024 * 1024;
 pub const DOCUMENT_VERSION: u8 = 1;
 
 /// The kinds that this program knows.
-const KINDS: &[u8] = b"kbgamclx";
+const KINDS: &[u8] = b"kbgamcdlx";
 
 /// When a field was written: hybrid logical time, then the replica as the tie-breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -173,6 +174,8 @@ pub enum Document {
     Content(Vec<u8>),
     /// A correspondent's certificate.
     Contact(Box<Contact>),
+    /// What was seen of the provider's key directory.
+    Directory(Box<DirectoryDocument>),
     /// A message or a content that nothing referred to any more.
     Removed(Removed),
 }
@@ -197,6 +200,7 @@ impl core::fmt::Debug for Document {
             Self::Message(_) => "Message(…)",
             Self::Content(_) => "Content(…)",
             Self::Contact(_) => "Contact(…)",
+            Self::Directory(_) => "Directory(…)",
             Self::Removed(_) => "Removed(…)",
         })
     }
@@ -224,7 +228,7 @@ impl Document {
             Self::Mailbox(_) | Self::Page(_) | Self::Annotations(_) => Collection::Mail,
             Self::Message(_) => Collection::Messages,
             Self::Content(_) => Collection::Contents,
-            Self::Contact(_) => Collection::Contacts,
+            Self::Contact(_) | Self::Directory(_) => Collection::Contacts,
             Self::Removed(removed) => removed.collection,
         }
     }
@@ -239,6 +243,7 @@ impl Document {
             Self::Message(message) => message_doc_id(keys, message.hash),
             Self::Content(octets) => content_doc_id(keys, keys.content_hash(octets)),
             Self::Contact(contact) => contact_doc_id(keys, contact),
+            Self::Directory(_) => directory_doc_id(keys),
             Self::Removed(removed) => removed.id,
         }
     }
@@ -251,6 +256,7 @@ impl Document {
             Self::Page(value) => encode(b'g', &page::encode(value)),
             Self::Annotations(value) => encode(b'a', &to_postcard(value)),
             Self::Contact(value) => encode(b'c', &to_postcard(value)),
+            Self::Directory(value) => encode(b'd', &to_postcard(value)),
             Self::Message(value) => encode(b'm', &to_postcard(value)),
             Self::Content(octets) => encode(b'l', octets),
             Self::Removed(_) => encode(b'x', &[]),
@@ -288,6 +294,7 @@ impl Document {
             b'a' => decode(rest).map(Self::Annotations),
             b'm' => decode(rest).map(|message| Self::Message(Box::new(message))),
             b'c' => decode(rest).map(|contact| Self::Contact(Box::new(contact))),
+            b'd' => decode(rest).map(|seen| Self::Directory(Box::new(seen))),
             b'l' => Ok(Self::Content(value.into_owned())),
             b'x' if rest.is_empty() && is_removable(collection) => {
                 Ok(Self::Removed(Removed { collection, id }))
@@ -307,6 +314,7 @@ impl Document {
             | Self::Message(_)
             | Self::Content(_)
             | Self::Contact(_)
+            | Self::Directory(_)
             | Self::Removed(_) => Stamp::OLDEST,
         }
     }
@@ -318,6 +326,7 @@ impl Document {
             (Self::Page(ours), Self::Page(theirs)) => ours.merge(theirs),
             (Self::Annotations(ours), Self::Annotations(theirs)) => ours.merge(theirs),
             (Self::Contact(ours), Self::Contact(theirs)) => ours.merge(&theirs),
+            (Self::Directory(ours), Self::Directory(theirs)) => ours.merge(*theirs),
             // The others never change, and ids of two kinds never meet.
             _ => {}
         }

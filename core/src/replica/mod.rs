@@ -25,6 +25,7 @@ mod dictionary;
 mod packed;
 pub mod page;
 pub mod annotations;
+pub mod directory;
 mod documents;
 mod pages;
 mod kept_pages;
@@ -168,6 +169,9 @@ pub enum ReplicaError {
     /// A row of the store does not decode.
     #[error("a row of table {0} is damaged")]
     Row(&'static str),
+    /// A row of the store has a form that this program does not know.
+    #[error("a row of table {0} was written by a newer version of Letterlock: update this device")]
+    NewerRow(&'static str),
     /// A part of a message has not been synced to this device.
     #[error("a part of this message is not on this device yet: document {0}")]
     NotHere(DocId),

@@ -196,6 +196,7 @@ impl<S: Store> Change<'_, S> {
             | Document::Page(_)
             | Document::Annotations(_)
             | Document::Contact(_)
+            | Document::Directory(_)
             | Document::Removed(_) => None,
         }
     }

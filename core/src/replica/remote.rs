@@ -370,8 +370,9 @@ impl<S: Store> Change<'_, S> {
                 let id = document.doc_id(&self.replica.keys);
                 self.note_key(id).await
             }
-            // Taken in by `take_page` and `take_removable`.
-            Document::Page(_)
+            // The first is read where it is wanted; `take_page` and `take_removable` take the others in.
+            Document::Directory(_)
+            | Document::Page(_)
             | Document::Message(_)
             | Document::Content(_)
             | Document::Removed(_) => Ok(()),
@@ -451,7 +452,8 @@ const fn is_mergeable(document: &Document) -> bool {
         Document::Mailbox(_)
         | Document::Page(_)
         | Document::Annotations(_)
-        | Document::Contact(_) => true,
+        | Document::Contact(_)
+        | Document::Directory(_) => true,
         Document::Key(_) | Document::Message(_) | Document::Content(_) | Document::Removed(_) => {
             false
         }

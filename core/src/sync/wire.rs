@@ -11,6 +11,7 @@
 //! | `POST /api/v1/sync/documents` | [`DocumentsRequest`] | [`DocumentsResponse`] |
 //! | `POST /api/v1/outbox` | [`Submission`] | 202, empty; the same id again changes nothing |
 //! | `GET /api/v1/keys/{address}` | | binary certificate, or 404 |
+//! | `GET /api/v1/directory/…` | | see [`crate::keys::transparency::answer`] |
 //!
 //! Invariant: replaying any request changes nothing. Documents are keyed by id and revision,
 //! submissions by their id, removals are sets.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use letterlock_core::account::Account;
 use letterlock_core::auth::wire::Token;
 use letterlock_core::id::Address;
+use letterlock_core::keys::transparency::Alarm;
 use letterlock_core::sync::engine::{self, Extent};
 use rand::RngCore as _;
 use rand::rngs::OsRng;
@@ -59,6 +60,7 @@ pub struct BridgeAccount {
     status: watch::Sender<SyncStatus>,
     behind: watch::Sender<bool>,
     room: watch::Sender<Option<Room>>,
+    directory_alarm: watch::Sender<Option<Alarm>>,
     token: Token,
     app_passwords: AppPasswords,
 }
@@ -81,6 +83,7 @@ impl BridgeAccount {
             status: watch::Sender::new(SyncStatus::Starting),
             behind: watch::Sender::new(asked.0 == 0),
             room: watch::Sender::new(None),
+            directory_alarm: watch::Sender::new(None),
             token,
             app_passwords,
         }
@@ -109,6 +112,27 @@ impl BridgeAccount {
 
     pub(super) fn set_room(&self, room: Option<Room>) {
         self.room.send_replace(room);
+    }
+
+    /// What the last check of the provider's key directory found to be false.
+    pub fn directory_alarm(&self) -> watch::Receiver<Option<Alarm>> {
+        self.directory_alarm.subscribe()
+    }
+
+    pub(super) fn set_directory_alarm(&self, alarm: Option<Alarm>) {
+        let news = self.directory_alarm.send_if_modified(|current| {
+            let changed = *current != alarm;
+            current.clone_from(&alarm);
+            changed
+        });
+        if let Some(alarm) = alarm.filter(|_| news) {
+            // Neither addresses nor keys are logged; the message in INBOX names them.
+            let domain = &alarm.domain;
+            tracing::error!(
+                domain,
+                "the provider's key directory does not hold: see the message in INBOX"
+            );
+        }
     }
 
     pub(super) fn set_behind(&self, behind: bool) {

@@ -14,6 +14,7 @@ use letterlock_core::auth::wire::{
     SignUpFinished, SignUpStart, SignUpStarted, Token,
 };
 use letterlock_core::id::{Address, ReplicaId};
+use letterlock_core::keys::transparency::answer::{Call, MAX_ANSWER_OCTETS};
 use letterlock_core::sync::wire::{
     self, CBOR, DocumentsRequest, DocumentsResponse, ErrorBody, MAX_REQUEST_OCTETS, PullRequest,
     PullResponse, PushRequest, PushResponse, Submission,
@@ -284,6 +285,12 @@ impl ProviderClient {
             Err(ProviderError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Asks the key directory; the answer's octets.
+    pub async fn directory(&self, call: &Call) -> Result<Vec<u8>, ProviderError> {
+        let request = self.request(Method::GET, &call.path())?;
+        accepted(request.query(&call.query()), MAX_ANSWER_OCTETS).await
     }
 
     fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, ProviderError> {

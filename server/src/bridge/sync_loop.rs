@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use letterlock_core::account::Subscription;
-use letterlock_core::account::{Answers, KeyError, TakenIn};
+use letterlock_core::account::{Answers, DirectoryError, KeyError, TakenIn};
 use letterlock_core::account::{IncomingMessage, ReplicaError};
 use letterlock_core::id::{Generation, Timestamp};
 use letterlock_core::keys::lookup::Purpose;
@@ -61,6 +61,8 @@ pub(super) enum ExchangeError {
     Replica(#[from] ReplicaError),
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
 }
 
 /// Starts an account's loops.
@@ -209,7 +211,10 @@ async fn pull(
     *retry_kept = false;
     match next {
         Next::Again => Ok(Next::Again),
-        Next::Idle => first.fill(account).await,
+        Next::Idle => match first.fill(account).await? {
+            Next::Again => Ok(Next::Again),
+            Next::Idle => directory::check(account).await,
+        },
     }
 }
 
@@ -369,7 +374,8 @@ pub(super) async fn pause(
             wait = wait.max(*asked);
         }
         ExchangeError::Provider(_) => account.set_status(waiting(error)),
-        ExchangeError::Replica(ReplicaError::Busy) => {}
+        // The check of the directory tells the user; mail that needs a key of it waits.
+        ExchangeError::Replica(ReplicaError::Busy) | ExchangeError::Directory(_) => {}
         ExchangeError::Replica(_) | ExchangeError::Key(_) => {
             tracing::error!(%error, "an exchange with the provider failed on this device");
             account.set_status(waiting(error));

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use letterlock_core::auth::ServerSecret;
-use letterlock_core::id::Address;
+use letterlock_core::id::{Address, Timestamp};
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -125,6 +125,7 @@ impl Provider {
         })
         .await??;
         let secret = server_secret(&db, &config.data_dir).await?;
+        establish_directory(&db, &config, clock.now()).await?;
         Ok(Arc::new(Self {
             config,
             clock,
@@ -224,6 +225,24 @@ fn lock_folder(data_dir: &Path) -> Result<File, OpenError> {
         }),
         Err(TryLockError::Error(source)) => Err(failed(&path, source)),
     }
+}
+
+/// The first start makes the key directory's key, and enters the accounts that are there.
+async fn establish_directory(
+    db: &Db,
+    config: &ProviderConfig,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let domain = config.domains.first().cloned().unwrap_or_default();
+    db.write(move |transaction, _| {
+        let is_new = db::directory::establish(transaction, &domain, now)?;
+        Ok(if is_new {
+            Decision::Commit(())
+        } else {
+            Decision::Rollback(())
+        })
+    })
+    .await
 }
 
 async fn server_secret(db: &Db, data_dir: &Path) -> Result<ServerSecret, DbError> {

@@ -20,3 +20,5 @@ mod mail;
 mod storage;
 #[cfg(test)]
 mod devices;
+#[cfg(test)]
+mod transparency;

@@ -11,8 +11,8 @@
 use std::rc::Rc;
 
 use futures::FutureExt;
+use letterlock_core::account::{Answers, DirectoryError, KeyError, Prepared, TakenIn};
 use letterlock_core::account::{IncomingMessage, OutboxEntry, ReplicaError};
-use letterlock_core::account::{KeyError, Prepared, TakenIn};
 use letterlock_core::auth::wire::{Publish, Token};
 use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::keys::Found;
@@ -22,7 +22,7 @@ use letterlock_core::sync::engine::{self, Extent, Next};
 use super::provider::{self, ProviderError};
 use super::session::{Session, device_store, now};
 use super::signal::pause;
-use super::{device, serve};
+use super::{device, directory, serve};
 use crate::protocol::{News, SyncState};
 
 /// How long the provider may wait for news before it answers, in milliseconds.
@@ -54,6 +54,9 @@ pub enum ExchangeError {
     /// The account's key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The provider's key directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
 }
 
 /// Starts the loops; they end when the session is closed.
@@ -76,9 +79,19 @@ async fn pull_loop(session: Rc<Session>) {
         match pull_round(&session, wait_ms).await {
             Ok(Next::Again) => (wait_ms, working) = (0, true),
             Ok(Next::Idle) => {
-                serve::tell(News::Sync(SyncState::Current));
                 (wait_ms, pause_ms, working) = (WAIT_MS, FIRST_PAUSE_MS, false);
                 maintain_keys(&session, &mut maintained_at).await;
+                match directory::check(&session).await {
+                    Ok((Next::Again, _)) => wait_ms = 0,
+                    Ok((Next::Idle, Some(alarm))) => {
+                        let text = format!("{alarm}. A message in the inbox says what to do.");
+                        serve::tell(News::Sync(SyncState::Failed(text)));
+                    }
+                    // If the provider does not answer, the next pull says so.
+                    Ok((Next::Idle, None)) | Err(_) => {
+                        serve::tell(News::Sync(SyncState::Current));
+                    }
+                }
                 collect(&session, &mut collected_at).await;
             }
             Err(error) => {
@@ -181,7 +194,7 @@ async fn state(session: &Session, error: &ExchangeError) -> SyncState {
     }
 }
 
-fn token(session: &Session) -> Result<Token, ProviderError> {
+pub(super) fn token(session: &Session) -> Result<Token, ProviderError> {
     session.token().ok_or(ProviderError::Unauthorized)
 }
 
@@ -235,23 +248,33 @@ async fn take_in(session: &Session, incoming: &IncomingMessage) -> Result<TakenI
 
 async fn judged(session: &Session, incoming: &IncomingMessage) -> Result<TakenIn, ExchangeError> {
     let account = &session.account;
+    // What the directory could not prove is nobody's key here, and not known elsewhere.
+    let mut unproven = Answers::new();
     loop {
-        let answers = session.answers.borrow().clone();
+        let mut answers = session.answers.borrow().clone();
+        answers.extend(unproven.clone());
         match account.take_in(incoming, &answers, now()).await? {
-            TakenIn::NeedsCertificate(address) => {
-                look_up(session, &address).await?;
-            }
+            TakenIn::NeedsCertificate(address) => match look_up(session, &address).await {
+                Err(ExchangeError::Directory(_)) => {
+                    unproven.insert(address.canonical(), None);
+                }
+                other => other?,
+            },
             done @ (TakenIn::Done(_) | TakenIn::Kept(_)) => return Ok(done),
         }
     }
 }
 
 /// Asks the directory once for an address while this account is open.
-pub async fn look_up(session: &Session, address: &Address) -> Result<(), ProviderError> {
-    let answer = provider::certificates(&token(session)?, address).await?;
-    let own = session.account.address();
-    // What does not parse can be used for nothing: the same as none.
-    let found = answer.and_then(|octets| Found::answered(own, address, &octets, now()));
+pub async fn look_up(session: &Session, address: &Address) -> Result<(), ExchangeError> {
+    let found = if session.account.is_at_home(address) {
+        directory::proven(session, address).await?
+    } else {
+        let answer = provider::certificates(&token(session)?, address).await?;
+        let own = session.account.address();
+        // What does not parse can be used for nothing: the same as none.
+        answer.and_then(|octets| Found::answered(own, address, &octets, now()))
+    };
     session
         .answers
         .borrow_mut()
@@ -263,8 +286,9 @@ async fn push_round(session: &Session) -> Result<(), ExchangeError> {
     for entry in session.account.outbox().await? {
         // One mail that is refused does not hold up the next.
         match send(session, &entry).await {
-            Ok(()) => {}
-            Err(ExchangeError::Provider(error)) if !error.is_passing() => {}
+            Err(ExchangeError::Provider(error)) if error.is_passing() => return Err(error.into()),
+            // What needs a key of a directory that does not hold waits, and nothing else with it.
+            Ok(()) | Err(ExchangeError::Provider(_) | ExchangeError::Directory(_)) => {}
             Err(error) => return Err(error),
         }
     }

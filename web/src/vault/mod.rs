@@ -11,11 +11,13 @@
 //! | `http`, `provider` | the provider's calls by fetch |
 //! | `session` | unlocking an account |
 //! | `account` | its password, recovery phrase, devices and end |
+//! | `directory` | the provider's key directory, held to what it said |
 //! | `exchange` | the loops that pull, take in, push and send |
 //! | `serve` | questions of the page in, answers and news out |
 //!
 //! Invariant: keys and plaintext leave here only as the values of [`crate::protocol`]. The page
-//! that needs no account causes no request: only `session`, `account` and `exchange` make any.
+//! that needs no account causes no request: only `session`, `account`,
+//! `directory` and `exchange` make any.
 
 pub mod decrypt;
 pub mod device;
@@ -25,6 +27,8 @@ pub mod present;
 
 #[cfg(target_arch = "wasm32")]
 pub mod account;
+#[cfg(target_arch = "wasm32")]
+pub mod directory;
 #[cfg(target_arch = "wasm32")]
 pub mod exchange;
 #[cfg(target_arch = "wasm32")]

@@ -9,6 +9,7 @@ use letterlock_core::auth::wire::{
     RecoveryProve, RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, Token,
 };
 use letterlock_core::id::{Address, ReplicaId};
+use letterlock_core::keys::transparency::answer::Call as DirectoryCall;
 use letterlock_core::sync::engine::REVISION_GAP;
 use letterlock_core::sync::wire::{
     self, CBOR, ErrorBody, PullRequest, PullResponse, PushRequest, PushResponse, Submission,
@@ -220,6 +221,28 @@ pub async fn certificates(
         return Ok(None);
     }
     accepted(reply).map(Some)
+}
+
+/// Asks the key directory; the answer's octets.
+pub async fn directory(token: &Token, call: &DirectoryCall) -> Result<Vec<u8>, ProviderError> {
+    let mut path = "/api/v1".to_owned();
+    for segment in call.path() {
+        path.push('/');
+        path.push_str(&String::from(js_sys::encode_uri_component(segment)));
+    }
+    for (mark, (name, number)) in ["?", "&"].into_iter().zip(call.query()) {
+        path = format!("{path}{mark}{name}={number}");
+    }
+    let (method, token, body, timeout_ms) = ("GET", Some(token), None, TIMEOUT_MS);
+    let reply = self::call(Call {
+        method,
+        path: &path,
+        token,
+        body,
+        timeout_ms,
+    })
+    .await?;
+    accepted(reply)
 }
 
 async fn json<Q: Serialize, A: DeserializeOwned>(path: &str, body: &Q) -> Result<A, ProviderError> {

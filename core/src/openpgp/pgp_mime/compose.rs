@@ -48,6 +48,8 @@ pub struct Everybody<'a> {
     pub own: &'a Certificate,
     /// What recipients are told of each other: certificates that every mail program reads.
     pub gossip: &'a [Certificate],
+    /// Header fields of our own inside the encryption: whole ones, each with its CRLF.
+    pub told: &'a str,
 }
 
 /// Why a message could not be protected.
@@ -74,6 +76,7 @@ pub fn sign_and_encrypt(
         recipients,
         own: sender.key.certificate(),
         gossip: recipients,
+        told: "",
     };
     sign_and_encrypt_to(message, &everybody, sender, rng)
 }
@@ -99,6 +102,7 @@ pub fn sign_and_encrypt_to(
     }
     let outer = letter.obscured();
     let mut payload = letter.gossip(everybody.gossip, sender);
+    payload.extend_from_slice(everybody.told.as_bytes());
     payload.extend_from_slice(&letter.payload("cipher", &outer));
     let armored = encrypt::message(&everyone, Some(sender.key), &payload, sender.now, rng)?;
     let boundary = boundary(rng);

@@ -9,6 +9,7 @@
 //! Rejected: repairing mangled PGP/MIME here; what was repaired is not the envelope any more.
 
 mod compose;
+mod head_field;
 mod open;
 mod render;
 mod seven_bit;
@@ -19,6 +20,7 @@ pub use compose::{
     ComposeError, Everybody, GOSSIP_FIELD, Sender, autocrypt_field, sign, sign_and_encrypt,
     sign_and_encrypt_to,
 };
+pub use head_field::{head_field, read_head_field};
 pub use open::{Opened, Pending, open};
 
 use crate::id::Address;

@@ -19,6 +19,7 @@ mod account;
 mod sync;
 mod keys;
 mod publish;
+mod directory;
 mod outbox;
 mod health;
 mod wkd;
@@ -72,6 +73,10 @@ pub fn router(provider: Arc<Provider>) -> Router {
         .merge(account_calls)
         .merge(sync_calls)
         .route("/api/v1/keys/{address}", get(keys::certificate))
+        .route("/api/v1/directory/head", get(directory::head))
+        .route("/api/v1/directory/lookup/{address}", get(directory::lookup))
+        .route("/api/v1/directory/changes", get(directory::changes))
+        .route("/api/v1/directory/entry", get(directory::entry))
         .route("/api/v1/health", get(health::health))
         .route("/.well-known/openpgpkey/hu/{name}", get(wkd::direct))
         .route("/.well-known/openpgpkey/policy", get(wkd::policy))

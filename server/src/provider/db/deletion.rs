@@ -11,7 +11,7 @@
 use letterlock_core::id::{AccountId, Address, Timestamp};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{BlobId, Effects, TxError, accounts, sessions, unsigned};
+use super::{BlobId, Effects, TxError, accounts, directory, sessions, unsigned};
 
 /// How long the address of a deleted account is given to nobody, in milliseconds: 180 days. Mail
 /// that is meant for the one who had it must not reach another.
@@ -52,6 +52,7 @@ pub(crate) fn begin(
     };
     reserve(transaction, &address, reserved_until)?;
     sessions::delete_others(transaction, effects, account, None)?;
+    directory::publish(transaction, &address, None, now)?;
     for sql in [
         "DELETE FROM keys WHERE account = ?",
         "DELETE FROM submissions WHERE account = ?",

@@ -4,9 +4,9 @@
 use letterlock_core::id::{AccountId, Timestamp};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::TxError;
+use super::{TxError, accounts, directory};
 
-/// Sets the account's certificates.
+/// Sets the account's certificates, and tells of them in the directory's log.
 pub(crate) fn put(
     transaction: &Transaction<'_>,
     account: AccountId,
@@ -19,7 +19,10 @@ pub(crate) fn put(
          SET certificate = excluded.certificate, updated_at = excluded.updated_at",
         params![account.as_bytes(), certificates, now.as_millis()],
     )?;
-    Ok(())
+    match accounts::address(transaction, account)? {
+        Some(address) => directory::publish(transaction, &address, Some(certificates), now),
+        None => Ok(()),
+    }
 }
 
 /// The account's certificates.

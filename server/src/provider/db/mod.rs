@@ -14,6 +14,7 @@ mod schema;
 mod log;
 pub(crate) mod accounts;
 pub(crate) mod sessions;
+pub(crate) mod directory;
 pub(crate) mod keys;
 pub(crate) mod documents;
 pub(crate) mod incoming;
