@@ -161,6 +161,10 @@ pub fn armored(
     })
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that opens messages, after the policy's look at the container"
+)]
 fn open(
     binary: &[u8],
     container: container::Container,
@@ -259,6 +263,10 @@ fn session_key(
     None
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tries one packet with one key of ours, as often as the policy lets it"
+)]
 fn open_packet(
     packet: &PublicKeyEncryptedSessionKey,
     secret: &SecretCertificate,
@@ -344,4 +352,8 @@ fn collect_signatures(
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests make what no sender of ours would"
+)]
 mod tests;
