@@ -19,6 +19,7 @@ mod mailbox;
 mod message;
 mod outgoing;
 mod search;
+mod verification;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +51,7 @@ pub use indexing::{IndexError, IndexStep};
 pub use mailbox::Mailbox;
 pub use message::{HeaderField, Message};
 pub use outgoing::{Prepared, Ready, SubmitError};
+pub use verification::{CompareError, Comparison};
 
 /// What was looked up, by canonical address: a certificate and where it came from, or that nobody
 /// has one.

@@ -4,7 +4,7 @@
 //! Pure: contacts and offers come in, decisions go out; who stores and who asks the network is
 //! elsewhere. Reading order: [`level`] (how well a certificate is known), [`keyring`] (contacts and
 //! the rules of replacement), [`autocrypt`] and [`attached`] (certificates that come with mail), [`lookup`]
-//! (whom to ask for one), [`wkd`] (where domains publish them).
+//! (whom to ask for one), [`wkd`] (where domains publish them), [`verification`] (what two people compare).
 //!
 //! Invariant: no sequence of weaker events replaces a key that is in use.
 
@@ -13,6 +13,7 @@ pub mod autocrypt;
 pub mod keyring;
 pub mod level;
 pub mod lookup;
+pub mod verification;
 pub mod wkd;
 
 pub use keyring::{Contact, Decision, Offer};
