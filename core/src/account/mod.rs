@@ -18,6 +18,7 @@ mod indexing;
 mod mailbox;
 mod message;
 mod outgoing;
+mod reopening;
 mod search;
 mod verification;
 #[cfg(test)]
@@ -50,7 +51,7 @@ pub use incoming::TakenIn;
 pub use indexing::{IndexError, IndexStep};
 pub use mailbox::Mailbox;
 pub use message::{HeaderField, Message};
-pub use outgoing::{Prepared, Ready, SubmitError};
+pub use outgoing::{MustEncrypt, Prepared, Ready, SubmitError};
 pub use verification::{CompareError, Comparison};
 
 /// What was looked up, by canonical address: a certificate and where it came from, or that nobody
@@ -174,6 +175,12 @@ impl<S: Store> Account<S> {
         }
         *self.secret.write().unwrap_or_else(PoisonError::into_inner) = parsed.clone();
         Ok(parsed)
+    }
+
+    /// Lets the next question read the account's keys again.
+    fn forget_own_keys(&self) {
+        let mut known = self.secret.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new([]);
     }
 
     /// The certificate that is used for an address: our own, a contact's, or what a directory

@@ -2,6 +2,7 @@
 
 use super::{Account, Answers, KeyError};
 use crate::id::{Address, OutboxId, Timestamp};
+use crate::mime::address::parse_message_ids;
 use crate::mime::header;
 use crate::mime::{self, EnvelopeAddress};
 use crate::openpgp::pgp_mime::{self, Sender};
@@ -13,6 +14,9 @@ use crate::store::Store;
 use crate::sync::wire::{MAX_FORWARD_PATHS, Submission};
 use rand::RngCore;
 use serde_bytes::ByteBuf;
+
+/// Most messages looked up of those that a mail says it answers.
+const MAX_ANSWERED: usize = 64;
 
 /// Why a mail is not accepted for sending.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +39,25 @@ pub enum Prepared {
     Ready(Ready),
     /// Look these addresses up and call again with the answers.
     NeedsCertificates(Vec<Address>),
-    /// The account requires encryption and these recipients have no certificate.
+    /// It must not leave in the clear, and these recipients have no certificate.
     Refused {
         /// Who has none.
         missing: Vec<Address>,
+        /// Why it must not.
+        because: MustEncrypt,
     },
     /// It could not be signed or encrypted.
     Failed(pgp_mime::ComposeError),
+}
+
+/// Why a mail must not leave in the clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MustEncrypt {
+    /// The account sends encrypted mail only.
+    Policy,
+    /// It answers a mail that came, or was sent, encrypted: it quotes it, and has its subject
+    /// (RFC 9787 5.4, RFC 9788 6.1).
+    Answer,
 }
 
 /// A mail, protected.
@@ -133,47 +149,60 @@ impl<S: Store> Account<S> {
             &visible,
             |address| certificate(address).is_some(),
         );
+        if let Decision::SignOnly { missing } = &decision
+            && self.answers_encrypted(&entry.message).await?
+        {
+            let (missing, because) = (missing.clone(), MustEncrypt::Answer);
+            return Ok(Prepared::Refused { missing, because });
+        }
+        Ok(self.protect(entry, key, decision, certificate, now))
+    }
+
+    /// Carries out what was decided.
+    fn protect(
+        &self,
+        entry: &OutboxEntry,
+        key: &SecretCertificate,
+        decision: Decision,
+        certificate: impl Fn(&Address) -> Option<Certificate>,
+        now: Timestamp,
+    ) -> Prepared {
         let sender = Sender {
             key,
             address: &self.address,
             now,
         };
-        let submissions = match decision {
-            Decision::Refuse { missing } => return Ok(Prepared::Refused { missing }),
-            Decision::SignOnly { .. } => self
-                .with_rng(|rng| pgp_mime::sign(&entry.message, &sender, rng))
-                .map(|signed| vec![submission(entry, entry.forward_paths.clone(), signed)]),
+        let (submissions, encrypted): (Result<Vec<_>, _>, _) = match decision {
+            Decision::Refuse { missing } => {
+                let because = MustEncrypt::Policy;
+                return Prepared::Refused { missing, because };
+            }
+            Decision::SignOnly { .. } => {
+                let signed = self.with_rng(|rng| pgp_mime::sign(&entry.message, &sender, rng));
+                let to_all = |signed| vec![submission(entry, entry.forward_paths.clone(), signed)];
+                (signed.map(to_all), false)
+            }
             Decision::Encrypt(groups) => {
                 let encrypted = groups.into_iter().map(|group| {
-                    let to: Vec<Certificate> = group.iter().filter_map(certificate).collect();
+                    let to: Vec<Certificate> = group.iter().filter_map(&certificate).collect();
                     let sealed = self.with_rng(|rng| {
                         pgp_mime::sign_and_encrypt(&entry.message, &to, &sender, rng)
                     })?;
                     Ok(submission(entry, group, sealed))
                 });
-                let encrypted = encrypted.collect::<Result<Vec<_>, _>>();
-                return Ok(match encrypted {
-                    Ok(submissions) => {
-                        let protection = self.own_protection(key, true);
-                        Prepared::Ready(Ready {
-                            submissions,
-                            protection,
-                        })
-                    }
-                    Err(error) => Prepared::Failed(error),
-                });
+                (encrypted.collect(), true)
             }
         };
-        Ok(match submissions {
+        match submissions {
             Ok(submissions) => {
-                let protection = self.own_protection(key, false);
+                let protection = self.own_protection(key, encrypted);
                 Prepared::Ready(Ready {
                     submissions,
                     protection,
                 })
             }
             Err(error) => Prepared::Failed(error),
-        })
+        }
     }
 
     /// Files a mail that the provider has taken: into the Sent mailbox and out of the outbox,
@@ -189,6 +218,30 @@ impl<S: Store> Account<S> {
         let rendered = [protection.header_fields().as_bytes(), &entry.message].concat();
         self.outbox_sent(entry, sent, protection, &rendered, now)
             .await
+    }
+
+    /// Whether a mail answers one that was encrypted to us: what it names as answered, and the
+    /// last of what it refers to, for programs that name nothing else.
+    async fn answers_encrypted(&self, message: &[u8]) -> Result<bool, ReplicaError> {
+        let top = message
+            .get(..header::header_end(message))
+            .unwrap_or(message);
+        let ids = |name| {
+            let field = header::find(top, name);
+            field.map_or_else(Vec::new, |field| {
+                parse_message_ids(field.value, MAX_ANSWERED)
+            })
+        };
+        let answered = ids("In-Reply-To").into_iter();
+        for id in answered.chain(ids("References").pop()) {
+            for hash in self.with_message_id(&id).await? {
+                let known = self.message(hash).await?;
+                if known.is_some_and(|known| known.protection.encryption != Encryption::None) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn own_protection(&self, key: &SecretCertificate, encrypted: bool) -> Protection {

@@ -2,7 +2,7 @@
 //!
 //! Reading order: what a message's protection is ([`protection`]), the one judge ([`policy`]),
 //! keys ([`certificate`], [`secret_certificate`]), operations on octets ([`encrypt`], [`decrypt`],
-//! [`sign`], [`pending`]), and mail ([`pgp_mime`]).
+//! [`sign`], [`cleartext`], [`pending`]), and mail ([`pgp_mime`]).
 //!
 //! Invariants: nobody outside this folder names the `pgp` crate; nothing inside it calls rPGP's
 //! verification but [`policy`], because rPGP checks mathematics and not meaning, and what encrypts,
@@ -13,6 +13,7 @@
 
 pub mod armor;
 pub mod certificate;
+pub mod cleartext;
 pub mod decrypt;
 pub mod encrypt;
 mod fingerprint;

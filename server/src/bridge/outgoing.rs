@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use letterlock_core::account::{Answers, Prepared, Ready};
+use letterlock_core::account::{Answers, MustEncrypt, Prepared, Ready};
 use letterlock_core::account::{OutboxEntry, ReplicaError};
 use letterlock_core::id::{Address, MailboxName};
 use letterlock_core::keys::lookup::Purpose;
@@ -101,8 +101,11 @@ async fn send(account: &BridgeAccount, entry: &OutboxEntry) -> Result<(), Exchan
                 directory::look_up(account, &addresses, purpose, &mut answers).await?;
             }
             Prepared::Ready(ready) => return hand_over(account, entry, ready).await,
-            Prepared::Refused { missing } => {
-                let failure = Failure::no_certificate(missing);
+            Prepared::Refused { missing, because } => {
+                let failure = match because {
+                    MustEncrypt::Policy => Failure::no_certificate(missing),
+                    MustEncrypt::Answer => Failure::answers_encrypted(missing),
+                };
                 return Ok(give_up(account, entry, &failure).await?);
             }
             Prepared::Failed(error) => {
