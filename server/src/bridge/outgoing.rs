@@ -98,7 +98,7 @@ async fn send(account: &BridgeAccount, entry: &OutboxEntry) -> Result<(), Exchan
         match account.account.prepare(entry, &answers, now).await? {
             Prepared::NeedsCertificates(addresses) => {
                 let purpose = Purpose::Sending;
-                directory::look_up(account, &addresses, purpose, &mut answers).await?;
+                directory::look_up(account, &addresses, purpose, &mut answers, now).await?;
             }
             Prepared::Ready(ready) => return hand_over(account, entry, ready).await,
             Prepared::Refused { missing, because } => {

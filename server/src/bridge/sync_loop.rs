@@ -255,7 +255,8 @@ async fn take_in(account: &BridgeAccount, incoming: &IncomingMessage) -> Result<
             }
             TakenIn::NeedsCertificate(address) => {
                 let purpose = Purpose::Verifying;
-                directory::look_up(account, &[address], purpose, &mut answers).await?;
+                directory::look_up(account, &[address], purpose, &mut answers, clock::now())
+                    .await?;
             }
         }
     }
