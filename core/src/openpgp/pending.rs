@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use pgp::packet::Signature;
+use pgp::packet::{PacketTrait as _, Signature};
 
 use super::Certificate;
 use super::fingerprint::{Fingerprint, Issuer};
@@ -85,6 +85,19 @@ impl PendingSignatures {
     /// Whether there is nothing to judge.
     pub fn is_empty(&self) -> bool {
         self.signatures.is_empty() && !self.malformed && self.pieces.iter().all(Self::is_empty)
+    }
+
+    /// The signatures as they came, binary, one packet behind the other.
+    pub fn packets(&self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        for pending in &self.signatures {
+            let before = octets.len();
+            let written = pending.signature.to_writer_with_header(&mut octets);
+            if written.is_err() {
+                octets.truncate(before);
+            }
+        }
+        octets
     }
 
     /// Whom the signatures name: what to look up, beside the sender's address.

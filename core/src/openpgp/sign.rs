@@ -57,6 +57,26 @@ pub fn packets(
     Ok(octets)
 }
 
+/// Signs a document with several keys and puts it behind the signatures: a signed message (RFC
+/// 9580 10.3), binary. [`super::decrypt::signed`] reads it.
+pub fn message(
+    document: &[u8],
+    signers: &[SecretCertificate],
+    mode: Mode,
+    now: Timestamp,
+    rng: &mut (impl CryptoRng + RngCore),
+) -> Result<Vec<u8>, SignError> {
+    let mut octets = packets(document, signers, mode, now, rng)?;
+    // A literal packet (RFC 9580 5.9): binary, without a name and a date.
+    let length = document.len().checked_add(6).map(u32::try_from);
+    let length = length.and_then(Result::ok).ok_or(SignError::Failed)?;
+    octets.extend_from_slice(&[0xcb, 0xff]);
+    octets.extend_from_slice(&length.to_be_bytes());
+    octets.extend_from_slice(b"b\0\0\0\0\0");
+    octets.extend_from_slice(document);
+    Ok(octets)
+}
+
 /// Signs octets; the answer is armored, CRLF line ends.
 pub fn detached(
     document: &[u8],
