@@ -13,7 +13,7 @@ use sop::errors::Error;
 use sop::ops::{self, InlineSignAs, Ready, Verification};
 use sop::{Password, Result};
 
-use super::objects::{Certs, Keys, Sigs, write};
+use super::objects::{Certs, Keys, Sigs};
 use super::sign::{Window, unlock_all};
 use super::{MAX_DOCUMENT_OCTETS, Sop, now, read_document};
 
@@ -114,7 +114,12 @@ struct Signed {
 
 impl Ready for Signed {
     fn to_writer(self: Box<Self>, sink: &mut (dyn Write + Send + Sync)) -> Result<()> {
-        write(&self.octets, self.armored, sink)
+        if self.armored {
+            let armored = armor::wrap_message(&self.octets).ok_or(Error::UnspecifiedFailure)?;
+            Ok(sink.write_all(&armored)?)
+        } else {
+            Ok(sink.write_all(&self.octets)?)
+        }
     }
 }
 

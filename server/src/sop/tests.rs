@@ -130,7 +130,7 @@ fn what_is_wrong_has_its_own_error() {
         Sop.encrypt().unwrap().with_password(password("x")),
         Err(Error::UnsupportedOption)
     ));
-    assert!(matches!(Sop.inline_sign(), Err(Error::NotImplemented)));
+    assert!(matches!(Sop.update_key(), Err(Error::NotImplemented)));
 }
 
 #[test]
