@@ -2,7 +2,7 @@
 //!
 //! Invariant: mail is signed to the octet; line ends are the caller's matter.
 
-use pgp::composed::{Deserializable, DetachedSignature};
+use pgp::composed::{Deserializable, DetachedSignature, MessageBuilder};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{PacketTrait as _, Subpacket, SubpacketData};
 use pgp::types::{KeyVersion, Password, SigningKey, Timestamp as PgpTimestamp};
@@ -57,8 +57,12 @@ pub fn packets(
     Ok(octets)
 }
 
-/// Signs a document with several keys and puts it behind the signatures: a signed message (RFC
-/// 9580 10.3), binary. [`super::decrypt::signed`] reads it.
+/// Signs a document with several keys and puts it between the signatures and what announces them: a
+/// signed message (RFC 9580 10.3), binary. [`super::decrypt::signed`] reads it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "signs documents like the function below, by keys that the policy lets sign"
+)]
 pub fn message(
     document: &[u8],
     signers: &[SecretCertificate],
@@ -66,15 +70,20 @@ pub fn message(
     now: Timestamp,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<Vec<u8>, SignError> {
-    let mut octets = packets(document, signers, mode, now, rng)?;
-    // A literal packet (RFC 9580 5.9): binary, without a name and a date.
-    let length = document.len().checked_add(6).map(u32::try_from);
-    let length = length.and_then(Result::ok).ok_or(SignError::Failed)?;
-    octets.extend_from_slice(&[0xcb, 0xff]);
-    octets.extend_from_slice(&length.to_be_bytes());
-    octets.extend_from_slice(b"b\0\0\0\0\0");
-    octets.extend_from_slice(document);
-    Ok(octets)
+    let at = policy::seconds(now);
+    let failed = |_| SignError::Failed;
+    let mut builder = MessageBuilder::from_bytes("", document.to_vec());
+    if mode == Mode::Text {
+        // The document stays as it is, whatever its line ends.
+        builder.sign_text();
+    }
+    for signer in signers {
+        let key = signer.signing_key(at).ok_or(SignError::NoKey)?;
+        let subpackets = subpackets(key, at, &[]).map_err(failed)?;
+        let hash = HashAlgorithm::Sha512;
+        builder.sign_with_subpackets(key, Password::empty(), hash, subpackets);
+    }
+    builder.to_vec(rng).map_err(failed)
 }
 
 /// Signs octets; the answer is armored, CRLF line ends.
