@@ -21,3 +21,4 @@ pub mod upkeep;
 pub mod demo;
 pub mod account_command;
 pub mod invite_command;
+pub mod contact_command;

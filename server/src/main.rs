@@ -12,6 +12,7 @@ use letterlock_server::account_command::{self, arguments::AccountCommand};
 use letterlock_server::bridge::app_password_command::{self, AppPasswordCommand};
 use letterlock_server::clock;
 use letterlock_server::config::{Config, Virtual};
+use letterlock_server::contact_command::{self, ContactCommand};
 use letterlock_server::demo::{self, DataPlace, Demo};
 use letterlock_server::invite_command::{self, InviteCommand};
 use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
@@ -54,6 +55,9 @@ enum Command {
     /// An account as such: make it, recover it, its password, devices and end.
     #[command(subcommand)]
     Account(Box<AccountCommand>),
+    /// Whose keys are known, and comparing them with their owners.
+    #[command(subcommand)]
+    Contact(Box<ContactCommand>),
     /// Invite codes of a provider that takes invited people only.
     #[command(subcommand)]
     Invite(InviteCommand),
@@ -155,6 +159,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Upkeep(upkeep) => Ok(Box::pin(upkeep::run(upkeep)).await?),
         Command::Account(command) => {
             Box::pin(account_command::run(*command, &mut io::stdout())).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Contact(command) => {
+            Box::pin(contact_command::run(*command, &mut io::stdout())).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Invite(command) => {

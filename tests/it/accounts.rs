@@ -1,6 +1,7 @@
 //! Accounts in the browser: settings, a lost password, the end.
 
 use crate::browser::log_in;
+use crate::imap::Imap;
 use crate::recorder::Recorder;
 use crate::tools::contains;
 use crate::webdriver::Browser;
@@ -99,4 +100,40 @@ fn an_account_ends_in_the_browser() {
     browser.fill("login-password", &bob.password);
     browser.click("login-submit");
     browser.find_with("login-error", "The address or the password is wrong.");
+}
+
+#[test]
+fn two_people_compare_their_keys() {
+    let world = World::start();
+    let browser = Browser::start();
+    browser.open(&format!("http://{}/", world.ready().web));
+    log_in(&browser, world.alice());
+    browser.click("settings-open");
+    let of_alice = browser.text(&browser.find("own-words"));
+    // Whoever is not known cannot be compared with.
+    browser.fill("compare-address", "nobody@elsewhere.example");
+    browser.click("compare-submit");
+    browser.find_with("settings-error", "No key of theirs is known yet.");
+    browser.click("settings-close");
+    // One letter makes them known.
+    browser.click("compose-open");
+    browser.fill("compose-to", &world.bob().address);
+    browser.fill("compose-subject", "shall we compare");
+    browser.fill("compose-body", "Call me.");
+    browser.click("compose-send");
+    Imap::inbox(&world, world.bob()).wait_for("shall we compare");
+    let other = Browser::start();
+    other.open(&format!("http://{}/", world.ready().web));
+    log_in(&other, world.bob());
+    other.click("settings-open");
+    let of_bob = other.text(&other.find("own-words"));
+    assert_ne!(of_alice, of_bob);
+    browser.click("settings-open");
+    browser.fill("compare-address", &world.bob().address);
+    browser.click("compare-submit");
+    assert_eq!(browser.text(&browser.find("their-words")), of_bob);
+    browser.screenshot("compare");
+    browser.click("keys-match");
+    done(&browser, "It is marked");
+    browser.find_with("their-state", "You have compared this key.");
 }

@@ -1,8 +1,9 @@
 //! Whole-system tests: the real program, driven over its real listeners by real clients.
 //!
 //! Reading order: [`world`] starts and stops the program; [`talk`], [`imap`], [`tools`] and
-//! [`webdriver`] speak to it; `letter`, `outgoing`, `certificates`, `programs`, `clients`, `refusals`, `restart`, `browser`,
-//! `accounts`, `decrypt_page`, `kill` and `transfer` are the tests, one file per concern.
+//! [`webdriver`] speak to it; `letter`, `outgoing`, `certificates`, `programs`, `clients`,
+//! `refusals`, `restart`, `browser`, `accounts`, `decrypt_page`, `attacks`, `kill` and `transfer`
+//! are the tests, one file per concern.
 //!
 //! Invariants: nothing of ours is replaced by a double; every wait is a poll with a deadline;
 //! nothing leaves this machine. Rejected: linking the server into the test process, which could
@@ -51,6 +52,8 @@ mod browser;
 mod accounts;
 #[cfg(test)]
 mod decrypt_page;
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]

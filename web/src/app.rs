@@ -92,6 +92,10 @@ fn answered(model: &mut Model, asked: Asked, result: Result<Response, Failure>) 
             settings::account(mail, result);
             Vec::new()
         }
+        (Screen::Mail(mail), Asked::Keys) => {
+            settings::keys(mail, result);
+            Vec::new()
+        }
         (Screen::Mail(mail), Asked::Change(section)) => settings::changed(mail, section, result),
         (Screen::Mail(mail), asked) => {
             let (effects, toast) = mail::answered(mail, asked, result);

@@ -16,7 +16,9 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use settings::{AccountView, Change, Changed, DeviceRow, Ended, Section};
+pub use settings::{
+    AccountView, Change, Changed, DeviceRow, Ended, KeyView, KeysView, Section, TheirKey,
+};
 pub use shown::{
     AttachmentView, Body, Decrypted, Delivery, Encryption, MailboxRow, MessageRow, MessageView,
     Protection, Recipient, Signature,
@@ -67,6 +69,11 @@ pub enum Request {
     },
     /// The account as the provider knows it.
     Account,
+    /// What is compared of our keys, and of a correspondent's.
+    Keys {
+        /// Whose, beside ours.
+        with: Option<String>,
+    },
     /// Does something with the account.
     Change(Box<Change>),
     /// Lock, and forget the tab's secret; with `forget` also everything kept on this device.
@@ -259,6 +266,8 @@ pub enum Response {
     },
     /// The account as the provider knows it.
     Account(Box<AccountView>),
+    /// What people compare.
+    Keys(Box<KeysView>),
     /// What came of a change of the account.
     Changed(Changed),
     /// What the decrypt page shows.

@@ -253,7 +253,7 @@ impl<S: Store> Account<S> {
 }
 
 /// Removes status fields that were inside the encryption, at every level, below our own.
-fn strip_below(opened: &Opened) -> Cow<'_, [u8]> {
+pub(super) fn strip_below(opened: &Opened) -> Cow<'_, [u8]> {
     let ours = opened.protection.header_fields();
     let Some(rest) = opened.rendered.strip_prefix(ours.as_bytes()) else {
         return strip_status_fields(&opened.rendered);

@@ -22,7 +22,9 @@ mod mailbox;
 mod message;
 mod outgoing;
 mod recipients;
+mod reopening;
 mod search;
+mod verification;
 #[cfg(test)]
 mod pair_tests;
 #[cfg(test)]
@@ -59,7 +61,8 @@ pub use indexing::{IndexError, IndexStep};
 pub use keys::Publication;
 pub use mailbox::Mailbox;
 pub use message::{HeaderField, Message};
-pub use outgoing::{Prepared, Ready, SubmitError};
+pub use outgoing::{MustEncrypt, Prepared, Ready, SubmitError};
+pub use verification::{CompareError, Comparison};
 
 /// What was looked up, by canonical address: a certificate and where it came from, or that nobody
 /// has one.

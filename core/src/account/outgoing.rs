@@ -4,6 +4,7 @@ use super::recipients::{Recipient, Wanted};
 use super::{Account, Answers, KeyError};
 use crate::id::{Address, OutboxId, Timestamp};
 use crate::keys::published;
+use crate::mime::address::parse_message_ids;
 use crate::mime::header;
 use crate::mime::{self, EnvelopeAddress};
 use crate::openpgp::pgp_mime::{self, Everybody, Sender};
@@ -15,6 +16,9 @@ use crate::store::Store;
 use crate::sync::wire::{MAX_FORWARD_PATHS, Submission};
 use rand::RngCore;
 use serde_bytes::ByteBuf;
+
+/// Most messages looked up of those that a mail says it answers.
+const MAX_ANSWERED: usize = 64;
 
 /// Why a mail is not accepted for sending.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +41,12 @@ pub enum Prepared {
     Ready(Ready),
     /// Look these addresses up and call again with the answers.
     NeedsCertificates(Vec<Address>),
-    /// The account requires encryption and these recipients have no certificate.
+    /// It must not leave in the clear, and these recipients have no certificate.
     Refused {
         /// Who has none.
         missing: Vec<Address>,
+        /// Why it must not.
+        because: MustEncrypt,
     },
     /// It could not be signed or encrypted.
     Failed(pgp_mime::ComposeError),
@@ -52,6 +58,16 @@ struct Group<'a> {
     to: Vec<&'a Recipient>,
     /// Fields inside the encryption.
     told: String,
+}
+
+/// Why a mail must not leave in the clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MustEncrypt {
+    /// The account sends encrypted mail only.
+    Policy,
+    /// It answers a mail that came, or was sent, encrypted: it quotes it, and has its subject
+    /// (RFC 9787 5.4, RFC 9788 6.1).
+    Answer,
 }
 
 /// A mail, protected.
@@ -112,13 +128,22 @@ impl<S: Store> Account<S> {
         let decision = sending::decide(self.sending_policy(), paths, &visible, |address| {
             recipient(address).is_some()
         });
+        if let Decision::SignOnly { missing } = &decision
+            && self.answers_encrypted(&entry.message).await?
+        {
+            let (missing, because) = (missing.clone(), MustEncrypt::Answer);
+            return Ok(Prepared::Refused { missing, because });
+        }
         let sender = Sender {
             key,
             address: &self.address,
             now,
         };
         let protected = match decision {
-            Decision::Refuse { missing } => return Ok(Prepared::Refused { missing }),
+            Decision::Refuse { missing } => {
+                let because = MustEncrypt::Policy;
+                return Ok(Prepared::Refused { missing, because });
+            }
             Decision::SignOnly { .. } => self
                 .with_rng(|rng| pgp_mime::sign(&entry.message, &sender, rng))
                 .map(|signed| (vec![submission(entry, paths.clone(), signed)], None)),
@@ -205,6 +230,30 @@ impl<S: Store> Account<S> {
         let rendered = [protection.header_fields().as_bytes(), &entry.message].concat();
         self.outbox_sent(entry, sent, protection, &rendered, now)
             .await
+    }
+
+    /// Whether a mail answers one that was encrypted to us: what it names as answered, and the
+    /// last of what it refers to, for programs that name nothing else.
+    async fn answers_encrypted(&self, message: &[u8]) -> Result<bool, ReplicaError> {
+        let top = message
+            .get(..header::header_end(message))
+            .unwrap_or(message);
+        let ids = |name| {
+            let field = header::find(top, name);
+            field.map_or_else(Vec::new, |field| {
+                parse_message_ids(field.value, MAX_ANSWERED)
+            })
+        };
+        let answered = ids("In-Reply-To").into_iter();
+        for id in answered.chain(ids("References").pop()) {
+            for hash in self.with_message_id(&id).await? {
+                let known = self.message(hash).await?;
+                if known.is_some_and(|known| known.protection.encryption != Encryption::None) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn own_protection(&self, key: &SecretCertificate, to_us: Option<Encryption>) -> Protection {

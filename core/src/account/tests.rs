@@ -1,5 +1,7 @@
 //! A letter's way through the account: sealed, taken in, judged; prepared, filed.
 
+mod keys;
+
 use serde_bytes::ByteBuf;
 
 use super::*;
@@ -180,7 +182,9 @@ async fn mail_to_someone_without_a_key_is_signed_or_refused() {
     assert!(sent.contains("multipart/signed") && sent.contains("Meet me."));
     alice.set_sending_policy(SendingPolicy::RequireEncryption);
     let refused = alice.prepare(&entry, &answers, NOW).await.unwrap();
-    assert!(matches!(refused, Prepared::Refused { missing } if missing == [stranger]));
+    assert!(
+        matches!(refused, Prepared::Refused { missing, because: MustEncrypt::Policy } if missing == [stranger])
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@
 //! elsewhere. Reading order: [`level`] (how well a certificate is known), [`keyring`] (contacts and
 //! the rules of replacement), [`autocrypt`] and [`attached`] (certificates that come with mail), [`lookup`]
 //! (whom to ask for one), [`published`] (what a directory has of an address), [`own`] (the account's
-//! own keys), [`wkd`] (where domains publish certificates).
+//! own keys), [`wkd`] (where domains publish certificates), [`verification`] (what two people
+//! compare).
 //!
 //! Invariant: no sequence of weaker events replaces a key that is in use.
 
@@ -17,6 +18,7 @@ pub mod lookup;
 pub mod own;
 pub mod published;
 pub mod transparency;
+pub mod verification;
 pub mod wkd;
 
 pub use keyring::{Contact, Decision, Offer};

@@ -85,6 +85,15 @@ pub fn wrap(binary: &[u8]) -> Option<Vec<u8>> {
         6 => BlockType::PublicKey,
         _ => BlockType::Message,
     };
+    wrap_as(kind, binary)
+}
+
+/// The same around a message, which may begin with a signature (RFC 9580 10.3).
+pub fn wrap_message(binary: &[u8]) -> Option<Vec<u8>> {
+    wrap_as(BlockType::Message, binary)
+}
+
+fn wrap_as(kind: BlockType, binary: &[u8]) -> Option<Vec<u8>> {
     let mut armored = Vec::with_capacity(binary.len() / 2 * 3 + 128);
     pgp::armor::write(
         &Octets(binary),

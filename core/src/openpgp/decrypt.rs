@@ -161,6 +161,10 @@ pub fn armored(
     })
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that opens messages, after the policy's look at the container"
+)]
 fn open(
     binary: &[u8],
     container: container::Container,
@@ -189,7 +193,43 @@ fn open(
         decrypt_options: DecryptionOptions::new().set_seipdv1_read_mode(read_mode),
         ..TheRing::default()
     };
-    let (mut opened, _) = message.decrypt_the_ring(ring, true).map_err(damaged)?;
+    let (opened, _) = message.decrypt_the_ring(ring, true).map_err(damaged)?;
+    let (plaintext, signatures) = contents(opened, binary.len(), limits)?;
+    Ok(Decrypted {
+        plaintext,
+        signatures: PendingSignatures::new(signatures, Some(encrypted_to)),
+        encrypted_to,
+        cipher,
+    })
+}
+
+/// Reads a signed message that is not encrypted (RFC 9580 10.3), binary or armored: its document,
+/// and the signatures over it.
+pub fn signed(
+    octets: &[u8],
+    limits: &Limits,
+) -> Result<(Plaintext, PendingSignatures), DecryptError> {
+    let form = || DecryptError::Refused(Refused::Form);
+    let binary = armor::binary(octets, Kind::Message, limits.ciphertext_octets);
+    let binary = binary.map_err(|_| form())?;
+    let read = || {
+        let message = Message::from_bytes(&*binary).map_err(|_| form())?;
+        let (plaintext, signatures) = contents(message, binary.len(), limits)?;
+        Ok((plaintext, PendingSignatures::new(signatures, None)))
+    };
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(DecryptError::Damaged))
+}
+
+/// What is inside a message whose encryption, if there was any, is open.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that inflates messages, within the policy's limits"
+)]
+fn contents(
+    mut opened: Message<'_>,
+    octets: usize,
+    limits: &Limits,
+) -> Result<(Plaintext, Vec<PendingSignature>), DecryptError> {
     let mut bound = limits.plaintext_octets;
     let mut layers = 0;
     while is_compressed(&opened) {
@@ -197,11 +237,11 @@ fn open(
         if layers > limits::MAX_LAYERS {
             return Err(DecryptError::Damaged);
         }
-        let inflated = binary.len().saturating_mul(limits::MAX_COMPRESSION_RATIO);
+        let inflated = octets.saturating_mul(limits::MAX_COMPRESSION_RATIO);
         bound = bound.min(inflated.max(limits::MIN_DECOMPRESSED_OCTETS));
-        opened = opened.decompress().map_err(damaged)?;
+        opened = opened.decompress().map_err(|_| DecryptError::Damaged)?;
     }
-    let plaintext = read_to_end(&mut opened, bound, binary.len())?;
+    let plaintext = read_to_end(&mut opened, bound, octets)?;
     let mut found = Vec::new();
     collect_signatures(&opened, &mut found, limits::MAX_LAYERS)?;
     let digest = digest_while_read(&opened).filter(|_| layers == 0);
@@ -209,12 +249,7 @@ fn open(
         .into_iter()
         .map(|signature| PendingSignature::hashed(signature, digest.clone(), &plaintext))
         .collect();
-    Ok(Decrypted {
-        plaintext,
-        signatures: PendingSignatures::new(signatures, Some(encrypted_to)),
-        encrypted_to,
-        cipher,
-    })
+    Ok((plaintext, signatures))
 }
 
 /// The digest that rPGP took while the document was read, if there is one layer of signatures right
@@ -259,6 +294,10 @@ fn session_key(
     None
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tries one packet with one key of ours, as often as the policy lets it"
+)]
 fn open_packet(
     packet: &PublicKeyEncryptedSessionKey,
     secret: &SecretCertificate,
@@ -344,4 +383,8 @@ fn collect_signatures(
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests make what no sender of ours would"
+)]
 mod tests;

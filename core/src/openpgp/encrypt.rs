@@ -189,6 +189,10 @@ impl<'a> Plan<'a> {
         })
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that encrypts, to keys and with ciphers that the policy has chosen"
+    )]
     fn write<R: CryptoRng + RngCore>(
         &self,
         plaintext: impl Read,

@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use pgp::packet::Signature;
+use pgp::packet::{PacketTrait as _, Signature};
 
 use super::Certificate;
 use super::fingerprint::{Fingerprint, Issuer};
@@ -49,6 +49,8 @@ pub struct PendingSignatures {
     opened_with: Option<Fingerprint>,
     /// There was a signature block that could not be read.
     malformed: bool,
+    /// Those of further pieces of the same message, each with content of its own.
+    pieces: Vec<Self>,
 }
 
 impl PendingSignatures {
@@ -56,7 +58,7 @@ impl PendingSignatures {
         Self {
             signatures,
             opened_with,
-            malformed: false,
+            ..Self::default()
         }
     }
 
@@ -73,9 +75,29 @@ impl PendingSignatures {
         self
     }
 
+    /// These and those of a further piece of the message, which has content of its own: the
+    /// message is signed as well as the worst of its pieces.
+    pub(super) fn with_piece(mut self, piece: Self) -> Self {
+        self.pieces.push(piece);
+        self
+    }
+
     /// Whether there is nothing to judge.
     pub fn is_empty(&self) -> bool {
-        self.signatures.is_empty() && !self.malformed
+        self.signatures.is_empty() && !self.malformed && self.pieces.iter().all(Self::is_empty)
+    }
+
+    /// The signatures as they came, binary, one packet behind the other.
+    pub fn packets(&self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        for pending in &self.signatures {
+            let before = octets.len();
+            let written = pending.signature.to_writer_with_header(&mut octets);
+            if written.is_err() {
+                octets.truncate(before);
+            }
+        }
+        octets
     }
 
     /// Whom the signatures name: what to look up, beside the sender's address.
@@ -84,6 +106,7 @@ impl PendingSignatures {
             .signatures
             .iter()
             .filter_map(|pending| signature::issuer(&pending.signature))
+            .chain(self.pieces.iter().flat_map(Self::issuers))
             .collect();
         issuers.sort_unstable();
         issuers.dedup();
@@ -95,6 +118,29 @@ impl PendingSignatures {
     /// `from` is the message's one From address, or `None` if it has none or several: then no
     /// signature can be the sender's.
     pub fn judge(
+        &self,
+        certificates: &[Certificate],
+        from: Option<&Address>,
+        now: Timestamp,
+    ) -> SignatureStatus {
+        let first = self.judge_piece(certificates, from, now);
+        let others = self.pieces.iter();
+        let others = others.map(|piece| piece.judge(certificates, from, now));
+        // Of pieces the worst counts, and what is forged is worse than what is not signed.
+        let badness = |status: &SignatureStatus| match status {
+            SignatureStatus::Bad { .. } => u8::MAX,
+            status => rank(status),
+        };
+        others.fold(first, |worst, other| {
+            if badness(&other) > badness(&worst) {
+                other
+            } else {
+                worst
+            }
+        })
+    }
+
+    fn judge_piece(
         &self,
         certificates: &[Certificate],
         from: Option<&Address>,

@@ -4,6 +4,7 @@
 //! encryption-field = "Letterlock-Encryption:" SP encryption CRLF
 //! encryption       = "none"
 //!                  / "encrypted; fingerprint=" hex "; cipher=" token
+//!                  / "repaired; fingerprint=" hex "; cipher=" token
 //!                  / "undecryptable; reason=" token
 //! signature-field  = "Letterlock-Signature:" SP signature CRLF
 //! signature        = "none"
@@ -21,6 +22,10 @@
 //! `fingerprint` in the first field is of our certificate that opened the message, in the second
 //! of the signer's; always the primary key's. There is one summary per message (RFC 9787 3):
 //! several signatures give the best of them. The address of `valid` is the message's From.
+//!
+//! `repaired` is what was encrypted to us in a form that something on the way has taken apart: it is
+//! shown, but the message as it came has no cryptographic envelope, so nothing of its outside is
+//! vouched for (RFC 9787 4). A signature is told only if it stands inside the encryption.
 //!
 //! Invariant: fields of these names are removed from whatever is received before ours are added.
 //! What a mail program appends or a person imports keeps its octets, and with them such fields;
@@ -98,6 +103,13 @@ pub enum Encryption {
     Undecryptable {
         /// Why.
         reason: Undecryptable,
+    },
+    /// To a certificate of ours, in a form that was mangled on the way, and put together again.
+    Repaired {
+        /// The certificate's.
+        fingerprint: Fingerprint,
+        /// What the content was encrypted with.
+        cipher: Cipher,
     },
 }
 
@@ -248,6 +260,13 @@ impl fmt::Display for Encryption {
                 write!(f, "encrypted; fingerprint={fingerprint}; cipher={cipher}")
             }
             Self::Undecryptable { reason } => write!(f, "undecryptable; reason={}", reason.token()),
+            Self::Repaired {
+                fingerprint,
+                cipher,
+            } => {
+                let cipher = cipher.token();
+                write!(f, "repaired; fingerprint={fingerprint}; cipher={cipher}")
+            }
         }
     }
 }
@@ -295,12 +314,22 @@ impl FromStr for Encryption {
         let (word, parameters) = split(text);
         Ok(match word {
             "none" => Self::None,
-            "encrypted" => Self::ToUs {
-                fingerprint: parsed(parameters, "fingerprint")?,
-                cipher: parameter(parameters, "cipher")
-                    .and_then(Cipher::from_token)
-                    .ok_or(InvalidStatus)?,
-            },
+            "encrypted" | "repaired" => {
+                let fingerprint = parsed(parameters, "fingerprint")?;
+                let cipher = parameter(parameters, "cipher").and_then(Cipher::from_token);
+                let cipher = cipher.ok_or(InvalidStatus)?;
+                if word == "encrypted" {
+                    Self::ToUs {
+                        fingerprint,
+                        cipher,
+                    }
+                } else {
+                    Self::Repaired {
+                        fingerprint,
+                        cipher,
+                    }
+                }
+            }
             "undecryptable" => Self::Undecryptable {
                 reason: parameter(parameters, "reason")
                     .and_then(Undecryptable::from_token)
@@ -400,74 +429,4 @@ fn percent_decode(text: &str) -> Option<Address> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FINGERPRINT: Fingerprint = Fingerprint::V4([0x5a; 20]);
-
-    #[test]
-    fn encryption_goes_both_ways() {
-        let mut all = vec![Encryption::None];
-        all.extend(Cipher::ALL.iter().map(|cipher| Encryption::ToUs {
-            fingerprint: Fingerprint::V6([3; 32]),
-            cipher: *cipher,
-        }));
-        all.extend(
-            Undecryptable::ALL
-                .iter()
-                .map(|reason| Encryption::Undecryptable { reason: *reason }),
-        );
-        for status in all {
-            assert_eq!(status.to_string().parse(), Ok(status));
-        }
-    }
-
-    #[test]
-    fn signatures_go_both_ways() {
-        let odd = Address::new("\"a;b =ö%\"@example.org").ok();
-        let mut all = vec![
-            SignatureStatus::None,
-            SignatureStatus::Valid {
-                fingerprint: FINGERPRINT,
-                address: odd.clone().unwrap(),
-            },
-            SignatureStatus::WrongSender {
-                fingerprint: FINGERPRINT,
-                address: None,
-            },
-            SignatureStatus::WrongSender {
-                fingerprint: FINGERPRINT,
-                address: odd,
-            },
-            SignatureStatus::Expired {
-                fingerprint: FINGERPRINT,
-            },
-            SignatureStatus::Weak {
-                fingerprint: FINGERPRINT,
-            },
-            SignatureStatus::UnknownKey { issuer: None },
-            SignatureStatus::UnknownKey {
-                issuer: Some(Issuer::KeyId([9; 8])),
-            },
-        ];
-        all.extend(
-            BadSignature::ALL
-                .iter()
-                .map(|reason| SignatureStatus::Bad { reason: *reason }),
-        );
-        for status in all {
-            let text = status.to_string();
-            assert!(
-                text.is_ascii() && !text.contains(['\r', '\n', '"']),
-                "{text}"
-            );
-            assert_eq!(text.parse(), Ok(status.clone()), "{text}");
-            let stored = postcard::to_stdvec(&status).unwrap();
-            assert_eq!(
-                postcard::from_bytes::<SignatureStatus>(&stored).unwrap(),
-                status
-            );
-        }
-        assert!("valid".parse::<SignatureStatus>().is_err());
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: mail is signed to the octet; line ends are the caller's matter.
 
-use pgp::composed::{Deserializable, DetachedSignature};
+use pgp::composed::{Deserializable, DetachedSignature, MessageBuilder};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{PacketTrait as _, Subpacket, SubpacketData};
 use pgp::types::{KeyVersion, Password, SigningKey, Timestamp as PgpTimestamp};
@@ -55,6 +55,35 @@ pub fn packets(
             .map_err(|_| SignError::Failed)?;
     }
     Ok(octets)
+}
+
+/// Signs a document with several keys and puts it between the signatures and what announces them: a
+/// signed message (RFC 9580 10.3), binary. [`super::decrypt::signed`] reads it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "signs documents like the function below, by keys that the policy lets sign"
+)]
+pub fn message(
+    document: &[u8],
+    signers: &[SecretCertificate],
+    mode: Mode,
+    now: Timestamp,
+    rng: &mut (impl CryptoRng + RngCore),
+) -> Result<Vec<u8>, SignError> {
+    let at = policy::seconds(now);
+    let failed = |_| SignError::Failed;
+    let mut builder = MessageBuilder::from_bytes("", document.to_vec());
+    if mode == Mode::Text {
+        // The document stays as it is, whatever its line ends.
+        builder.sign_text();
+    }
+    for signer in signers {
+        let key = signer.signing_key(at).ok_or(SignError::NoKey)?;
+        let subpackets = subpackets(key, at, &[]).map_err(failed)?;
+        let hash = HashAlgorithm::Sha512;
+        builder.sign_with_subpackets(key, Password::empty(), hash, subpackets);
+    }
+    builder.to_vec(rng).map_err(failed)
 }
 
 /// Signs octets; the answer is armored, CRLF line ends.
@@ -117,6 +146,10 @@ pub(super) fn subpackets(
     Ok(SubpacketConfig::UserDefined { hashed, unhashed })
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that signs documents, by keys that the policy lets sign"
+)]
 fn sign(
     document: &[u8],
     key: &dyn SigningKey,

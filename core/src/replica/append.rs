@@ -304,7 +304,7 @@ impl<S: Store> Change<'_, S> {
 }
 
 /// Rows of the Meta table that hold checkpoints.
-fn checkpoint_key(name: &[u8]) -> Vec<u8> {
+pub(super) fn checkpoint_key(name: &[u8]) -> Vec<u8> {
     [b"checkpoint ", name].concat()
 }
 

@@ -42,6 +42,7 @@ mod incoming;
 mod mailboxes;
 mod outbox;
 mod remote;
+mod reopen;
 mod take_page;
 mod removable;
 mod set_back;

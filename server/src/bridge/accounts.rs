@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use letterlock_core::account::Account;
 use letterlock_core::auth::wire::Token;
 use letterlock_core::id::Address;
+use letterlock_core::keys::lookup::NotFound;
 use letterlock_core::keys::transparency::Alarm;
 use letterlock_core::sync::engine::{self, Extent};
 use rand::RngCore as _;
@@ -63,6 +64,7 @@ pub struct BridgeAccount {
     directory_alarm: watch::Sender<Option<Alarm>>,
     token: Token,
     app_passwords: AppPasswords,
+    not_found: Mutex<NotFound>,
 }
 
 impl BridgeAccount {
@@ -86,7 +88,15 @@ impl BridgeAccount {
             directory_alarm: watch::Sender::new(None),
             token,
             app_passwords,
+            not_found: Mutex::default(),
         }
+    }
+
+    /// For whom strangers were asked in vain. Not to be kept across an await.
+    pub(super) fn not_found(&self) -> MutexGuard<'_, NotFound> {
+        self.not_found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For calls to the provider.

@@ -30,6 +30,19 @@ impl Failure {
         }
     }
 
+    /// It answers an encrypted letter, and these have no certificate.
+    pub fn answers_encrypted(recipients: Vec<Address>) -> Self {
+        Self {
+            recipients,
+            status: "5.7.10",
+            explanation: "This mail answers a letter that was encrypted, and no certificate is \
+                          known for the recipients below: it would have left in the clear, with \
+                          what it quotes. It was sent to nobody. To send it all the same, write a \
+                          new mail that answers nothing."
+                .to_owned(),
+        }
+    }
+
     /// It can be neither signed nor encrypted.
     pub fn unprotectable(recipients: &[Address]) -> Self {
         Self {

@@ -7,12 +7,13 @@
 
 use futures::future::try_join_all;
 use letterlock_core::account::{Answers, DirectoryError, DirectorySession};
-use letterlock_core::id::Address;
+use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::keys::Found;
 use letterlock_core::keys::lookup::{Answer, Lookup, Purpose, Request};
 use letterlock_core::sync::engine::Next;
 
 use super::accounts::BridgeAccount;
+use super::key_fetcher::KeyFetcher;
 use super::sqlite_store::SqliteStore;
 use super::sync_loop::ExchangeError;
 use crate::clock;
@@ -22,15 +23,17 @@ const AT_ONCE: usize = 8;
 
 /// Adds what is found for these addresses. An answer that makes no sense, and an address that the
 /// directory refuses, count as none; so does a stranger who does not answer, but not our provider:
-/// it has to be there for the mail anyway.
+/// it has to be there for the mail anyway. Strangers who had nothing are left alone for a while.
 pub(super) async fn look_up(
     account: &BridgeAccount,
     addresses: &[Address],
     purpose: Purpose,
     answers: &mut Answers,
+    now: Timestamp,
 ) -> Result<(), ExchangeError> {
     for some in addresses.chunks(AT_ONCE) {
-        let found = try_join_all(some.iter().map(|address| one(account, address, purpose))).await?;
+        let one = |address| one(account, address, purpose, now);
+        let found = try_join_all(some.iter().map(one)).await?;
         let canonical = some.iter().map(Address::canonical);
         answers.extend(canonical.zip(found));
     }
@@ -41,35 +44,64 @@ async fn one(
     account: &BridgeAccount,
     address: &Address,
     purpose: Purpose,
+    now: Timestamp,
 ) -> Result<Option<Found>, ExchangeError> {
     let sources = account.account.key_sources();
-    let mut lookup = Lookup::new(account.account.address(), address, purpose, &sources);
-    while let Some(request) = lookup.next_request().cloned() {
-        let answer = match request {
-            Request::Https { url } => account.fetcher.fetch(&url).await,
-            Request::Directory(address) if account.account.is_at_home(&address) => {
-                match Box::pin(proven(account, &address)).await {
-                    Ok(answer) => answer,
-                    Err(ExchangeError::Directory(error)) if purpose == Purpose::Verifying => {
-                        tracing::warn!(%error, "the key directory gives no key to verify with");
-                        Answer::Nothing
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            Request::Directory(address) => match account.provider.certificate(&address).await {
-                Ok(Some(octets)) => Answer::Octets(octets),
-                Err(error) if error.is_temporary() => return Err(error.into()),
-                Ok(None) | Err(_) => Answer::Nothing,
-            },
-        };
-        lookup.handle(&answer, clock::now());
-    }
+    let sources = account.not_found().sources(address, &sources, now);
+    let lookup = Lookup::new(account.account.address(), address, purpose, &sources);
+    let at_home = move |address| asked_at_home(account, address, purpose, now);
+    let lookup = carry_out(lookup, &account.fetcher, at_home, now).await?;
+    account.not_found().note(address, lookup.strangers(), now);
     Ok(lookup.finish())
 }
 
+/// Asks whom a lookup wants to be asked: strangers by the fetcher, our provider's directory by
+/// `at_home`.
+pub(super) async fn carry_out<E, F: Future<Output = Result<Answer, E>>>(
+    mut lookup: Lookup,
+    fetcher: &KeyFetcher,
+    at_home: impl Fn(Address) -> F,
+    now: Timestamp,
+) -> Result<Lookup, E> {
+    while let Some(request) = lookup.next_request().cloned() {
+        let answer = match request {
+            Request::Https { url } => fetcher.fetch(&url).await,
+            Request::Directory(address) => at_home(address).await?,
+        };
+        lookup.handle(&answer, now);
+    }
+    Ok(lookup)
+}
+
+/// What our provider says of an address: proven, if it is of our own domain.
+async fn asked_at_home(
+    account: &BridgeAccount,
+    address: Address,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<Answer, ExchangeError> {
+    if account.account.is_at_home(&address) {
+        return match Box::pin(proven(account, &address, now)).await {
+            Err(ExchangeError::Directory(error)) if purpose == Purpose::Verifying => {
+                tracing::warn!(%error, "the key directory gives no key to verify with");
+                Ok(Answer::Nothing)
+            }
+            answer => answer,
+        };
+    }
+    match account.provider.certificate(&address).await {
+        Ok(Some(octets)) => Ok(Answer::Octets(octets)),
+        Err(error) if error.is_temporary() => Err(error.into()),
+        Ok(None) | Err(_) => Ok(Answer::Nothing),
+    }
+}
+
 /// What the directory has for an address of our own domain, proven.
-async fn proven(account: &BridgeAccount, address: &Address) -> Result<Answer, ExchangeError> {
+async fn proven(
+    account: &BridgeAccount,
+    address: &Address,
+    now: Timestamp,
+) -> Result<Answer, ExchangeError> {
     let mut session = account.account.directory().await?;
     if session.lookup_call(address)?.is_none() {
         check_in(account, &mut session).await?;
@@ -78,9 +110,7 @@ async fn proven(account: &BridgeAccount, address: &Address) -> Result<Answer, Ex
         return Err(DirectoryError::Unsettled.into());
     };
     let octets = account.provider.directory(&call).await?;
-    let entry = session
-        .handle_lookup(address, &octets, clock::now())
-        .await?;
+    let entry = session.handle_lookup(address, &octets, now).await?;
     Ok(if entry.certificates.is_empty() {
         Answer::Nothing
     } else {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use letterlock_core::account::{Answers, Prepared, Ready};
+use letterlock_core::account::{Answers, MustEncrypt, Prepared, Ready};
 use letterlock_core::account::{OutboxEntry, ReplicaError};
 use letterlock_core::id::{Address, MailboxName};
 use letterlock_core::keys::lookup::Purpose;
@@ -98,11 +98,14 @@ async fn send(account: &BridgeAccount, entry: &OutboxEntry) -> Result<(), Exchan
         match account.account.prepare(entry, &answers, now).await? {
             Prepared::NeedsCertificates(addresses) => {
                 let purpose = Purpose::Sending;
-                directory::look_up(account, &addresses, purpose, &mut answers).await?;
+                directory::look_up(account, &addresses, purpose, &mut answers, now).await?;
             }
             Prepared::Ready(ready) => return hand_over(account, entry, ready).await,
-            Prepared::Refused { missing } => {
-                let failure = Failure::no_certificate(missing);
+            Prepared::Refused { missing, because } => {
+                let failure = match because {
+                    MustEncrypt::Policy => Failure::no_certificate(missing),
+                    MustEncrypt::Answer => Failure::answers_encrypted(missing),
+                };
                 return Ok(give_up(account, entry, &failure).await?);
             }
             Prepared::Failed(error) => {

@@ -91,7 +91,7 @@ async fn check_certificates(account: &BridgeAccount, to: &[Address]) -> Result<(
     let found = match first.map_err(unavailable)? {
         Ok(found) => found,
         Err(unknown) => {
-            if directory::look_up(account, &unknown, Purpose::Sending, &mut answers)
+            if directory::look_up(account, &unknown, Purpose::Sending, &mut answers, now)
                 .await
                 .is_err()
             {

@@ -209,6 +209,11 @@ async fn pull(
     let next = engine::handle_pull(&account.account, request.since, response, clock::now()).await?;
     take_in_all(account, *retry_kept).await?;
     *retry_kept = false;
+    match Box::pin(account.account.open_closed(clock::now())).await {
+        Ok(0) => {}
+        Ok(messages) => tracing::info!(messages, "a key that came later opened them"),
+        Err(error) => tracing::warn!(%error, "closed messages were not tried again"),
+    }
     match next {
         Next::Again => Ok(Next::Again),
         Next::Idle => match first.fill(account).await? {
@@ -258,7 +263,8 @@ async fn take_in(account: &BridgeAccount, incoming: &IncomingMessage) -> Result<
             }
             TakenIn::NeedsCertificate(address) => {
                 let purpose = Purpose::Verifying;
-                directory::look_up(account, &[address], purpose, &mut answers).await?;
+                directory::look_up(account, &[address], purpose, &mut answers, clock::now())
+                    .await?;
             }
         }
     }

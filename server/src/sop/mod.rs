@@ -2,15 +2,16 @@
 //! policy, so that others can judge it.
 //!
 //! Reading order: this file (what is offered), `objects` (keys, certificates and signatures as
-//! they are read and written), `keys`, `sign`, `encrypt`, `armor`.
+//! they are read and written), `keys`, `sign`, `inline`, `encrypt`, `armor`.
 //!
 //! Invariant: nothing is decided here; what is good, usable or safe says `letterlock_core`. What
-//! mail does not need is refused as unsupported: passwords in place of keys, session keys, inline
-//! signatures, certifications. Rejected: a parser of arguments of our own; the crate `sop` has the
+//! mail does not need is refused as unsupported: passwords in place of keys, session keys,
+//! certifications. Rejected: a parser of arguments of our own; the crate `sop` has the
 //! draft's words, exit codes and indirections.
 
 mod armor;
 mod encrypt;
+mod inline;
 mod keys;
 mod objects;
 mod sign;
@@ -127,15 +128,15 @@ impl<'s> sop::SOP<'s> for Sop {
     }
 
     fn inline_detach(&'s self) -> Result<Box<dyn ops::InlineDetach<'s, Sigs> + 's>> {
-        Err(Error::NotImplemented)
+        Ok(Box::new(inline::Detach))
     }
 
     fn inline_verify(&'s self) -> Result<Box<dyn ops::InlineVerify<'s, Self, Certs> + 's>> {
-        Err(Error::NotImplemented)
+        Ok(Box::new(inline::Verify::default()))
     }
 
     fn inline_sign(&'s self) -> Result<Box<dyn ops::InlineSign<'s, Self, Keys> + 's>> {
-        Err(Error::NotImplemented)
+        Ok(Box::new(inline::Sign::default()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The operations one after the other, without files; what other programs make of them is seen
 //! over the real command line.
 
-use sop::ops::{ArmorLabel, SignAs};
+use sop::ops::{ArmorLabel, InlineSignAs, SignAs};
 use sop::{Load as _, Password, SOP as _, Save as _};
 
 use super::*;
@@ -130,7 +130,7 @@ fn what_is_wrong_has_its_own_error() {
         Sop.encrypt().unwrap().with_password(password("x")),
         Err(Error::UnsupportedOption)
     ));
-    assert!(matches!(Sop.inline_sign(), Err(Error::NotImplemented)));
+    assert!(matches!(Sop.update_key(), Err(Error::NotImplemented)));
 }
 
 #[test]
@@ -155,4 +155,67 @@ fn armor_comes_off_and_goes_on_again() {
     assert_eq!(again, octets);
     let refused = Sop.armor().unwrap().data(&mut &b"text"[..]).map(|_| ());
     assert!(matches!(refused, Err(Error::BadData)));
+}
+
+#[test]
+fn a_signature_in_the_same_octets_is_made_verified_and_taken_off() {
+    let document = b"one\n- two  \nthree\n";
+    for profile in ["compatibility", "rfc9580"] {
+        let alice = key(profile);
+        let (public, other) = (certs(&alice), certs(&key(profile)));
+        for (mode, armored) in [
+            (InlineSignAs::Binary, true),
+            (InlineSignAs::Binary, false),
+            (InlineSignAs::Text, true),
+            (InlineSignAs::ClearSigned, true),
+        ] {
+            let mut operation = Sop.inline_sign().unwrap().mode(mode).keys(&alice).unwrap();
+            if !armored {
+                operation = operation.no_armor();
+            }
+            let signed = operation
+                .data(&mut &document[..])
+                .unwrap()
+                .to_vec()
+                .unwrap()
+                .1;
+            let clear = signed.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----\n");
+            assert_eq!(clear, mode == InlineSignAs::ClearSigned);
+            let verify = |by: &Certs, octets: &[u8]| {
+                let mut octets = octets;
+                let operation = Sop.inline_verify()?.certs(by)?;
+                operation.message(&mut octets)?.to_vec()
+            };
+            let (good, text) = verify(&public, &signed).unwrap();
+            assert_eq!(
+                (good.len(), &text[..]),
+                (1, &document[..]),
+                "{profile} {mode}"
+            );
+            assert!(matches!(verify(&other, &signed), Err(Error::NoSignature)));
+            let (sigs, text) = Sop
+                .inline_detach()
+                .unwrap()
+                .message(&mut &signed[..])
+                .unwrap()
+                .to_vec()
+                .unwrap();
+            assert_eq!(text, document);
+            let operation = Sop.verify().unwrap().certs(&public).unwrap();
+            // What the framework signs has no white space at the ends of lines.
+            let signed_text = if clear {
+                &b"one\n- two\nthree\n"[..]
+            } else {
+                document
+            };
+            let found = operation
+                .signatures(&sigs)
+                .unwrap()
+                .data(&mut &signed_text[..]);
+            assert_eq!(found.unwrap().len(), 1, "{profile} {mode}");
+            assert!(matches!(verify(&public, document), Err(Error::BadData)));
+            // An encrypted message is none that is signed inline.
+            assert!(verify(&public, &sealed(&public, document)).is_err());
+        }
+    }
 }

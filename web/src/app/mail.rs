@@ -75,6 +75,7 @@ pub(super) fn answered(
         Response::Unlocked { .. }
         | Response::Locked { .. }
         | Response::Account(_)
+        | Response::Keys(_)
         | Response::Changed(_)
         | Response::Decrypted(_) => Vec::new(),
     };
@@ -112,6 +113,7 @@ fn failed(mail: &mut Mail, asked: Asked, failure: &Failure) -> (Vec<Effect>, Opt
         | Asked::LogIn
         | Asked::Recover
         | Asked::Account
+        | Asked::Keys
         | Asked::Change(_)
         | Asked::LogOut
         | Asked::Decrypt => (Vec::new(), None),
@@ -216,6 +218,8 @@ pub(super) fn acted(mail: &mut Mail, action: Action, clock: Clock) -> Vec<Effect
         | Action::DrawPhrase
         | Action::SetPhrase(_)
         | Action::CheckPhrase(_)
+        | Action::CompareKey(_)
+        | Action::KeysMatch
         | Action::RemoveDevice(_)
         | Action::DeleteAccount { .. }) => settings::acted(mail, action),
         Action::Compose

@@ -22,6 +22,8 @@ pub(super) const fn takes(action: &Action) -> bool {
             | Action::DrawPhrase
             | Action::SetPhrase(_)
             | Action::CheckPhrase(_)
+            | Action::CompareKey(_)
+            | Action::KeysMatch
             | Action::RemoveDevice(_)
             | Action::DeleteAccount { .. }
     )
@@ -32,7 +34,11 @@ pub(super) fn acted(mail: &mut Mail, action: Action) -> Vec<Effect> {
     match action {
         Action::Settings if mail.settings.is_none() && mail.compose.is_none() => {
             mail.settings = Some(Settings::default());
-            vec![Effect::Ask(Request::Account), Effect::Focus("settings")]
+            vec![
+                Effect::Ask(Request::Account),
+                Effect::Ask(Request::Keys { with: None }),
+                Effect::Focus("settings"),
+            ]
         }
         Action::CloseSettings => {
             mail.settings = None;
@@ -62,6 +68,8 @@ pub(super) fn acted(mail: &mut Mail, action: Action) -> Vec<Effect> {
             phrase.map(set).unwrap_or_default()
         }
         Action::CheckPhrase(phrase) => ask(mail, Change::CheckPhrase { phrase }, None),
+        Action::CompareKey(address) => compare(mail, address),
+        Action::KeysMatch => keys_match(mail),
         Action::RemoveDevice(id) => ask(mail, Change::RemoveDevice { id }, None),
         Action::DeleteAccount { address, password } => {
             let same = address.trim().eq_ignore_ascii_case(&mail.address);
@@ -101,6 +109,58 @@ fn ask(mail: &mut Mail, change: Change, refused: Option<&str>) -> Vec<Effect> {
     }
     settings.busy = Some(section);
     vec![Effect::Ask(Request::Change(Box::new(change)))]
+}
+
+fn compare(mail: &mut Mail, address: String) -> Vec<Effect> {
+    let Some(settings) = &mut mail.settings else {
+        return Vec::new();
+    };
+    if settings.busy.is_some() || address.is_empty() {
+        return Vec::new();
+    }
+    settings.outcome = None;
+    settings.busy = Some(Section::Keys);
+    let with = Some(address);
+    vec![Effect::Ask(Request::Keys { with })]
+}
+
+/// Only what is on the screen can match.
+fn keys_match(mail: &mut Mail) -> Vec<Effect> {
+    let settings = mail.settings.as_ref();
+    let keys = settings.and_then(|settings| settings.keys.as_ref());
+    let shown = keys.and_then(|keys| keys.theirs.as_ref());
+    let change = shown.map(|theirs| Change::Compared {
+        address: theirs.key.address.clone(),
+        fingerprint: theirs.key.fingerprint.clone(),
+    });
+    change
+        .map(|change| ask(mail, change, None))
+        .unwrap_or_default()
+}
+
+/// Files what is compared.
+pub(super) fn keys(mail: &mut Mail, result: Result<Response, Failure>) {
+    let Some(settings) = &mut mail.settings else {
+        return;
+    };
+    if settings.busy == Some(Section::Keys) {
+        settings.busy = None;
+    }
+    match result {
+        Ok(Response::Keys(keys)) => settings.keys = Some(*keys),
+        Ok(_) => {}
+        Err(failure) => {
+            // What was shown before is of somebody else.
+            if let Some(keys) = &mut settings.keys {
+                keys.theirs = None;
+            }
+            settings.outcome = Some(Outcome {
+                section: Section::Keys,
+                failed: true,
+                text: failure.to_string(),
+            });
+        }
+    }
 }
 
 /// Files the account's state.
@@ -149,6 +209,15 @@ pub(super) fn changed(
                 }
                 Changed::PhraseRight => {
                     let text = "This phrase is right: it would repair this account.";
+                    (false, text.to_owned())
+                }
+                Changed::Compared => {
+                    if let Some(keys) = &mut settings.keys
+                        && let Some(theirs) = &mut keys.theirs
+                    {
+                        theirs.compared = true;
+                    }
+                    let text = "It is marked: from now on you are told if another key comes.";
                     (false, text.to_owned())
                 }
                 Changed::Device => (false, "It is logged out.".to_owned()),

@@ -46,6 +46,8 @@ pub enum Asked {
     Recover,
     /// [`Request::Account`]
     Account,
+    /// [`Request::Keys`]
+    Keys,
     /// [`Request::Change`]
     Change(Section),
     /// [`Request::LogOut`]
@@ -79,6 +81,7 @@ impl From<&Request> for Asked {
             Request::LogIn { .. } => Self::LogIn,
             Request::Recover { .. } => Self::Recover,
             Request::Account => Self::Account,
+            Request::Keys { .. } => Self::Keys,
             Request::Change(change) => Self::Change(change.section()),
             Request::LogOut { .. } => Self::LogOut,
             Request::Mailboxes => Self::Mailboxes,
@@ -161,6 +164,10 @@ pub enum Action {
     SetPhrase(Secret),
     /// Check a phrase.
     CheckPhrase(Secret),
+    /// Show what is compared with this correspondent.
+    CompareKey(String),
+    /// What is shown matches.
+    KeysMatch,
     /// Log a device out.
     RemoveDevice(String),
     /// End the account.
@@ -257,13 +264,17 @@ impl Action {
             "draw-phrase" => Self::DrawPhrase,
             "set-phrase" => Self::SetPhrase(secret("password")),
             "check-phrase" => Self::CheckPhrase(secret("phrase")),
+            "compare-key" => Self::CompareKey(field("address").trim().to_owned()),
+            "keys-match" => Self::KeysMatch,
             "remove-device" => Self::RemoveDevice(argument.to_owned()),
             "delete-account" => Self::DeleteAccount {
                 address: field("address"),
                 password: secret("password"),
             },
-            "log-out" if argument == "forget" => Self::LogOut(Forget::Everything),
-            "log-out" => Self::LogOut(Forget::Nothing),
+            "log-out" => Self::LogOut(match argument {
+                "forget" => Forget::Everything,
+                _ => Forget::Nothing,
+            }),
             "open-mailbox" => Self::OpenMailbox(argument.to_owned()),
             "open-message" => Self::OpenMessage(uid()?),
             "back" => Self::Back,
@@ -277,14 +288,7 @@ impl Action {
             "reply" => Self::Answer(Audience::Writer),
             "reply-all" => Self::Answer(Audience::All),
             "recipients" => Self::Recipients(recipients(fields)),
-            "send" => Self::Send(Draft {
-                to: field("to"),
-                cc: field("cc"),
-                bcc: field("bcc"),
-                subject: field("subject"),
-                body: field("body"),
-                answers: None,
-            }),
+            "send" => Self::Send(draft(fields)),
             "discard" => Self::Discard,
             "save" => Self::Save(uid()?),
             "sync" => Self::Sync,
@@ -316,6 +320,18 @@ impl Action {
             "Escape" => Self::Back,
             _ => return None,
         })
+    }
+}
+
+fn draft(fields: &Fields) -> Draft {
+    let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    Draft {
+        to: field("to"),
+        cc: field("cc"),
+        bcc: field("bcc"),
+        subject: field("subject"),
+        body: field("body"),
+        answers: None,
     }
 }
 

@@ -1,12 +1,14 @@
 //! The settings: what is shown of the account, and what is being done with it.
 
-use crate::protocol::{AccountView, Secret, Section};
+use crate::protocol::{AccountView, KeysView, Secret, Section};
 
 /// The settings while they are open.
 #[derive(Debug, Default)]
 pub struct Settings {
     /// The account; `None` while it is being asked for.
     pub account: Option<AccountView>,
+    /// What is compared of keys; `None` while it is being asked for.
+    pub keys: Option<KeysView>,
     /// A phrase that is shown and does not hold yet.
     pub phrase: Option<Secret>,
     /// Where something is being done.

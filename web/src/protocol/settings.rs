@@ -11,6 +11,8 @@ pub enum Section {
     Password,
     /// The recovery phrase.
     Phrase,
+    /// The keys.
+    Keys,
     /// The devices.
     Devices,
     /// The end of the account.
@@ -43,6 +45,13 @@ pub enum Change {
         /// The words.
         phrase: Secret,
     },
+    /// The user has compared a correspondent's key with them.
+    Compared {
+        /// Whose.
+        address: String,
+        /// The fingerprint that was on the screen.
+        fingerprint: String,
+    },
     /// Log a device out.
     RemoveDevice {
         /// Its id, of [`DeviceRow`].
@@ -61,6 +70,7 @@ impl Change {
         match self {
             Self::Password { .. } => Section::Password,
             Self::DrawPhrase | Self::SetPhrase { .. } | Self::CheckPhrase { .. } => Section::Phrase,
+            Self::Compared { .. } => Section::Keys,
             Self::RemoveDevice { .. } => Section::Devices,
             Self::Delete { .. } => Section::End,
         }
@@ -78,6 +88,8 @@ pub enum Changed {
     PhraseSet,
     /// The phrase is right.
     PhraseRight,
+    /// The key is marked as compared.
+    Compared,
     /// The device is logged out.
     Device,
     /// The account has ended.
@@ -125,4 +137,37 @@ pub struct DeviceRow {
     pub last_seen_ms: i64,
     /// Whether it is this one.
     pub current: bool,
+}
+
+/// What people compare to know each other's keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysView {
+    /// Ours.
+    pub own: Vec<KeyView>,
+    /// The one to compare with, if one was asked for.
+    pub theirs: Option<TheirKey>,
+}
+
+/// One certificate, as it is compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Whose.
+    pub address: String,
+    /// The words to read aloud.
+    pub words: String,
+    /// The fingerprint, in groups.
+    pub fingerprint: String,
+    /// Modules on a side of the QR code.
+    pub code_side: u32,
+    /// Its dark modules, as the path of an SVG.
+    pub code_path: String,
+}
+
+/// A correspondent's certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TheirKey {
+    /// It.
+    pub key: KeyView,
+    /// Whether it was compared before.
+    pub compared: bool,
 }

@@ -65,6 +65,8 @@ pub enum Encryption {
     Decrypted,
     /// It is encrypted and does not open here.
     Unopened,
+    /// It was taken apart on its way, put together again and opened.
+    Repaired,
 }
 
 /// What a signature is worth.

@@ -72,6 +72,13 @@ pub async fn change(session: &Session, change: Change) -> Result<Changed, Failur
             }
             Ok(Changed::PhraseRight)
         }
+        Change::Compared {
+            address,
+            fingerprint,
+        } => {
+            super::keys::mark(session, &address, &fingerprint).await?;
+            Ok(Changed::Compared)
+        }
         Change::RemoveDevice { id } => {
             let id: ReplicaId = id.parse().map_err(|_| Failure::NotFound)?;
             let removed = provider::remove_device(&token(session)?, id).await;

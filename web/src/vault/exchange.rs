@@ -11,7 +11,7 @@
 use std::rc::Rc;
 
 use futures::FutureExt;
-use letterlock_core::account::{Answers, DirectoryError, KeyError, Prepared, TakenIn};
+use letterlock_core::account::{Answers, DirectoryError, KeyError, MustEncrypt, Prepared, TakenIn};
 use letterlock_core::account::{IncomingMessage, OutboxEntry, ReplicaError};
 use letterlock_core::auth::wire::{Publish, Token};
 use letterlock_core::id::{Address, Timestamp};
@@ -205,6 +205,8 @@ async fn pull_round(session: &Session, wait_ms: u32) -> Result<Next, ExchangeErr
     let next = engine::handle_pull(account, request.since, response, now()).await?;
     if next == Next::Idle {
         take_in_all(session).await?;
+        // What a key opens that has come since; a failure holds up nothing.
+        session.account.open_closed(now()).await.ok();
     }
     Ok(next)
 }
@@ -334,14 +336,16 @@ pub async fn send(session: &Session, entry: &OutboxEntry) -> Result<(), Exchange
                 account.file_sent(entry, ready.protection, now()).await?;
                 return Ok(());
             }
-            Prepared::Refused { missing } => {
+            Prepared::Refused { missing, because } => {
                 let names: Vec<&str> = missing.iter().map(Address::as_str).collect();
-                return give_up(
-                    session,
-                    entry,
-                    &format!("no key is known for {}", names.join(", ")),
-                )
-                .await;
+                let names = names.join(", ");
+                let reason = match because {
+                    MustEncrypt::Policy => format!("no key is known for {names}"),
+                    MustEncrypt::Answer => {
+                        format!("it answers an encrypted letter, and no key is known for {names}")
+                    }
+                };
+                return give_up(session, entry, &reason).await;
             }
             Prepared::Failed(error) => return give_up(session, entry, &error.to_string()).await,
         }

@@ -12,6 +12,7 @@
 //! | `session` | unlocking an account |
 //! | `account` | its password, recovery phrase, devices and end |
 //! | `directory` | the provider's key directory, held to what it said |
+//! | `keys` | what people compare to know each other's keys |
 //! | `exchange` | the loops that pull, take in, push and send |
 //! | `serve` | questions of the page in, answers and news out |
 //!
@@ -35,6 +36,8 @@ pub mod exchange;
 pub mod http;
 #[cfg(target_arch = "wasm32")]
 pub mod indexeddb_store;
+#[cfg(target_arch = "wasm32")]
+pub mod keys;
 #[cfg(target_arch = "wasm32")]
 pub mod provider;
 #[cfg(target_arch = "wasm32")]

@@ -119,6 +119,7 @@ pub fn protection(protection: &Protection) -> protocol::Protection {
         Encryption::None => protocol::Encryption::None,
         Encryption::ToUs { .. } => protocol::Encryption::Decrypted,
         Encryption::Undecryptable { .. } => protocol::Encryption::Unopened,
+        Encryption::Repaired { .. } => protocol::Encryption::Repaired,
     };
     let signature = match &protection.signature {
         SignatureStatus::None => Signature::None,

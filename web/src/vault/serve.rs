@@ -17,7 +17,7 @@ use web_sys::{Blob, BlobPropertyBag, DedicatedWorkerGlobalScope, MessageEvent, U
 use super::exchange::{self, ExchangeError};
 use super::provider::ProviderError;
 use super::session::{self, Session, now};
-use super::{account, decrypt, letter, mail};
+use super::{account, decrypt, keys, letter, mail};
 use crate::protocol::{
     self, Ask, Changed, Delivery, Draft, Failure, News, Request, Response, Said,
 };
@@ -137,6 +137,10 @@ async fn with_account(session: &Rc<Session>, request: Request) -> Result<Respons
         Request::Account => {
             let view = account::view(session).await?;
             Ok(Response::Account(Box::new(view)))
+        }
+        Request::Keys { with } => {
+            let view = keys::view(session, with.as_deref()).await?;
+            Ok(Response::Keys(Box::new(view)))
         }
         Request::Change(change) => {
             let changed = account::change(session, *change).await?;

@@ -125,11 +125,15 @@ fn settings_regions(regions: &mut Vec<Region>, open: &Settings, clock: Clock) {
     regions.push(region("settings-room", &settings::Room::of(open)));
     regions.push(region("settings-password", &settings::Password::of(open)));
     regions.push(region("settings-phrase", &settings::Phrase::of(open)));
+    regions.push(region("settings-keys", &settings::Keys::of(open)));
+    regions.push(region("settings-compare", &settings::Compare::of(open)));
+    regions.push(region("settings-theirs", &settings::Theirs::of(open)));
     let devices = settings::Devices::of(open, clock);
     regions.push(region("settings-devices", &devices));
     for (id, section) in [
         ("settings-password-told", Section::Password),
         ("settings-phrase-told", Section::Phrase),
+        ("settings-keys-told", Section::Keys),
         ("settings-devices-told", Section::Devices),
         ("settings-end-told", Section::End),
     ] {

@@ -12,7 +12,11 @@ pub fn seal(protection: &Protection) -> &'static str {
         (Encryption::Unopened, _) => "locked",
         (_, Signature::Foreign { .. }) => "doubtful",
         (Encryption::Decrypted, Signature::Good { .. }) => "sealed",
-        (Encryption::Decrypted, Signature::None | Signature::UnknownKey { .. }) => "encrypted",
+        (Encryption::Decrypted, Signature::None | Signature::UnknownKey { .. })
+        | (
+            Encryption::Repaired,
+            Signature::Good { .. } | Signature::None | Signature::UnknownKey { .. },
+        ) => "encrypted",
         (Encryption::None, Signature::Good { .. }) => "signed",
         (Encryption::None, Signature::None | Signature::UnknownKey { .. }) => "open",
     }
@@ -23,6 +27,7 @@ pub fn words(protection: &Protection) -> String {
     let encryption = match protection.encryption {
         Encryption::None => "Not encrypted",
         Encryption::Decrypted => "Encrypted",
+        Encryption::Repaired => "Encrypted, taken apart on the way and put together again",
         Encryption::Unopened => return "Encrypted, but it does not open with your keys".to_owned(),
     };
     let signature = match &protection.signature {
@@ -51,6 +56,14 @@ pub fn meaning(protection: &Protection) -> String {
         }
         (Encryption::Decrypted, Signature::Good { .. }) => {
             "Only you and the writer can read this, and it is as it was written."
+        }
+        (Encryption::Repaired, Signature::Good { .. }) => {
+            "What is shown is as it was written, and was encrypted to you. Something on its way took \
+             the message apart; whatever stood beside the encrypted part is left out."
+        }
+        (Encryption::Repaired, Signature::None | Signature::UnknownKey { .. }) => {
+            "What is shown was encrypted to you. Something on its way took the message apart; \
+             whatever stood beside the encrypted part is left out. Who wrote it is not proven."
         }
         (Encryption::Decrypted, Signature::UnknownKey { key }) => {
             return format!(
@@ -94,25 +107,29 @@ mod tests {
         let signer = || "bob@letterlock.example".to_owned();
         let key = || "0123456789abcdef".to_owned();
         for (signature, seals) in [
-            (Signature::None, ["open", "encrypted", "locked"]),
+            (
+                Signature::None,
+                ["open", "encrypted", "locked", "encrypted"],
+            ),
             (
                 Signature::Good { signer: signer() },
-                ["signed", "sealed", "locked"],
+                ["signed", "sealed", "locked", "encrypted"],
             ),
             (
                 Signature::Foreign { signer: signer() },
-                ["doubtful", "doubtful", "locked"],
+                ["doubtful", "doubtful", "locked", "doubtful"],
             ),
             (
                 Signature::UnknownKey { key: key() },
-                ["open", "encrypted", "locked"],
+                ["open", "encrypted", "locked", "encrypted"],
             ),
-            (Signature::Bad, ["broken", "broken", "broken"]),
+            (Signature::Bad, ["broken", "broken", "broken", "broken"]),
         ] {
             let kinds = [
                 Encryption::None,
                 Encryption::Decrypted,
                 Encryption::Unopened,
+                Encryption::Repaired,
             ];
             for (encryption, expected) in kinds.into_iter().zip(seals) {
                 assert_eq!(seal(&protection(encryption, signature.clone())), expected);

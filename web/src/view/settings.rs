@@ -7,7 +7,7 @@ use askama::Template;
 use super::date;
 use crate::model::settings::{Outcome, Settings};
 use crate::model::{Clock, Mail};
-use crate::protocol::{Ended, Section};
+use crate::protocol::{Ended, KeysView, Section, TheirKey};
 
 /// The sheet, without its sections.
 #[derive(Template)]
@@ -86,6 +86,52 @@ impl<'a> Phrase<'a> {
                 .as_ref()
                 .map(|account| account.has_recovery),
             done: settings.done,
+        }
+    }
+}
+
+/// What others compare of us.
+#[derive(Template)]
+#[template(path = "settings_keys.html")]
+pub(super) struct Keys<'a> {
+    keys: Option<&'a KeysView>,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn of(settings: &'a Settings) -> Self {
+        Self {
+            keys: settings.keys.as_ref(),
+        }
+    }
+}
+
+/// With whom to compare.
+#[derive(Template)]
+#[template(path = "settings_compare.html")]
+pub(super) struct Compare {
+    done: u32,
+}
+
+impl Compare {
+    pub(super) const fn of(settings: &Settings) -> Self {
+        Self {
+            done: settings.done,
+        }
+    }
+}
+
+/// What is compared of them.
+#[derive(Template)]
+#[template(path = "settings_theirs.html")]
+pub(super) struct Theirs<'a> {
+    theirs: Option<&'a TheirKey>,
+}
+
+impl<'a> Theirs<'a> {
+    pub(super) fn of(settings: &'a Settings) -> Self {
+        let keys = settings.keys.as_ref();
+        Self {
+            theirs: keys.and_then(|keys| keys.theirs.as_ref()),
         }
     }
 }

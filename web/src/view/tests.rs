@@ -10,7 +10,8 @@ use crate::model::settings::Outcome;
 use crate::model::{Compose, Decryption, LogIn, Reader};
 use crate::protocol::{
     AccountView, AttachmentView, Body, Decrypted, Delivery, DeviceRow, Draft, Encryption, Ended,
-    MailboxRow, MessageRow, MessageView, Protection, Recipient, Secret, Signature, SyncState,
+    KeyView, KeysView, MailboxRow, MessageRow, MessageView, Protection, Recipient, Secret,
+    Signature, SyncState, TheirKey,
 };
 
 const HOSTILE: &str = "\"><script>alert('x')</script><img src=x onerror=alert(1)>";
@@ -41,6 +42,45 @@ fn good(encryption: Encryption, signer: &str) -> Protection {
         signature: Signature::Good {
             signer: signer.to_owned(),
         },
+    }
+}
+
+fn hostile_key() -> KeyView {
+    let text = || HOSTILE.to_owned();
+    KeyView {
+        address: text(),
+        words: text(),
+        fingerprint: text(),
+        code_side: 1,
+        code_path: text(),
+    }
+}
+
+fn hostile_settings() -> Settings {
+    let text = || HOSTILE.to_owned();
+    Settings {
+        account: Some(AccountView {
+            devices: vec![DeviceRow {
+                id: text(),
+                name: text(),
+                ..DeviceRow::default()
+            }],
+            ..AccountView::default()
+        }),
+        keys: Some(KeysView {
+            own: vec![hostile_key()],
+            theirs: Some(TheirKey {
+                key: hostile_key(),
+                compared: false,
+            }),
+        }),
+        phrase: Some(Secret(text())),
+        outcome: Some(Outcome {
+            section: Section::Password,
+            failed: true,
+            text: text(),
+        }),
+        ..Settings::default()
     }
 }
 
@@ -97,23 +137,7 @@ fn hostile_mail() -> Mail {
     }];
     mail.compose = Some(compose);
     mail.sync = SyncState::Failed(text());
-    mail.settings = Some(Settings {
-        account: Some(AccountView {
-            devices: vec![DeviceRow {
-                id: text(),
-                name: text(),
-                ..DeviceRow::default()
-            }],
-            ..AccountView::default()
-        }),
-        phrase: Some(Secret(text())),
-        outcome: Some(Outcome {
-            section: Section::Password,
-            failed: true,
-            text: text(),
-        }),
-        ..Settings::default()
-    });
+    mail.settings = Some(hostile_settings());
     mail
 }
 

@@ -7,7 +7,7 @@ use crate::id::{AccountId, MailboxName};
 use crate::keys::transparency::Finding;
 use crate::keys::transparency::answer::EntryAnswer;
 use crate::keys::transparency::memory::MemoryDirectory;
-use crate::openpgp::SecretCertificate;
+use crate::openpgp::{Certificate, SecretCertificate};
 use crate::seal::{AccountKeys, RootKey};
 use crate::store::MemoryStore;
 use rand::SeedableRng;
@@ -38,7 +38,10 @@ async fn device(seed: u8) -> Device {
 async fn world() -> (Device, Device, MemoryDirectory) {
     let (first, second) = (device(1).await, device(2).await);
     let certificates = first.create_keys(NOW).await.unwrap();
-    let entry: Vec<u8> = certificates.iter().flat_map(|own| own.to_bytes()).collect();
+    let entry: Vec<u8> = certificates
+        .iter()
+        .flat_map(Certificate::to_bytes)
+        .collect();
     exchange(&first, &second).await;
     let mut directory = MemoryDirectory::new("letterlock.example", 1);
     directory.publish(&address("alice"), &[&entry]);

@@ -18,6 +18,7 @@
 //! Rejected for want of a resolver that validates: DANE (RFC 7929).
 
 mod key_server;
+mod not_found;
 mod wkd;
 
 use std::collections::VecDeque;
@@ -28,6 +29,8 @@ use super::published;
 use crate::id::{Address, Timestamp};
 use crate::openpgp::policy::limits::MAX_CERTIFICATE_OCTETS;
 use crate::openpgp::{Certificate, Fingerprint};
+
+pub use not_found::{MAX_NOTED, NOT_FOUND_SECS, NotFound, UNREACHABLE_SECS};
 
 /// Largest answer, in octets; whoever carries out a request stops reading there.
 pub const MAX_ANSWER_OCTETS: usize = MAX_CERTIFICATE_OCTETS;
@@ -193,6 +196,20 @@ pub struct Lookup {
     address: Address,
     steps: VecDeque<Step>,
     found: Option<Found>,
+    strangers: Strangers,
+}
+
+/// What strangers have had to say in a lookup, all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strangers {
+    /// None was asked.
+    NotAsked,
+    /// They have nothing.
+    Nothing,
+    /// One did not answer, so nobody knows.
+    Unreachable,
+    /// One had a certificate.
+    Found,
 }
 
 #[derive(Debug, Clone)]
@@ -239,6 +256,7 @@ impl Lookup {
             address: address.clone(),
             steps,
             found: None,
+            strangers: Strangers::NotAsked,
         }
     }
 
@@ -252,6 +270,13 @@ impl Lookup {
         let Some(step) = self.steps.pop_front() else {
             return;
         };
+        let is_stranger = matches!(step.request, Request::Https { .. });
+        if is_stranger {
+            self.strangers = match (self.strangers, answer) {
+                (Strangers::Unreachable, _) | (_, Answer::Failed) => Strangers::Unreachable,
+                _ => Strangers::Nothing,
+            };
+        }
         if let Answer::Octets(octets) = answer
             && let Some((certificate, companion)) = pick(octets, &self.address, now)
         {
@@ -260,6 +285,9 @@ impl Lookup {
                 companion,
                 source: step.source,
             });
+            if is_stranger {
+                self.strangers = Strangers::Found;
+            }
             self.steps.clear();
             return;
         }
@@ -272,6 +300,11 @@ impl Lookup {
                 self.steps.pop_front();
             }
         }
+    }
+
+    /// What strangers have said.
+    pub const fn strangers(&self) -> Strangers {
+        self.strangers
     }
 
     /// What was found.

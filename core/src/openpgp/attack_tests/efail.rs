@@ -146,7 +146,7 @@ fn attack_08_hidden_ciphertext_is_not_quoted() {
     let texts = [
         format!("See below.\r\n\r\n{block}"),
         format!("{block}\r\nSee above."),
-        format!("{block}\r\n{block}"),
+        format!("{block}\r\nAnd this:\r\n{block}"),
         format!("> {}", block.replace("\r\n", "\r\n> ")),
         format!("{}{block}", "\r\n".repeat(200) + "Hello"),
         format!("<div style=\"display:none\">{block}</div>"),

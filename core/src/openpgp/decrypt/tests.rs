@@ -240,3 +240,38 @@ fn hidden_recipients_are_tried_but_not_for_ever() {
         Err(DecryptError::NoKey)
     ));
 }
+
+/// What a key has opened once it opens for ever: neither its age, nor its end, nor a newer key
+/// beside it takes old letters away.
+#[test]
+fn expired_revoked_and_replaced_keys_still_open() {
+    use crate::openpgp::secret_certificate::RevocationReason;
+    use crate::openpgp::test_support::{expiring_secret, secret_numbered};
+    let expiring = expiring_secret("bob", 10);
+    let before = secret_numbered("bob", 2);
+    let revoked = before
+        .revoked(RevocationReason::Compromised, "", later(20), &mut rng(3))
+        .unwrap();
+    let newest = secret_numbered("bob", 4);
+    let keys = [newest, revoked, expiring.clone()];
+    assert!(
+        keys[2]
+            .certificate()
+            .usable_for_encryption(later(60))
+            .is_err()
+    );
+    assert!(
+        keys[1]
+            .certificate()
+            .usable_for_encryption(later(60))
+            .is_err()
+    );
+    for (number, key) in [expiring, before].iter().enumerate() {
+        let to = [key.certificate().clone()];
+        let text = format!("letter {number}");
+        let sealed = encrypt::message(&to, None, text.as_bytes(), NOW, &mut rng(5));
+        let opened = message(&sealed.unwrap(), &keys, &Limits::default()).unwrap();
+        assert_eq!(&*opened.plaintext, text.as_bytes());
+        assert_eq!(opened.encrypted_to, key.fingerprint());
+    }
+}

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use rand::{CryptoRng, RngCore};
 
 use super::seven_bit::seven_bit;
-use super::{is_status, is_structural, is_transport, with_crlf};
+use super::{HP_PARAMETERS, is_status, is_structural, is_transport, with_crlf, without_parameters};
 use crate::id::{Address, Timestamp};
 use crate::mime::address::parse_mailboxes;
 use crate::mime::header::{self, Field};
@@ -213,7 +213,15 @@ impl<'a> Letter<'a> {
         let (top, body) = message.split_at_checked(end).unwrap_or((message, &[]));
         let (mut fields, mut structural) = (Vec::new(), Vec::new());
         for field in header::fields(top) {
-            let hidden = ["Bcc", "Resent-Bcc", "Return-Path", "Autocrypt"];
+            // What only we may say of ourselves, and what is nobody's business.
+            let hidden = [
+                "Bcc",
+                "Resent-Bcc",
+                "Return-Path",
+                "Autocrypt",
+                GOSSIP_FIELD,
+                "HP-Outer",
+            ];
             if is_status(&field) || hidden.iter().any(|name| field.is(name)) {
                 continue;
             }
@@ -300,7 +308,9 @@ impl<'a> Letter<'a> {
             if field.is("Content-Type") {
                 typed = true;
                 out.extend_from_slice(b"Content-Type:");
-                let value = field.value.trim_ascii_end();
+                // A program that answers in an opened letter's form may have left such there.
+                let value = without_parameters(field.value, &HP_PARAMETERS);
+                let value = value.trim_ascii_end();
                 out.extend_from_slice(value.strip_suffix(b";").unwrap_or(value));
                 out.extend_from_slice(&parameters);
             } else if !field.is("MIME-Version") {

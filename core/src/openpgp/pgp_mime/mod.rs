@@ -3,14 +3,21 @@
 //! Outgoing: [`sign_and_encrypt`], [`sign`]. Incoming: [`open()`] gives a [`Pending`] message, whose
 //! signatures are judged when the sender's certificate has been looked up.
 //!
+//! Reading order of what reads: `envelope` (what there is to open), [`open()`] (opening and
+//! judging it), `protected` (whose header it is), `legacy_display`, `render` (what is shown).
+//!
 //! Invariants: only the cryptographic envelope at the root counts (RFC 9787 4); a decrypted part
 //! is a document of its own and is never put beside what was not encrypted (EFAIL); a
 //! `multipart/signed` body stays as it is, to the octet. Inline PGP is read and never written.
-//! Rejected: repairing mangled PGP/MIME here; what was repaired is not the envelope any more.
+//! What was mangled on the way is opened, and its status says that it was repaired: then only what
+//! is inside the encryption speaks, and no signature is told that did not stand there.
 
 mod compose;
+mod envelope;
 mod head_field;
+mod legacy_display;
 mod open;
+mod protected;
 mod render;
 mod seven_bit;
 #[cfg(test)]
@@ -56,6 +63,40 @@ fn is_transport(field: &Field<'_>) -> bool {
     NAMES.iter().any(|name| field.is(name))
         || field.name.to_ascii_lowercase().starts_with(b"arc-")
         || field.name.is_empty()
+}
+
+/// Parameters of `Content-Type` by which a payload says that it protects a header.
+const HP_PARAMETERS: [&str; 3] = ["hp", "protected-headers", "hp-legacy-display"];
+
+/// A value of `Content-Type` without some of its parameters, with the line end that it had.
+fn without_parameters(value: &[u8], names: &[&str]) -> Vec<u8> {
+    let (mut quoted, mut escaped) = (false, false);
+    let pieces = value.split(|octet| {
+        let ends = *octet == b';' && !quoted;
+        quoted ^= *octet == b'"' && !escaped;
+        escaped = *octet == b'\\' && !escaped;
+        ends
+    });
+    let kept: Vec<&[u8]> = pieces
+        .enumerate()
+        .filter(|(number, piece)| {
+            let name = piece
+                .split(|octet| *octet == b'=')
+                .next()
+                .unwrap_or_default();
+            let name = name.trim_ascii();
+            *number == 0
+                || !names
+                    .iter()
+                    .any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+        })
+        .map(|(_, piece)| piece)
+        .collect();
+    let mut out = kept.join(b";".as_slice());
+    if value.ends_with(b"\n") && !out.ends_with(b"\n") {
+        out.extend_from_slice(b"\r\n");
+    }
+    out
 }
 
 /// The one author: `None` if there are several From fields or addresses, or none.

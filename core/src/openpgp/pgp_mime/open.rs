@@ -5,22 +5,19 @@
 
 use core::fmt;
 
-use memchr::memmem;
-
-use super::render::{self, Shown};
+use super::envelope::{self, Envelope};
+use super::protected::Protected;
+use super::render::Shown;
 use super::{single_from, with_crlf};
 use crate::id::{Address, Timestamp};
 use crate::mime::address::parse_mailboxes;
-use crate::mime::{Part, decode_transfer, header, split};
-use crate::openpgp::decrypt::{self, Limits};
+use crate::mime::{header, split};
+use crate::openpgp::decrypt::{self, DecryptError, Decrypted, Limits};
 use crate::openpgp::protection::{Cipher, Encryption, Protection, SignatureStatus, Undecryptable};
-use crate::openpgp::sign;
 use crate::openpgp::{Certificate, Fingerprint, PendingSignatures, Plaintext, SecretCertificate};
 
 /// Most addresses read of one field of recipients.
 const MAX_RECIPIENTS_LISTED: usize = 100;
-const ARMOR_START: &[u8] = b"-----BEGIN PGP MESSAGE-----";
-const ARMOR_END: &[u8] = b"-----END PGP MESSAGE-----";
 
 /// A message whose envelope has been opened and whose signatures await their verdict.
 pub struct Pending<'a> {
@@ -42,7 +39,7 @@ pub struct Opened {
 pub(super) enum Shape {
     /// Without protection.
     Plain,
-    /// `multipart/signed`.
+    /// `multipart/signed`, or a signed text.
     Signed,
     /// Encrypted, and open.
     Encrypted(Inside),
@@ -61,7 +58,11 @@ pub(super) struct Inside {
 /// A MIME entity (RFC 3156), or bare text (inline PGP) of this charset.
 pub(super) enum InsideKind {
     Entity,
-    Text { charset: String },
+    /// The same, out of an envelope that was mangled on the way.
+    RepairedEntity,
+    Text {
+        charset: String,
+    },
 }
 
 /// Opens a raw message with the keys at hand. Never fails: what does not open is shown as it came,
@@ -70,27 +71,17 @@ pub fn open<'a>(raw: &'a [u8], keys: &[SecretCertificate], limits: &Limits) -> P
     let structure = split(raw).structure;
     let root = &structure.root;
     let outer_from = single_from(root.header.of(raw));
-    if let Some(ciphertext) = encrypted_part(raw, root) {
-        return pending_encrypted(
-            raw,
-            outer_from,
-            &ciphertext,
-            InsideKind::Entity,
-            keys,
-            limits,
-        );
-    }
-    if let Some((armored, charset)) = inline_block(raw, root) {
-        let kind = InsideKind::Text { charset };
-        return pending_encrypted(raw, outer_from, &armored, kind, keys, limits);
-    }
-    match signed_part(raw, root) {
-        Some(signatures) => {
-            let from = root
-                .children()
-                .first()
-                .and_then(|part| render::protected_header(raw, part))
-                .and_then(|header| single_from(&header));
+    let plain = |from| Pending {
+        raw,
+        shape: Shape::Plain,
+        signatures: PendingSignatures::default(),
+        from,
+    };
+    match envelope::find(raw, root) {
+        Envelope::Open => plain(outer_from),
+        Envelope::Signed(signatures) => {
+            let protected = root.children().first().and(Protected::of(raw, root));
+            let from = protected.and_then(|protected| single_from(&protected.header));
             Pending {
                 raw,
                 shape: Shape::Signed,
@@ -98,12 +89,21 @@ pub fn open<'a>(raw: &'a [u8], keys: &[SecretCertificate], limits: &Limits) -> P
                 from: from.or(outer_from),
             }
         }
-        None => Pending {
-            raw,
-            shape: Shape::Plain,
-            signatures: PendingSignatures::default(),
-            from: outer_from,
+        Envelope::Encrypted(ciphertext) => {
+            let opened = decrypt::message(&ciphertext, keys, limits);
+            pending_encrypted(raw, outer_from, opened, InsideKind::Entity)
+        }
+        // Armor without a MIME entity in it is a file that somebody encrypted: it stays one.
+        Envelope::Mangled(ciphertext) => match decrypt::message(&ciphertext, keys, limits) {
+            Ok(opened) if is_entity(&opened.plaintext) => {
+                pending_encrypted(raw, outer_from, Ok(opened), InsideKind::RepairedEntity)
+            }
+            Ok(_) | Err(_) => plain(outer_from),
         },
+        Envelope::Inline { blocks, charset } => {
+            let opened = open_blocks(&blocks, keys, limits);
+            pending_encrypted(raw, outer_from, opened, InsideKind::Text { charset })
+        }
     }
 }
 
@@ -122,7 +122,7 @@ impl Pending<'_> {
     pub fn entity(&self) -> &[u8] {
         match &self.shape {
             Shape::Encrypted(Inside {
-                kind: InsideKind::Entity,
+                kind: InsideKind::Entity | InsideKind::RepairedEntity,
                 octets,
                 ..
             }) => octets,
@@ -142,7 +142,7 @@ impl Pending<'_> {
             .collect()
     }
 
-    /// Whether that entity was inside encryption.
+    /// Whether that entity was inside encryption, in an envelope that came as it was sent.
     pub fn was_encrypted(&self) -> bool {
         matches!(&self.shape, Shape::Encrypted(inside) if matches!(inside.kind, InsideKind::Entity))
     }
@@ -152,10 +152,19 @@ impl Pending<'_> {
         let signature = self.signatures.judge(certificates, self.from.as_ref(), now);
         let encryption = match &self.shape {
             Shape::Plain | Shape::Signed => Encryption::None,
-            Shape::Encrypted(inside) => Encryption::ToUs {
-                fingerprint: inside.fingerprint,
-                cipher: inside.cipher,
-            },
+            Shape::Encrypted(inside) => {
+                let (fingerprint, cipher) = (inside.fingerprint, inside.cipher);
+                match inside.kind {
+                    InsideKind::RepairedEntity => Encryption::Repaired {
+                        fingerprint,
+                        cipher,
+                    },
+                    InsideKind::Entity | InsideKind::Text { .. } => Encryption::ToUs {
+                        fingerprint,
+                        cipher,
+                    },
+                }
+            }
             Shape::Closed(reason) => Encryption::Undecryptable { reason: *reason },
         };
         let protection = Protection {
@@ -187,46 +196,34 @@ impl fmt::Debug for Opened {
     }
 }
 
-fn pending_encrypted<'a>(
-    raw: &'a [u8],
+fn pending_encrypted(
+    raw: &[u8],
     outer_from: Option<Address>,
-    ciphertext: &[u8],
+    opened: Result<Decrypted, DecryptError>,
     kind: InsideKind,
-    keys: &[SecretCertificate],
-    limits: &Limits,
-) -> Pending<'a> {
-    let decrypted = match decrypt::message(ciphertext, keys, limits) {
+) -> Pending<'_> {
+    let decrypted = match opened {
         Ok(decrypted) => decrypted,
         Err(error) => {
-            let signatures = PendingSignatures::default();
-            let shape = Shape::Closed(error.reason());
             return Pending {
                 raw,
-                shape,
-                signatures,
+                shape: Shape::Closed(error.reason()),
+                signatures: PendingSignatures::default(),
                 from: outer_from,
             };
         }
     };
-    let octets = match with_crlf(&decrypted.plaintext) {
-        std::borrow::Cow::Borrowed(_) => decrypted.plaintext,
-        std::borrow::Cow::Owned(octets) => Plaintext::new(octets),
-    };
+    let octets = crlf(decrypted.plaintext);
     let mut signatures = decrypted.signatures;
     let mut from = None;
-    if let InsideKind::Entity = kind {
+    if let InsideKind::Entity | InsideKind::RepairedEntity = kind {
         let structure = split(&octets).structure;
-        from = render::protected_header(&octets, &structure.root)
-            .and_then(|header| single_from(&header));
+        let protected = Protected::of(&octets, &structure.root);
+        from = protected.and_then(|protected| single_from(&protected.header));
         if signatures.is_empty()
-            && let Some(inner) = signed_part(&octets, &structure.root)
+            && let Some(inner) = envelope::signed_part(&octets, &structure.root)
         {
             signatures = inner.opened_with(Some(decrypted.encrypted_to));
-            let signed = structure.root.children().first();
-            from = from.or_else(|| {
-                let header = render::protected_header(&octets, signed?)?;
-                single_from(&header)
-            });
         }
     }
     let inside = Inside {
@@ -243,62 +240,50 @@ fn pending_encrypted<'a>(
     }
 }
 
-/// RFC 3156 4: two parts, the version and the message.
-fn encrypted_part(raw: &[u8], root: &Part) -> Option<Vec<u8>> {
-    if !root.is("multipart", "encrypted") {
-        return None;
+/// Opens all blocks of an inline message, or none: what is shown is their texts one behind the
+/// other, and the message is signed as well as the worst of them.
+fn open_blocks(
+    blocks: &[Vec<u8>],
+    keys: &[SecretCertificate],
+    limits: &Limits,
+) -> Result<Decrypted, DecryptError> {
+    let mut all: Option<Decrypted> = None;
+    for block in blocks {
+        let next = decrypt::message(block, keys, limits)?;
+        all = Some(match all {
+            None => next,
+            Some(before) => {
+                let mut text = before.plaintext.to_vec();
+                if !text.is_empty() && !text.ends_with(b"\n") {
+                    text.extend_from_slice(b"\r\n");
+                }
+                text.extend_from_slice(&next.plaintext);
+                let text = Plaintext::new(text);
+                if text.len() > limits.plaintext_octets {
+                    return Err(DecryptError::TooLarge(limits.plaintext_octets));
+                }
+                Decrypted {
+                    plaintext: text,
+                    signatures: before.signatures.with_piece(next.signatures),
+                    ..before
+                }
+            }
+        });
     }
-    let [version, message] = root.children() else {
-        return None;
-    };
-    if !version.is("application", "pgp-encrypted") {
-        return None;
-    }
-    Some(decode_transfer(
-        message.encoding.as_deref(),
-        message.body.of(raw),
-    ))
+    all.ok_or(DecryptError::Damaged)
 }
 
-/// RFC 3156 5: two parts, what is signed and the signature over its exact octets.
-fn signed_part(raw: &[u8], root: &Part) -> Option<PendingSignatures> {
-    if !root.is("multipart", "signed") {
-        return None;
-    }
-    let [signed, signature] = root.children() else {
-        return None;
-    };
-    if !signature.is("application", "pgp-signature") {
-        return None;
-    }
-    let range = signed.header.range().start..signed.body.range().end;
-    let document = with_crlf(raw.get(range)?);
-    let block = decode_transfer(signature.encoding.as_deref(), signature.body.of(raw));
-    Some(sign::read_detached(&document, &block))
+/// Whether octets begin with the header of a MIME entity.
+fn is_entity(octets: &[u8]) -> bool {
+    let top = octets.get(..header::header_end(octets)).unwrap_or_default();
+    header::find(top, "Content-Type").is_some()
+        && header::fields(top)
+            .all(|field| !field.name.is_empty() || field.raw.trim_ascii().is_empty())
 }
 
-/// A plain text body that is one armored message and nothing else, and its charset.
-fn inline_block(raw: &[u8], root: &Part) -> Option<(Vec<u8>, String)> {
-    if !root.is("text", "plain") {
-        return None;
+fn crlf(plaintext: Plaintext) -> Plaintext {
+    match with_crlf(&plaintext) {
+        std::borrow::Cow::Borrowed(_) => plaintext,
+        std::borrow::Cow::Owned(octets) => Plaintext::new(octets),
     }
-    let body = decode_transfer(root.encoding.as_deref(), root.body.of(raw));
-    let text = body.trim_ascii();
-    if !text.starts_with(ARMOR_START) || !text.ends_with(ARMOR_END) {
-        return None;
-    }
-    // Between two blocks could stand what nobody encrypted, and only one would be shown.
-    if memmem::find_iter(text, ARMOR_START).nth(1).is_some() {
-        return None;
-    }
-    let charset = root
-        .parameter("charset")
-        .filter(|charset| !charset.eq_ignore_ascii_case("us-ascii"))
-        .filter(|charset| {
-            charset
-                .bytes()
-                .all(|o| o.is_ascii_alphanumeric() || b"-_.:".contains(&o))
-        })
-        .unwrap_or_else(|| "utf-8".to_owned());
-    Some((text.to_vec(), charset))
 }

@@ -7,9 +7,11 @@
 //! outer From went through.
 
 use super::open::{Inside, InsideKind, Shape};
-use super::{is_status, is_structural, is_transport, single_from};
-use crate::mime::header;
-use crate::mime::{Part, split};
+use super::protected::Protected;
+use super::{
+    HP_PARAMETERS, is_status, is_structural, legacy_display, single_from, without_parameters,
+};
+use crate::mime::{header, split};
 use crate::openpgp::protection::Protection;
 
 pub(super) struct Shown<'a> {
@@ -33,7 +35,7 @@ impl Shown<'_> {
             }
             Shape::Signed => self.signed(outer, body),
             Shape::Encrypted(inside) => match &inside.kind {
-                InsideKind::Entity => self.entity(outer, inside),
+                InsideKind::Entity | InsideKind::RepairedEntity => self.entity(outer, inside),
                 InsideKind::Text { charset } => self.text(outer, &inside.octets, charset),
             },
         }
@@ -42,20 +44,17 @@ impl Shown<'_> {
     /// The body stays as it is; the header is the protected one if the signature proves it.
     fn signed(&self, outer: &[u8], body: &[u8]) -> Vec<u8> {
         let structure = split(self.raw).structure;
-        let protected = structure
-            .root
-            .children()
-            .first()
-            .and_then(|part| protected_header(self.raw, part))
-            .filter(|_| self.author_proven)
+        let root = &structure.root;
+        let protected = Protected::of(self.raw, root)
+            .filter(|_| self.author_proven && root.is("multipart", "signed"))
             .unwrap_or_default();
         let mut out = self.protection.header_fields().into_bytes();
-        let inner = protected_fields(&protected);
+        let inner = protected.fields();
         for field in header::fields(outer) {
             let replaced = inner
                 .iter()
                 .any(|(name, _)| field.name.eq_ignore_ascii_case(name));
-            if !is_status(&field) && !replaced {
+            if !is_status(&field) && !replaced && !protected.drops(&field) {
                 out.extend_from_slice(field.raw);
             }
         }
@@ -70,34 +69,44 @@ impl Shown<'_> {
     fn entity(&self, outer: &[u8], inside: &Inside) -> Vec<u8> {
         let octets: &[u8] = &inside.octets;
         let structure = split(octets).structure;
-        let root = &structure.root;
-        let top = root.header.of(octets);
-        let mut protected = protected_header(octets, root).unwrap_or_default();
-        let same_author = single_from(&protected) == single_from(outer);
+        let mut protected = Protected::of(octets, &structure.root).unwrap_or_default();
+        let shown = if protected.cipher {
+            legacy_display::removed(octets)
+        } else {
+            octets.into()
+        };
+        let same_author = single_from(&protected.header) == single_from(outer);
         if !same_author && !self.author_proven {
-            protected = header::remove_fields(&protected, &["From", "Sender"]);
+            protected.header = header::remove_fields(&protected.header, &["From", "Sender"]);
         }
-        let inner = protected_fields(&protected);
+        let inner = protected.fields();
         let mut out = self.protection.header_fields().into_bytes();
-        outer_fields(outer, &inner, &mut out);
+        outer_fields(outer, &inner, &protected, &mut out);
         for (_, raw) in inner {
             out.extend_from_slice(&raw);
         }
         out.extend_from_slice(b"MIME-Version: 1.0\r\n");
+        let end = header::header_end(&shown);
+        let (top, body) = shown.split_at_checked(end).unwrap_or((&shown, &[]));
         for field in header::fields(top) {
-            if is_structural(&field) && !field.is("MIME-Version") {
+            if field.is("Content-Type") {
+                // Here they are true no more: nothing around the entity says what they stand for.
+                out.extend_from_slice(b"Content-Type:");
+                out.extend_from_slice(&without_parameters(field.value, &HP_PARAMETERS));
+                end_line(&mut out);
+            } else if is_structural(&field) && !field.is("MIME-Version") {
                 out.extend_from_slice(field.raw);
                 end_line(&mut out);
             }
         }
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(root.body.of(octets));
+        out.extend_from_slice(body);
         out
     }
 
     fn text(&self, outer: &[u8], text: &[u8], charset: &str) -> Vec<u8> {
         let mut out = self.protection.header_fields().into_bytes();
-        outer_fields(outer, &[], &mut out);
+        outer_fields(outer, &[], &Protected::default(), &mut out);
         out.extend_from_slice(
             format!(
                 "MIME-Version: 1.0\r\nContent-Type: text/plain; charset={charset}\r\n\
@@ -111,39 +120,21 @@ impl Shown<'_> {
 }
 
 /// What of the outer header stays: not what described the envelope, not what is replaced.
-fn outer_fields(outer: &[u8], inner: &[(Vec<u8>, Vec<u8>)], out: &mut Vec<u8>) {
+fn outer_fields(
+    outer: &[u8],
+    inner: &[(Vec<u8>, Vec<u8>)],
+    protected: &Protected,
+    out: &mut Vec<u8>,
+) {
     for field in header::fields(outer) {
         let replaced = inner
             .iter()
             .any(|(name, _)| field.name.eq_ignore_ascii_case(name));
-        if !is_status(&field) && !is_structural(&field) && !replaced {
+        let added = protected.drops(&field);
+        if !is_status(&field) && !is_structural(&field) && !replaced && !added {
             out.extend_from_slice(field.raw);
         }
     }
-}
-
-/// The header of a payload, if it says that it protects the message's header (RFC 9788 2.1, and
-/// the older draft's `protected-headers`).
-pub(super) fn protected_header(raw: &[u8], payload: &Part) -> Option<Vec<u8>> {
-    let protects = payload
-        .parameter("hp")
-        .is_some_and(|hp| hp == "cipher" || hp == "clear")
-        || payload
-            .parameter("protected-headers")
-            .is_some_and(|version| version == "v1");
-    protects.then(|| payload.header.of(raw).to_vec())
-}
-
-/// The fields of a protected header that may take the place of outer ones: name and raw field.
-fn protected_fields(protected: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    header::fields(protected)
-        .filter(|field| !is_status(field) && !is_structural(field) && !is_transport(field))
-        .map(|field| {
-            let mut raw = field.raw.to_vec();
-            end_line(&mut raw);
-            (field.name.to_vec(), raw)
-        })
-        .collect()
 }
 
 fn without_status(raw: &[u8]) -> Vec<u8> {

@@ -1,5 +1,8 @@
 //! Letters out and in: what others read, what is protected, what is shown.
 
+mod header_protection;
+mod repair;
+
 use super::*;
 use crate::id::Timestamp;
 use crate::openpgp::decrypt::Limits;
@@ -309,6 +312,32 @@ fn inline_text_is_read() {
     assert_eq!(shown.protection.signature, valid());
     assert!(text(&shown.rendered).contains("Content-Type: text/plain; charset=utf-8\r\n"));
     assert!(shown.rendered.ends_with(b"\r\n\r\none\r\ntwo\r\n"));
+    // Every block is read; the message is signed as well as the worst of them.
+    let block = text(&armored);
+    let again = encrypt::message(&to, Some(&alice), b"three", NOW, &mut rng(6)).unwrap();
+    let two = wire.replace(&block, &format!("\r\n{block}\r\n \r\n{}\r\n", text(&again)));
+    let shown = opened(two.as_bytes(), "bob", &alices());
+    assert_eq!(shown.protection.signature, valid());
+    assert!(shown.rendered.ends_with(b"\r\n\r\none\r\ntwo\r\nthree"));
+    let unsigned = encrypt::message(&to, None, b"three", NOW, &mut rng(7)).unwrap();
+    let mixed = two.replace(&text(&again), &text(&unsigned));
+    let shown = opened(mixed.as_bytes(), "bob", &alices());
+    assert_eq!(shown.protection.signature, SignatureStatus::None);
+    assert!(matches!(
+        shown.protection.encryption,
+        Encryption::ToUs { .. }
+    ));
+    // One that does not open closes all: half a letter would seem to be all of it.
+    let eves = [secret("eve").certificate().clone()];
+    let other = encrypt::message(&eves, None, b"three", NOW, &mut rng(8)).unwrap();
+    let other = two.replace(&text(&again), &text(&other));
+    let reason = Undecryptable::NoKey;
+    assert_eq!(
+        opened(other.as_bytes(), "bob", &alices())
+            .protection
+            .encryption,
+        Encryption::Undecryptable { reason }
+    );
     // With anything around it, it is text like any other.
     let quoted = wire.replace(
         "-----END PGP MESSAGE-----\r\n",
@@ -316,4 +345,74 @@ fn inline_text_is_read() {
     );
     let shown = opened(quoted.as_bytes(), "bob", &alices());
     assert_eq!(shown.protection.encryption, Encryption::None);
+}
+
+#[test]
+fn a_signed_text_is_judged_and_stays_as_it_came() {
+    let signers = [secret("alice")];
+    let signed = crate::openpgp::cleartext::Cleartext::sign(
+        "Grüße\n- eins".as_bytes(),
+        &signers,
+        NOW,
+        &mut rng(1),
+    );
+    let body = text(&signed.unwrap().write()).replace('\n', "\r\n");
+    let wire = format!(
+        "From: alice@letterlock.example\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}"
+    );
+    let shown = opened(wire.as_bytes(), "bob", &alices());
+    assert_eq!(shown.protection.signature, valid());
+    assert_eq!(shown.protection.encryption, Encryption::None);
+    assert!(text(&shown.rendered).ends_with(&body));
+    for (changed, none) in [
+        (wire.replace("eins", "zwei"), false),
+        (
+            wire.replace("- - eins", "- - eins\r\n-----END PGP SIGNATURE-----"),
+            true,
+        ),
+        (format!("{wire}\r\nPay a million."), true),
+        (
+            wire.replace("-----BEGIN PGP SIGNED", "Pay.\r\n-----BEGIN PGP SIGNED"),
+            true,
+        ),
+        (wire.replace("text/plain", "text/html"), true),
+    ] {
+        let status = opened(changed.as_bytes(), "bob", &alices())
+            .protection
+            .signature;
+        let reason = BadSignature::Mismatch;
+        let expected = if none {
+            SignatureStatus::None
+        } else {
+            SignatureStatus::Bad { reason }
+        };
+        assert_eq!(status, expected, "{changed}");
+    }
+}
+
+/// Signed around encrypted: it opens, and whoever put their signature around it has not signed it.
+#[test]
+fn a_signature_around_the_encryption_is_none() {
+    let inner = envelope("", "Content-Type: text/plain\r\n\r\nhi\r\n", None);
+    for signer in ["alice", "eve"] {
+        let key = secret(signer);
+        let signature = crate::openpgp::sign::detached(inner.as_bytes(), &key, NOW, &mut rng(3));
+        let raw = format!(
+            "From: {signer}@letterlock.example\r\nContent-Type: multipart/signed;\r\n \
+             protocol=\"application/pgp-signature\"; boundary=o\r\n\r\n--o\r\n{inner}\r\n--o\r\n\
+             Content-Type: application/pgp-signature\r\n\r\n{}\r\n--o--\r\n",
+            text(&signature.unwrap())
+        );
+        let certificates = [
+            secret("alice").certificate().clone(),
+            key.certificate().clone(),
+        ];
+        let shown = opened(raw.as_bytes(), "bob", &certificates);
+        assert!(matches!(
+            shown.protection.encryption,
+            Encryption::ToUs { .. }
+        ));
+        assert_eq!(shown.protection.signature, SignatureStatus::None);
+        assert!(shown.rendered.ends_with(b"\r\n\r\nhi\r\n"));
+    }
 }

@@ -194,6 +194,7 @@ impl Verified {
 
     /// Whether the subkey may sign documents at `at`: bound with the flag, and itself agreeing by
     /// a back-signature (check 11).
+    #[expect(clippy::disallowed_methods, reason = "the policy itself")]
     pub(in crate::openpgp) fn subkey_signs(
         &self,
         subkey: &SignedPublicSubKey,
@@ -250,6 +251,7 @@ impl Verified {
 }
 
 /// Verifies every signature that a certificate has made about itself and drops what does not hold.
+#[expect(clippy::disallowed_methods, reason = "the policy itself")]
 pub(in crate::openpgp) fn verify(
     mut packets: SignedPublicKey,
 ) -> Result<Verified, CertificateDefect> {

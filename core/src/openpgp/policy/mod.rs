@@ -22,6 +22,10 @@ pub mod limits;
 pub(super) mod signature;
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests make what no sender of ours would"
+)]
 mod tests;
 
 pub use certificate::{CertificateDefect, Unusable};

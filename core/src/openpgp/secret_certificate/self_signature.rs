@@ -157,10 +157,18 @@ impl<'a> Maker<'a> {
         Ok(Some(config))
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a key signs for keys"
+    )]
     pub(super) fn sign_key(&self, config: SignatureConfig) -> pgp::errors::Result<Signature> {
         config.sign_key(self.primary, &Password::empty(), self.primary.public_key())
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a key signs for keys"
+    )]
     pub(super) fn sign_user_id(
         &self,
         config: SignatureConfig,
@@ -171,6 +179,10 @@ impl<'a> Maker<'a> {
     }
 
     /// Certifies somebody else's user id.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a key signs for keys"
+    )]
     pub(super) fn certify(
         &self,
         config: SignatureConfig,
@@ -181,6 +193,10 @@ impl<'a> Maker<'a> {
         config.sign_certification_third_party(self.primary, &empty, theirs, Tag::UserId, user_id)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a key signs for keys"
+    )]
     pub(super) fn sign_subkey(
         &self,
         config: SignatureConfig,

@@ -5,12 +5,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use letterlock_core::id::{Address, Timestamp};
-use letterlock_core::keys::Source;
-use letterlock_core::keys::lookup::{Lookup, Purpose, Refresh, Request, Sources};
+use letterlock_core::account::Account;
+use letterlock_core::id::{AccountId, Address, Timestamp};
+use letterlock_core::keys::lookup::{
+    Lookup, NOT_FOUND_SECS, NotFound, Purpose, Refresh, Request, Sources,
+};
+use letterlock_core::keys::{Decision, Level, Offer, Source, keyring};
 use letterlock_core::openpgp::policy::Unusable;
 use letterlock_core::openpgp::secret_certificate::RevocationReason;
 use letterlock_core::openpgp::{Certificate, SecretCertificate};
+use letterlock_core::seal::{AccountKeys, RootKey};
+use letterlock_core::store::MemoryStore;
 use rand::rngs::OsRng;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,6 +27,8 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
+use crate::bridge::directory::carry_out;
+use crate::bridge::key_refresh::refresh_one;
 use crate::shutdown::Shutdown;
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -302,6 +309,63 @@ async fn whatever_a_server_does_a_lookup_ends_without_a_key() {
         );
         assert!(asked.len() <= 1 + MAX_REDIRECTS, "{asked:?}");
     }
+}
+
+/// As the bridge does at each letter: whoever had nothing is asked again after an hour.
+#[tokio::test]
+async fn who_had_nothing_is_left_alone_for_an_hour() {
+    let world = world(&[(ADVANCED, Manner::Status("404 Not Found"))]).await;
+    let own = address("alice@example.net");
+    let mut notes = NotFound::default();
+    for (secs, questions) in [(0, 1), (1, 1), (NOT_FOUND_SECS - 1, 1), (NOT_FOUND_SECS, 2)] {
+        let now = Timestamp::from_secs(NOW.as_secs() + secs);
+        let sources = notes.sources(&bob(), &Sources::default(), now);
+        let lookup = Lookup::new(&own, &bob(), Purpose::Sending, &sources);
+        let at_home = |_| async { Ok::<_, io::Error>(Answer::Nothing) };
+        let lookup = carry_out(lookup, &world.fetcher, at_home, now)
+            .await
+            .unwrap();
+        notes.note(&bob(), lookup.strangers(), now);
+        assert_eq!(lookup.finish(), None);
+        assert_eq!(world.asked.lock().unwrap().len(), questions, "{secs}");
+    }
+}
+
+/// A round of the loop that asks for news: a revocation is learnt and kept.
+#[tokio::test]
+async fn a_refresh_learns_a_revocation() {
+    let key = key(&bob());
+    let hosts = [("keyserver.example.com", gives(&revoked(&key)))];
+    let world = world(&hosts).await;
+    let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &RootKey::from_octets([1; 32]));
+    let own = address("alice@example.net");
+    let store = MemoryStore::new();
+    let account = Account::open(store, own, keys, [1; 32], NOW).await.unwrap();
+    account.set_key_sources(Sources {
+        revocation_server: Some("keyserver.example.com".into()),
+        ..Sources::default()
+    });
+    assert!(
+        !refresh_one(&account, &world.fetcher).await.unwrap(),
+        "nobody is known"
+    );
+    let offer = Offer {
+        address: bob(),
+        certificate: key.certificate().clone(),
+        level: Level::WeakChain,
+        seen_at: NOW,
+        prefers_encryption: false,
+    };
+    let Decision::Store(contact) = keyring::consider(None, &offer, LATER) else {
+        panic!("nobody was known");
+    };
+    account.store_contact(*contact, LATER).await.unwrap();
+    assert!(refresh_one(&account, &world.fetcher).await.unwrap());
+    let known = account.contact(&bob()).await.unwrap().unwrap();
+    let known = known.parse_certificate().unwrap();
+    assert_eq!(known.usable_for_encryption(LATER), Err(Unusable::Revoked));
+    // The same again is no news.
+    assert!(!refresh_one(&account, &world.fetcher).await.unwrap());
 }
 
 #[tokio::test]

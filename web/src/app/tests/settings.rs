@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::Settings;
-use crate::protocol::{AccountView, Change, Changed, Ended, Section};
+use crate::protocol::{AccountView, Change, Changed, Ended, KeyView, KeysView, Section, TheirKey};
 
 fn secret(text: &str) -> Secret {
     Secret(text.to_owned())
@@ -194,4 +194,63 @@ fn a_lost_password_is_repaired_from_the_log_in() {
     let address = "alice@letterlock.example".to_owned();
     answer(&mut model, Asked::Recover, Response::Unlocked { address });
     assert_eq!(mail(&model).address, "alice@letterlock.example");
+}
+
+#[test]
+fn a_key_is_compared_before_it_is_marked() {
+    let mut model = opened();
+    let own = || KeysView {
+        own: vec![KeyView::default()],
+        theirs: None,
+    };
+    answer(&mut model, Asked::Keys, Response::Keys(Box::new(own())));
+    assert_eq!(
+        act(&mut model, Action::KeysMatch),
+        vec![],
+        "nobody is shown"
+    );
+    let bob = || "bob@letterlock.example".to_owned();
+    let effects = act(&mut model, Action::CompareKey(bob()));
+    let with = Some(bob());
+    assert_eq!(effects, vec![Effect::Ask(Request::Keys { with })]);
+    // While that is asked for nothing else is.
+    assert_eq!(act(&mut model, Action::CompareKey(bob())), vec![]);
+    let shown = KeysView {
+        theirs: Some(TheirKey {
+            key: KeyView {
+                address: bob(),
+                fingerprint: "AB12".to_owned(),
+                ..KeyView::default()
+            },
+            compared: false,
+        }),
+        ..own()
+    };
+    answer(&mut model, Asked::Keys, Response::Keys(Box::new(shown)));
+    let effects = act(&mut model, Action::KeysMatch);
+    let change = Change::Compared {
+        address: bob(),
+        fingerprint: "AB12".to_owned(),
+    };
+    assert_eq!(
+        effects,
+        vec![Effect::Ask(Request::Change(Box::new(change)))]
+    );
+    let asked = Asked::Change(Section::Keys);
+    answer(&mut model, asked, Response::Changed(Changed::Compared));
+    assert!(!told(&model, Section::Keys).0);
+    let theirs = settings(&model).keys.as_ref().unwrap().theirs.clone();
+    assert!(theirs.unwrap().compared);
+    // Somebody unknown: what was shown before goes, it is of another.
+    act(&mut model, Action::CompareKey("eve@x.example".to_owned()));
+    let result = Err(Failure::Refused("none".to_owned()));
+    update(
+        &mut model,
+        Event::Answered {
+            asked: Asked::Keys,
+            result,
+        },
+    );
+    assert!(told(&model, Section::Keys).0);
+    assert_eq!(settings(&model).keys.as_ref().unwrap().theirs, None);
 }

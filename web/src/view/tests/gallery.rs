@@ -161,7 +161,24 @@ fn sample_settings() -> Settings {
             has_recovery: true,
             devices: vec![device("Webmail", true), device("laptop", false)],
         }),
+        keys: Some(KeysView {
+            own: vec![sample_key("alice@letterlock.example")],
+            theirs: Some(TheirKey {
+                key: sample_key("bob@letterlock.example"),
+                compared: false,
+            }),
+        }),
         ..Settings::default()
+    }
+}
+
+fn sample_key(address: &str) -> KeyView {
+    KeyView {
+        address: address.to_owned(),
+        words: "legal winner thank year wave sausage".to_owned(),
+        fingerprint: "5A5A ".repeat(10).trim_end().to_owned(),
+        code_side: 3,
+        code_path: "M1 1h1v1h-1z".to_owned(),
     }
 }
 

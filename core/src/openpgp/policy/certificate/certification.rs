@@ -13,6 +13,7 @@ impl Verified {
     /// to an address; `is_meant` tells the user ids that do. The certification must be the newest
     /// that key has made of the user id, of a type that certifies, strong, understood and within
     /// both keys' lives.
+    #[expect(clippy::disallowed_methods, reason = "the policy itself")]
     pub(in crate::openpgp) fn certified_by(
         &self,
         other: &Self,

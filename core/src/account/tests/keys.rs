@@ -1,0 +1,190 @@
+//! What an account knows of others' keys, and what follows for its mail.
+
+use super::*;
+use crate::keys::keyring;
+use crate::openpgp::SecretCertificate;
+
+#[tokio::test]
+async fn a_compared_key_is_marked_and_only_the_one_that_was_compared() {
+    let (alice, to_alice) = account("alice", 1).await;
+    let (bob, to_bob) = account("bob", 2).await;
+    let contact = |address: &Address, certificate: &Certificate| {
+        let offer = crate::keys::Offer {
+            address: address.clone(),
+            certificate: certificate.clone(),
+            level: crate::keys::Level::WeakChain,
+            seen_at: NOW,
+            prefers_encryption: false,
+        };
+        match keyring::consider(None, &offer, NOW) {
+            crate::keys::Decision::Store(contact) => *contact,
+            crate::keys::Decision::Keep(reason) => panic!("{reason:?}"),
+        }
+    };
+    assert_eq!(alice.comparison(bob.address()).await.unwrap(), None);
+    let known = contact(bob.address(), &to_bob);
+    alice.store_contact(known, NOW).await.unwrap();
+    let known = contact(alice.address(), &to_alice);
+    bob.store_contact(known, NOW).await.unwrap();
+    // Both screens show the same of either.
+    let at_alice = alice.comparison(bob.address()).await.unwrap().unwrap();
+    let at_bob = bob.comparison(alice.address()).await.unwrap().unwrap();
+    assert_eq!(at_alice.ours, std::slice::from_ref(&at_bob.theirs));
+    assert_eq!(at_bob.ours, std::slice::from_ref(&at_alice.theirs));
+    assert_eq!(at_alice.theirs.words(), at_bob.ours[0].words());
+    // Another key than the one known now is not marked.
+    let theirs = at_alice.theirs.fingerprint;
+    let other = to_alice.fingerprint();
+    let refused = alice.mark_compared(bob.address(), &other, NOW).await;
+    assert!(matches!(refused, Err(CompareError::Differs)));
+    let refused = bob.mark_compared(bob.address(), &theirs, NOW).await;
+    assert!(matches!(refused, Err(CompareError::Unknown)));
+    let level = alice.contact(bob.address()).await.unwrap().unwrap().level;
+    assert_eq!(level, crate::keys::Level::WeakChain);
+    alice
+        .mark_compared(bob.address(), &theirs, NOW)
+        .await
+        .unwrap();
+    let marked = alice.comparison(bob.address()).await.unwrap().unwrap();
+    assert_eq!(marked.level, crate::keys::Level::Fingerprint);
+}
+
+/// RFC 9788 6.1: what was confidential stays so in the answer.
+#[tokio::test]
+async fn an_answer_to_an_encrypted_letter_does_not_leave_in_the_clear() {
+    let (alice, _) = account("alice", 1).await;
+    let (_, to_bob) = account("bob", 2).await;
+    let paths = vec![address("bob@letterlock.example")];
+    let letter = [b"Message-ID: <secret@letterlock.example>\r\n", LETTER].concat();
+    let sent = alice
+        .submit(alice.address(), paths.clone(), &letter, NOW)
+        .await;
+    sent.unwrap();
+    let entry = alice.outbox().await.unwrap().remove(0);
+    let answers = answered(&paths[0], &to_bob);
+    let Prepared::Ready(ready) = alice.prepare(&entry, &answers, NOW).await.unwrap() else {
+        panic!("bob's key is known");
+    };
+    alice
+        .file_sent(&entry, ready.protection, NOW)
+        .await
+        .unwrap();
+
+    let stranger = address("carol@elsewhere.example");
+    let nobody = Answers::from([(stranger.clone(), None)]);
+    for (fields, leaves) in [
+        ("In-Reply-To: <secret@letterlock.example>\r\n", false),
+        (
+            "References: <other@x.example>\r\n <secret@letterlock.example>\r\n",
+            false,
+        ),
+        ("In-Reply-To: <other@x.example>\r\n", true),
+        ("", true),
+    ] {
+        let reply = format!(
+            "{fields}From: alice@letterlock.example\r\nTo: {stranger}\r\n\
+             Subject: Re: A secret plan\r\n\r\n> Meet me.\r\n"
+        );
+        let to = vec![stranger.clone()];
+        let put = alice
+            .submit(alice.address(), to.clone(), reply.as_bytes(), NOW)
+            .await;
+        put.unwrap();
+        let entry = alice.outbox().await.unwrap().remove(0);
+        match alice.prepare(&entry, &nobody, NOW).await.unwrap() {
+            Prepared::Ready(ready) => {
+                assert!(leaves, "{fields}");
+                alice
+                    .file_sent(&entry, ready.protection, NOW)
+                    .await
+                    .unwrap();
+            }
+            Prepared::Refused { missing, because } => {
+                assert!(!leaves, "{fields}");
+                assert_eq!((missing, because), (to, MustEncrypt::Answer));
+                let sent = alice.mailbox_for(crate::model::Role::Sent).unwrap().id;
+                // Out of the outbox, as after a delivery report.
+                let gone = Protection::NONE;
+                alice
+                    .outbox_sent(&entry, sent, gone, b"", NOW)
+                    .await
+                    .unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Issue of a person who imports an old key: what it opens is placed anew, once.
+#[tokio::test]
+async fn what_a_later_key_opens_is_opened_when_it_comes() {
+    let (bob, to_bob) = account("bob", 2).await;
+    let address = bob.address().clone();
+    let old = bob
+        .with_rng(|rng| SecretCertificate::generate(&address, None, NOW, rng))
+        .unwrap();
+    let payload = b"Content-Type: text/plain\r\n\r\nAn old secret.\r\n";
+    let to = [old.certificate().clone()];
+    let armored = bob
+        .with_rng(|rng| encrypt::message(&to, None, payload, NOW, rng))
+        .unwrap();
+    let head = "From: Alice <alice@letterlock.example>\r\nSubject: old\r\n\
+        Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n--b\r\n\
+        Content-Type: application/octet-stream\r\n\r\n";
+    let wire = [head.as_bytes(), &armored, b"\r\n--b--\r\n"].concat();
+    deliver(&bob, &to_bob, LETTER, 1).await;
+    deliver(&bob, &to_bob, &wire, 2).await;
+    for incoming in bob.incoming(10).await.unwrap() {
+        bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    }
+    let closed = newest(&bob, "INBOX");
+    let inbox = bob.mailbox(&MailboxName::inbox()).unwrap().id;
+    assert!(matches!(
+        shown(&bob, &closed).await.0.encryption,
+        Encryption::Undecryptable { .. }
+    ));
+    let flags = FlagSet::from_iter([crate::model::Flag::Seen]);
+    let how = crate::model::FlagChange::Add;
+    let marked = bob
+        .store_flags(inbox, &[closed.uid], how, &flags, NOW)
+        .await;
+    marked.unwrap();
+    // Nothing has come yet; and the same keys are not tried twice.
+    assert_eq!(bob.open_closed(NOW).await.unwrap(), 0);
+    assert_eq!(bob.open_closed(NOW).await.unwrap(), 0);
+    bob.store_key(&old.to_bytes(), NOW).await.unwrap();
+    assert_eq!(bob.open_closed(NOW).await.unwrap(), 1);
+    assert_eq!(bob.open_closed(NOW).await.unwrap(), 0);
+    let open = newest(&bob, "INBOX");
+    assert!(open.uid > closed.uid, "a message under a UID never changes");
+    assert_eq!(
+        (open.flags.clone(), open.internal_date),
+        (flags, closed.internal_date)
+    );
+    assert_eq!(
+        bob.placements(inbox).len(),
+        2,
+        "the other letter is there, the closed one is not"
+    );
+    let (protection, raw) = shown(&bob, &open).await;
+    let fingerprint = old.fingerprint();
+    assert!(
+        matches!(protection.encryption, Encryption::ToUs { fingerprint: by, .. } if by == fingerprint)
+    );
+    assert!(raw.ends_with(b"\r\n\r\nAn old secret.\r\n"));
+    // As it came, it is kept.
+    let message = bob.message(open.message).await.unwrap().unwrap();
+    let received = bob
+        .message(message.received_as.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(bob.raw(&received).await.unwrap(), wire);
+    // And new mail to the old key opens at once.
+    deliver(&bob, &to_bob, &wire, 3).await;
+    let incoming = only_incoming(&bob).await;
+    bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+    let again = shown(&bob, &newest(&bob, "INBOX")).await.0;
+    assert!(matches!(again.encryption, Encryption::ToUs { .. }));
+}
