@@ -102,7 +102,7 @@ impl Device {
     }
 
     /// One exchange by hand, for a device whose loops do not run: everything of here is given away,
-    /// then everything is taken. A request for what comes after that.
+    /// everything is taken, and the key directory is checked. A request for what comes after that.
     ///
     /// # Errors
     /// Those of the replica and of the provider.
@@ -118,13 +118,21 @@ impl Device {
             let response = provider.pull(token, &request).await?;
             let next = engine::handle_pull(account, request.since, response, clock::now());
             if next.await? == Next::Idle {
-                return Ok(engine::pull_request(
-                    account,
-                    Extent::Everything,
-                    MAX_WAIT_MS,
-                ));
+                break;
             }
         }
+        let mut directory = account.directory().await?;
+        let mut next = directory.begin_check().await?;
+        while let Some(call) = next {
+            let octets = provider.directory(&call).await?;
+            next = directory.handle_check(&call, &octets, clock::now()).await?;
+        }
+        drop(directory);
+        Ok(engine::pull_request(
+            account,
+            Extent::Everything,
+            MAX_WAIT_MS,
+        ))
     }
 
     /// Puts messages into the inbox; the octets of them all.

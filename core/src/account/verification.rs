@@ -3,14 +3,14 @@
 use super::{Account, KeyError};
 use crate::id::{Address, Timestamp};
 use crate::keys::verification::Identity;
-use crate::keys::{Decision, Level, Offer, keyring};
-use crate::openpgp::Fingerprint;
+use crate::keys::{Decision, Level, Offer, keyring, published};
+use crate::openpgp::{Fingerprint, SecretCertificate};
 use crate::store::Store;
 
 /// What is compared with one correspondent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
-    /// Us: one for each certificate of ours, since they may know any of them.
+    /// Us: one for each certificate that others know us by, since they may know any of them.
     pub ours: Vec<Identity>,
     /// Them, as known here.
     pub theirs: Identity,
@@ -33,14 +33,18 @@ pub enum CompareError {
 }
 
 impl<S: Store> Account<S> {
-    /// What others compare of us.
+    /// What others compare of us. Not those of version 6 that stand behind another of ours: they
+    /// are believed by its word, and nobody knows us by them.
     pub async fn own_identities(&self) -> Result<Vec<Identity>, KeyError> {
         let keys = self.own_keys().await?;
-        let identity = |fingerprint| Identity {
+        let is_behind = |key: &SecretCertificate| published::is_version6(key.certificate());
+        let alone = keys.iter().all(is_behind);
+        let shown = keys.iter().filter(|key| alone || !is_behind(key));
+        let identity = |key: &SecretCertificate| Identity {
             address: self.address().clone(),
-            fingerprint,
+            fingerprint: key.fingerprint(),
         };
-        Ok(keys.iter().map(|key| identity(key.fingerprint())).collect())
+        Ok(shown.map(identity).collect())
     }
 
     /// What is compared with a correspondent; `None` if no certificate of theirs is known.

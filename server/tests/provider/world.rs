@@ -24,7 +24,7 @@ use letterlock_server::provider::{
 };
 use letterlock_server::shutdown::{GRACE, Shutdown};
 use rand::rngs::OsRng;
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
@@ -136,10 +136,7 @@ impl World {
         token: &Token,
         body: &T,
     ) -> Response {
-        let url = format!("{}{path}", self.url);
-        let request = self.http.post(url).bearer_auth(token.as_str());
-        let body = serde_json::to_vec(body).unwrap();
-        request.body(body).send().await.unwrap()
+        self.call(Method::POST, path, token, body).await
     }
 
     pub(crate) async fn put_json<T: Serialize>(
@@ -148,8 +145,18 @@ impl World {
         token: &Token,
         body: &T,
     ) -> Response {
+        self.call(Method::PUT, path, token, body).await
+    }
+
+    async fn call<T: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        token: &Token,
+        body: &T,
+    ) -> Response {
         let url = format!("{}{path}", self.url);
-        let request = self.http.put(url).bearer_auth(token.as_str());
+        let request = self.http.request(method, url).bearer_auth(token.as_str());
         let body = serde_json::to_vec(body).unwrap();
         request.body(body).send().await.unwrap()
     }

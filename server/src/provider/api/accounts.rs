@@ -13,6 +13,7 @@ use letterlock_core::auth::{RootKeyWrap, sign_up};
 use letterlock_core::id::{AccountId, Address, Timestamp};
 use rusqlite::Transaction;
 
+use super::attempts::Attempts;
 use super::auth::{From, check_device, new_token};
 use super::body::Body;
 use super::error::ApiError;
@@ -138,29 +139,32 @@ fn invite(provider: &Provider, given: Option<&Invite>) -> Option<CodeHash> {
         .then(|| provider::invites::hash(given.unwrap_or(&nothing)))
 }
 
+/// Whether this peer may sign up now.
 fn may_sign_up(provider: &Provider, peer: Option<IpAddr>) -> Result<(), ApiError> {
-    let (Some(peer), limit) = (peer, provider.config.sign_ups_per_hour) else {
-        return Ok(());
-    };
-    provider
-        .attempts
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .may_sign_up(peer, limit, provider.clock.now())
-        .map_err(ApiError::too_many_sign_ups)
+    limited(provider, peer, |attempts, peer, limit, now| {
+        attempts.may_sign_up(peer, limit, now)
+    })
 }
 
 /// Counts a sign-up of this peer, or refuses it.
 fn count(provider: &Provider, peer: Option<IpAddr>) -> Result<(), ApiError> {
-    let (Some(peer), limit) = (peer, provider.config.sign_ups_per_hour) else {
+    limited(provider, peer, Attempts::begin_sign_up)
+}
+
+fn limited(
+    provider: &Provider,
+    peer: Option<IpAddr>,
+    ask: impl FnOnce(&mut Attempts, IpAddr, u32, Timestamp) -> Result<(), u64>,
+) -> Result<(), ApiError> {
+    let Some(peer) = peer else {
         return Ok(());
     };
-    provider
+    let mut attempts = provider
         .attempts
         .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .begin_sign_up(peer, limit, provider.clock.now())
-        .map_err(ApiError::too_many_sign_ups)
+        .unwrap_or_else(PoisonError::into_inner);
+    let limit = provider.config.sign_ups_per_hour;
+    ask(&mut attempts, peer, limit, provider.clock.now()).map_err(ApiError::too_many_sign_ups)
 }
 
 fn is_taken(
