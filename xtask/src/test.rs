@@ -106,7 +106,7 @@ fn native(paths: &Paths, filter: Option<&str>) -> Result<()> {
             client_libraries::ensure(paths)?,
         )
         .env("LETTERLOCK_VECTORS", vectors::ensure(paths)?)
-        .args(["test", "--workspace", "--lib", "--bins"]);
+        .args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
     for target in integration_targets(paths) {
         units.args(["--test", &target]);
     }
