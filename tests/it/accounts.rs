@@ -106,7 +106,7 @@ fn an_account_ends_in_the_browser() {
 fn two_people_compare_their_keys() {
     let world = World::start();
     let browser = Browser::start();
-    browser.open(&format!("http://{}/", world.ready().web));
+    browser.open(&format!("{}/", world.ready().web));
     log_in(&browser, world.alice());
     browser.click("settings-open");
     let of_alice = browser.text(&browser.find("own-words"));
@@ -123,7 +123,7 @@ fn two_people_compare_their_keys() {
     browser.click("compose-send");
     Imap::inbox(&world, world.bob()).wait_for("shall we compare");
     let other = Browser::start();
-    other.open(&format!("http://{}/", world.ready().web));
+    other.open(&format!("{}/", world.ready().web));
     log_in(&other, world.bob());
     other.click("settings-open");
     let of_bob = other.text(&other.find("own-words"));

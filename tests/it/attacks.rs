@@ -130,7 +130,7 @@ fn attack_01_nothing_leaves_when_a_letter_is_opened() {
     talk::deliver(&world.ready().lmtp, &alice.address, page.as_bytes());
     Imap::inbox(&world, alice).wait_for("all at once");
     let browser = Browser::start();
-    browser.open(&format!("http://{}/", world.ready().web));
+    browser.open(&format!("{}/", world.ready().web));
     log_in(&browser, alice);
     let subjects = (0..lures.len()).map(|number| format!("lure {number}"));
     for subject in subjects.chain(["all at once".to_owned()]) {
@@ -180,7 +180,7 @@ fn attack_05_a_letter_draws_in_its_own_frame_alone() {
     }
     Imap::inbox(&world, alice).wait_for(&format!("drawing {}", over.len() - 1));
     let browser = Browser::start();
-    browser.open(&format!("http://{}/", world.ready().web));
+    browser.open(&format!("{}/", world.ready().web));
     log_in(&browser, alice);
     for number in 0..over.len() {
         let subject = format!("drawing {number}");
