@@ -1,11 +1,12 @@
 //! Accounts in the browser: settings, a lost password, the end.
 
 use crate::browser::log_in;
-use crate::imap::Imap;
+use crate::certificates::keys;
+use crate::imap::{Imap, between};
 use crate::recorder::Recorder;
-use crate::tools::contains;
+use crate::tools::{Gnupg, contains};
 use crate::webdriver::Browser;
-use crate::world::{Account, World};
+use crate::world::{Account, DEADLINE, World, poll};
 
 const NEW: &str = "a password of ten and more";
 const NEWER: &str = "yet another long password";
@@ -136,4 +137,57 @@ fn two_people_compare_their_keys() {
     browser.click("keys-match");
     done(&browser, "It is marked");
     browser.find_with("their-state", "You have compared this key.");
+}
+
+#[test]
+fn keys_are_replaced_and_brought_in_in_the_browser() {
+    let world = World::start();
+    let browser = Browser::start();
+    let alice = world.alice();
+    browser.open(&format!("{}/", world.ready().web));
+    log_in(&browser, alice);
+    browser.click("settings-open");
+    let shown = |count: usize| {
+        browser.wait(&format!("there are {count} keys"), || {
+            (browser.all("key").len() == count).then_some(())
+        });
+    };
+    shown(2);
+    // A file for another program is locked by what was typed twice.
+    browser.click("key-export");
+    browser.fill("key-passphrase", "a long passphrase");
+    browser.fill("key-again", "a long passphrasf");
+    browser.click("key-save");
+    browser.find_with("settings-error", "The two passphrases are not the same.");
+    // The first is the one for everybody; another takes its place.
+    browser.click("key-revoke");
+    browser.screenshot("keys");
+    browser.click("key-replace");
+    done(&browser, "It is revoked.");
+    shown(3);
+    // What gpg made comes in, and is used.
+    let gpg = Gnupg::new();
+    gpg.generate(&format!("Alice <{}>", alice.address));
+    let export = gpg.run(&["--armor", "--export-secret-keys"], b"").text();
+    browser.click("import");
+    browser.fill("import-keys", "not a key");
+    browser.click("import-submit");
+    browser.find_with("settings-error", "It was not done");
+    browser.fill("import-keys", &export);
+    browser.click("import-use");
+    browser.click("import-submit");
+    done(&browser, "The key is one of yours.");
+    shown(4);
+    // The directory has it, once what was made is at the provider.
+    let colons = gpg.run(&["--with-colons", "--list-keys"], b"").text();
+    let fingerprint = between(&colons, "fpr:::::::::", ":").expect("gpg has a key");
+    poll("the provider has the key", DEADLINE, || {
+        let listed = keys(&world, alice, &["list"]);
+        let mut lines = listed.lines();
+        lines.find(|line| line.contains(fingerprint))?;
+        let state = lines.next()?;
+        state.contains("in use").then_some(())
+    });
+    let listed = keys(&world, alice, &["list"]);
+    assert_eq!(listed.matches("; revoked").count(), 2, "{listed}");
 }

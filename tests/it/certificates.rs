@@ -18,7 +18,7 @@ fn letter(from: &str, to: &str, subject: &str) -> String {
 }
 
 /// What `letterlock account keys` says, while the bridge runs.
-fn keys(world: &World, account: &Account, words: &[&str]) -> String {
+pub(crate) fn keys(world: &World, account: &Account, words: &[&str]) -> String {
     let password = world.scratch("password").join("line");
     std::fs::write(&password, &account.password).expect("write the password");
     let mut command = Command::new(letterlock());

@@ -93,7 +93,7 @@ fn answered(model: &mut Model, asked: Asked, result: Result<Response, Failure>) 
             Vec::new()
         }
         (Screen::Mail(mail), Asked::Keys) => {
-            settings::keys(mail, result);
+            settings::keys_filed(mail, result);
             Vec::new()
         }
         (Screen::Mail(mail), Asked::Change(section)) => settings::changed(mail, section, result),

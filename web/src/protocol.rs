@@ -17,7 +17,8 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use settings::{
-    AccountView, Change, Changed, DeviceRow, Ended, KeyView, KeysView, Section, TheirKey,
+    AccountView, Change, Changed, DeviceRow, Ended, KeyReason, KeyRow, KeyState, KeyView, KeysView,
+    Section, TheirKey,
 };
 pub use shown::{
     AttachmentView, Body, Decrypted, Delivery, Encryption, MailboxRow, MessageRow, MessageView,

@@ -8,9 +8,13 @@
 use super::{Account, KeyError};
 use crate::id::{DocId, Timestamp};
 use crate::keys::OwnKeys;
-use crate::openpgp::{Certificate, SecretCertificate};
+use crate::keys::own::{OwnKeyError, Use};
+use crate::openpgp::secret_certificate::RevocationReason;
+use crate::openpgp::{Certificate, Fingerprint, SecretCertificate};
 use crate::replica::ReplicaError;
 use crate::store::Store;
+
+use zeroize::Zeroizing;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -76,6 +80,56 @@ impl<S: Store> Account<S> {
         let made = self.with_rng(|rng| keys.upkeep(&self.address, now, rng))?;
         self.store_all(&made, now).await?;
         Ok(!made.is_empty())
+    }
+
+    /// Revokes a key of the account; one that is in use has a successor first. What was made waits
+    /// to be pushed, and the directory is told after that.
+    pub async fn replace_key(
+        &self,
+        old: Fingerprint,
+        why: (RevocationReason, &str),
+        now: Timestamp,
+    ) -> Result<(), KeyError> {
+        let keys = self.own_keys().await?;
+        let made = self.with_rng(|rng| keys.replace(old, why, &self.address, now, rng))?;
+        Ok(self.store_all(&made, now).await?)
+    }
+
+    /// Takes the secret keys of an export into the account (gpg's, Thunderbird's, Proton's), which
+    /// `passphrase` opens if they are locked; their fingerprints. What was made waits to be pushed.
+    pub async fn import_keys(
+        &self,
+        export: &[u8],
+        passphrase: &str,
+        wanted: Use,
+        now: Timestamp,
+    ) -> Result<Vec<Fingerprint>, KeyError> {
+        let brought = SecretCertificate::parse_export(export, &[passphrase]);
+        let brought = brought.map_err(OwnKeyError::from)?;
+        let mut keys = OwnKeys::clone(&*self.own_keys().await?);
+        let mut imported = Vec::new();
+        let mut made = Vec::new();
+        for key in brought {
+            imported.push(key.fingerprint());
+            let new = self.with_rng(|rng| keys.import(&key, wanted, &self.address, now, rng))?;
+            keys = OwnKeys::gather(keys.iter().cloned().chain(new.iter().cloned()));
+            made.extend(new);
+        }
+        self.store_all(&made, now).await?;
+        Ok(imported)
+    }
+
+    /// The secret key with this fingerprint in ASCII armor, locked by `passphrase`.
+    pub async fn export_key(
+        &self,
+        key: Fingerprint,
+        passphrase: &str,
+    ) -> Result<Zeroizing<String>, KeyError> {
+        let keys = self.own_keys().await?;
+        let found = keys.iter().find(|own| own.fingerprint() == key);
+        let found = found.ok_or(OwnKeyError::NoSuchKey(key))?;
+        let armored = self.with_rng(|rng| found.to_armor(Some(passphrase), rng));
+        Ok(armored.map_err(OwnKeyError::from)?)
     }
 
     /// What the provider's directory is to be told; nothing while a key waits to be pushed, and

@@ -17,6 +17,8 @@
 //! no secret is ever given up, for old mail is encrypted to it. Rejected: a document that says
 //! which key is in use: the newest that can be used needs no word of its own.
 
+mod overview;
+
 use core::cmp::Reverse;
 use core::ops::Deref;
 
@@ -29,6 +31,8 @@ use crate::openpgp::secret_certificate::{
     Profile, RevocationReason, SecretCertificateError, Template,
 };
 use crate::openpgp::{Certificate, Fingerprint, SecretCertificate};
+
+pub use overview::{Overview, State};
 
 /// How long a key lives from when it is made or renewed, in seconds: two years.
 pub const LIFETIME_SECS: u32 = 2 * 365 * 24 * 60 * 60;

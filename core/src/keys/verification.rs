@@ -79,13 +79,18 @@ impl Identity {
 
     /// The fingerprint in groups of four digits, as people read it.
     pub fn grouped(&self) -> String {
-        let digits: Vec<char> = self.fingerprint.to_string().chars().collect();
-        let groups: Vec<String> = digits
-            .chunks(4)
-            .map(|group| group.iter().collect())
-            .collect();
-        groups.join(" ")
+        grouped(&self.fingerprint)
     }
+}
+
+/// A fingerprint in groups of four digits, as people read it; [`read_fingerprint`] reads it too.
+pub fn grouped(fingerprint: &Fingerprint) -> String {
+    let digits: Vec<char> = fingerprint.to_string().chars().collect();
+    let groups: Vec<String> = digits
+        .chunks(4)
+        .map(|group| group.iter().collect())
+        .collect();
+    groups.join(" ")
 }
 
 /// The fingerprint in what was scanned or typed: `openpgp4fpr:` in either case, with or without

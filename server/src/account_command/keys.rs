@@ -14,9 +14,8 @@ use std::path::{Path, PathBuf};
 use letterlock_core::account::{ChestError, KeyChest};
 use letterlock_core::auth::wire::{OtherDevices, Publish, Token};
 use letterlock_core::id::{AccountId, Address, ReplicaId, Timestamp};
-use letterlock_core::keys::own::{OwnKeyError, Use};
+use letterlock_core::keys::own::{OwnKeyError, State, Use};
 use letterlock_core::keys::{OwnKeys, Role};
-use letterlock_core::openpgp::policy::Unusable;
 use letterlock_core::openpgp::policy::limits::MAX_KEYRING_OCTETS;
 use letterlock_core::openpgp::secret_certificate::{RevocationReason, SecretCertificateError};
 use letterlock_core::openpgp::{Fingerprint, SecretCertificate};
@@ -351,25 +350,21 @@ fn list(
     address: &Address,
     now: Timestamp,
 ) -> std::io::Result<()> {
-    for key in own.iter() {
-        let certificate = key.certificate();
-        let used = in_use(own, address, now).into_iter();
-        let mut used = used.map(SecretCertificate::fingerprint);
-        let is_used = used.any(|used| used == key.fingerprint());
-        let state = match certificate.usable_for_encryption(now) {
-            Ok(()) if is_used => "in use".to_owned(),
-            Ok(()) => "opens old mail".to_owned(),
-            Err(Unusable::Expired) if is_used => "expired; it is renewed by the next device".into(),
-            Err(reason) => format!("{reason}; opens old mail"),
+    for key in own.overview(address, now) {
+        let state = match key.state {
+            State::InUse => "in use".to_owned(),
+            State::Retired => "opens old mail".to_owned(),
+            State::Expired => "expired; it is renewed by the next device".to_owned(),
+            State::Unusable(reason) => format!("{reason}; opens old mail"),
         };
-        let kind = match key.fingerprint() {
-            Fingerprint::V4(_) => "for the world",
-            Fingerprint::V6(_) => "for this provider's users and for sealing",
+        let kind = match key.role {
+            Role::World => "for the world",
+            Role::Sealing => "for this provider's users and for sealing",
         };
-        writeln!(out, "{}", key.fingerprint())?;
+        writeln!(out, "{}", key.fingerprint)?;
         writeln!(out, "  {kind}; {state}")?;
-        let end = certificate.expires_at(now).map_or("never".to_owned(), date);
-        let made = date(certificate.created_at());
+        let end = key.expires_at.map_or("never".to_owned(), date);
+        let made = date(key.created_at);
         writeln!(out, "  made {made}, ends {end}")?;
     }
     Ok(())

@@ -218,8 +218,7 @@ pub(super) fn acted(mail: &mut Mail, action: Action, clock: Clock) -> Vec<Effect
         | Action::DrawPhrase
         | Action::SetPhrase(_)
         | Action::CheckPhrase(_)
-        | Action::CompareKey(_)
-        | Action::KeysMatch
+        | Action::Keys(_)
         | Action::RemoveDevice(_)
         | Action::DeleteAccount { .. }) => settings::acted(mail, action),
         Action::Compose

@@ -3,10 +3,14 @@
 //! Invariant: a recovery phrase is shown before it holds, and is forgotten by the page when it
 //! does or when the settings are closed.
 
+mod keys;
+
 use crate::model::event::{Action, Effect};
 use crate::model::mail::Mail;
 use crate::model::settings::{Outcome, Settings};
 use crate::protocol::{Change, Changed, Failure, Request, Response, Section};
+
+pub(super) use self::keys::filed as keys_filed;
 
 /// Fewest characters of a password that is set here.
 pub(super) const MIN_PASSWORD_CHARS: usize = 10;
@@ -22,8 +26,7 @@ pub(super) const fn takes(action: &Action) -> bool {
             | Action::DrawPhrase
             | Action::SetPhrase(_)
             | Action::CheckPhrase(_)
-            | Action::CompareKey(_)
-            | Action::KeysMatch
+            | Action::Keys(_)
             | Action::RemoveDevice(_)
             | Action::DeleteAccount { .. }
     )
@@ -50,7 +53,7 @@ pub(super) fn acted(mail: &mut Mail, action: Action) -> Vec<Effect> {
             again,
             keep_devices,
         } => {
-            let refused = check_new(&new.0, &again.0);
+            let refused = check_new(&new.0, &again.0).map(str::to_owned);
             let change = Change::Password {
                 old,
                 new,
@@ -68,12 +71,11 @@ pub(super) fn acted(mail: &mut Mail, action: Action) -> Vec<Effect> {
             phrase.map(set).unwrap_or_default()
         }
         Action::CheckPhrase(phrase) => ask(mail, Change::CheckPhrase { phrase }, None),
-        Action::CompareKey(address) => compare(mail, address),
-        Action::KeysMatch => keys_match(mail),
+        Action::Keys(action) => keys::acted(mail, action),
         Action::RemoveDevice(id) => ask(mail, Change::RemoveDevice { id }, None),
         Action::DeleteAccount { address, password } => {
             let same = address.trim().eq_ignore_ascii_case(&mail.address);
-            let refused = (!same).then_some("Please type the address as it stands above.");
+            let refused = (!same).then(|| "Please type the address as it stands above.".to_owned());
             ask(mail, Change::Delete { password }, refused)
         }
         _ => Vec::new(),
@@ -91,7 +93,7 @@ pub(super) fn check_new(new: &str, again: &str) -> Option<&'static str> {
     }
 }
 
-fn ask(mail: &mut Mail, change: Change, refused: Option<&str>) -> Vec<Effect> {
+fn ask(mail: &mut Mail, change: Change, refused: Option<String>) -> Vec<Effect> {
     let Some(settings) = &mut mail.settings else {
         return Vec::new();
     };
@@ -102,65 +104,13 @@ fn ask(mail: &mut Mail, change: Change, refused: Option<&str>) -> Vec<Effect> {
     settings.outcome = refused.map(|text| Outcome {
         section,
         failed: true,
-        text: text.to_owned(),
+        text,
     });
-    if refused.is_some() {
+    if settings.outcome.is_some() {
         return Vec::new();
     }
     settings.busy = Some(section);
     vec![Effect::Ask(Request::Change(Box::new(change)))]
-}
-
-fn compare(mail: &mut Mail, address: String) -> Vec<Effect> {
-    let Some(settings) = &mut mail.settings else {
-        return Vec::new();
-    };
-    if settings.busy.is_some() || address.is_empty() {
-        return Vec::new();
-    }
-    settings.outcome = None;
-    settings.busy = Some(Section::Keys);
-    let with = Some(address);
-    vec![Effect::Ask(Request::Keys { with })]
-}
-
-/// Only what is on the screen can match.
-fn keys_match(mail: &mut Mail) -> Vec<Effect> {
-    let settings = mail.settings.as_ref();
-    let keys = settings.and_then(|settings| settings.keys.as_ref());
-    let shown = keys.and_then(|keys| keys.theirs.as_ref());
-    let change = shown.map(|theirs| Change::Compared {
-        address: theirs.key.address.clone(),
-        fingerprint: theirs.key.fingerprint.clone(),
-    });
-    change
-        .map(|change| ask(mail, change, None))
-        .unwrap_or_default()
-}
-
-/// Files what is compared.
-pub(super) fn keys(mail: &mut Mail, result: Result<Response, Failure>) {
-    let Some(settings) = &mut mail.settings else {
-        return;
-    };
-    if settings.busy == Some(Section::Keys) {
-        settings.busy = None;
-    }
-    match result {
-        Ok(Response::Keys(keys)) => settings.keys = Some(*keys),
-        Ok(_) => {}
-        Err(failure) => {
-            // What was shown before is of somebody else.
-            if let Some(keys) = &mut settings.keys {
-                keys.theirs = None;
-            }
-            settings.outcome = Some(Outcome {
-                section: Section::Keys,
-                failed: true,
-                text: failure.to_string(),
-            });
-        }
-    }
 }
 
 /// Files the account's state.
@@ -211,14 +161,11 @@ pub(super) fn changed(
                     let text = "This phrase is right: it would repair this account.";
                     (false, text.to_owned())
                 }
-                Changed::Compared => {
-                    if let Some(keys) = &mut settings.keys
-                        && let Some(theirs) = &mut keys.theirs
-                    {
-                        theirs.compared = true;
-                    }
-                    let text = "It is marked: from now on you are told if another key comes.";
-                    (false, text.to_owned())
+                Changed::KeyExported { url, name } => {
+                    return vec![Effect::Save { url, name }];
+                }
+                changed @ (Changed::Compared | Changed::KeyReplaced | Changed::KeysImported(_)) => {
+                    return keys::changed(settings, &changed);
                 }
                 Changed::Device => (false, "It is logged out.".to_owned()),
                 // Another screen tells it.

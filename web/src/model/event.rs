@@ -1,10 +1,13 @@
 //! What comes in to [`crate::app::update`] and what goes out of it.
 
+mod keys;
+
 use std::collections::BTreeMap;
 
 use crate::protocol::{Decrypt, Draft, Failure, Mark, News, Request, Response, Secret, Section};
 
 use super::compose::Audience;
+pub use keys::KeyAction;
 
 /// Something happened.
 #[derive(Debug)]
@@ -164,10 +167,8 @@ pub enum Action {
     SetPhrase(Secret),
     /// Check a phrase.
     CheckPhrase(Secret),
-    /// Show what is compared with this correspondent.
-    CompareKey(String),
-    /// What is shown matches.
-    KeysMatch,
+    /// Do something with keys.
+    Keys(KeyAction),
     /// Log a device out.
     RemoveDevice(String),
     /// End the account.
@@ -264,8 +265,6 @@ impl Action {
             "draw-phrase" => Self::DrawPhrase,
             "set-phrase" => Self::SetPhrase(secret("password")),
             "check-phrase" => Self::CheckPhrase(secret("phrase")),
-            "compare-key" => Self::CompareKey(field("address").trim().to_owned()),
-            "keys-match" => Self::KeysMatch,
             "remove-device" => Self::RemoveDevice(argument.to_owned()),
             "delete-account" => Self::DeleteAccount {
                 address: field("address"),
@@ -301,7 +300,7 @@ impl Action {
             "clear-decrypt" => Self::ClearDecrypt,
             "try-again" => Self::TryAgain,
             "dismiss" => Self::Dismiss,
-            _ => return None,
+            _ => Self::Keys(KeyAction::parse(name, fields)?),
         })
     }
 

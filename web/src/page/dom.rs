@@ -9,7 +9,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{Closure, JsValue};
 use web_sys::{
     Document, DragEvent, Element, HtmlAnchorElement, HtmlElement, HtmlFormElement,
-    HtmlInputElement, HtmlTextAreaElement, KeyboardEvent, ScrollIntoViewOptions,
+    HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement, KeyboardEvent, ScrollIntoViewOptions,
     ScrollLogicalPosition, Storage, Window,
 };
 
@@ -153,6 +153,8 @@ fn fields(form: &Element) -> Fields {
             }
         } else if let Some(area) = node.dyn_ref::<HtmlTextAreaElement>() {
             fields.insert(area.name(), area.value());
+        } else if let Some(choice) = node.dyn_ref::<HtmlSelectElement>() {
+            fields.insert(choice.name(), choice.value());
         }
     }
     fields

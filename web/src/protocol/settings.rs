@@ -52,6 +52,31 @@ pub enum Change {
         /// The fingerprint that was on the screen.
         fingerprint: String,
     },
+    /// Revoke a key of the account; one that is in use has a successor first.
+    ReplaceKey {
+        /// Which, of [`KeyRow`].
+        fingerprint: String,
+        /// Why.
+        reason: KeyReason,
+        /// More about it, for whoever meets the revocation.
+        explanation: String,
+    },
+    /// Hand out a secret key, locked.
+    ExportKey {
+        /// Which, of [`KeyRow`].
+        fingerprint: String,
+        /// What locks it.
+        passphrase: Secret,
+    },
+    /// Take secret keys of elsewhere into the account.
+    ImportKeys {
+        /// The armored block or blocks.
+        text: Secret,
+        /// What opens them; empty if nothing does.
+        passphrase: Secret,
+        /// Whether they are used from now on, in the place of those that are.
+        take_into_use: bool,
+    },
     /// Log a device out.
     RemoveDevice {
         /// Its id, of [`DeviceRow`].
@@ -70,7 +95,10 @@ impl Change {
         match self {
             Self::Password { .. } => Section::Password,
             Self::DrawPhrase | Self::SetPhrase { .. } | Self::CheckPhrase { .. } => Section::Phrase,
-            Self::Compared { .. } => Section::Keys,
+            Self::Compared { .. }
+            | Self::ReplaceKey { .. }
+            | Self::ExportKey { .. }
+            | Self::ImportKeys { .. } => Section::Keys,
             Self::RemoveDevice { .. } => Section::Devices,
             Self::Delete { .. } => Section::End,
         }
@@ -90,6 +118,17 @@ pub enum Changed {
     PhraseRight,
     /// The key is marked as compared.
     Compared,
+    /// The key is revoked; what is used in its place is among the keys.
+    KeyReplaced,
+    /// A locked secret key to save.
+    KeyExported {
+        /// Where the page finds it.
+        url: String,
+        /// What to call the file.
+        name: String,
+    },
+    /// So many keys are the account's from now on.
+    KeysImported(usize),
     /// The device is logged out.
     Device,
     /// The account has ended.
@@ -139,10 +178,55 @@ pub struct DeviceRow {
     pub current: bool,
 }
 
-/// What people compare to know each other's keys.
+/// Why a key is revoked (RFC 9580 5.2.3.31).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyReason {
+    /// Another takes its place.
+    Superseded,
+    /// Somebody else may have it.
+    Compromised,
+    /// It is not used any more.
+    Retired,
+    /// None that is told.
+    Unspecified,
+}
+
+/// What one of the account's keys is worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyState {
+    /// It is the one in use.
+    InUse,
+    /// It is the one in use, and the next device that runs renews it.
+    Expired,
+    /// It opens old mail.
+    Retired,
+    /// It opens old mail and may not be used for other mail, for this reason.
+    Unusable(String),
+}
+
+/// One of the account's keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRow {
+    /// The fingerprint, in groups.
+    pub fingerprint: String,
+    /// Whether it is the one for the world; else the one for this provider's users.
+    pub for_the_world: bool,
+    /// What it is worth.
+    pub state: KeyState,
+    /// Whether it can be revoked still.
+    pub can_be_revoked: bool,
+    /// When it was made, milliseconds since 1970.
+    pub created_at_ms: i64,
+    /// When it ends unless it is renewed; `None`: never.
+    pub expires_at_ms: Option<i64>,
+}
+
+/// The account's keys, and what people compare to know each other's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeysView {
-    /// Ours.
+    /// All of the account's.
+    pub all: Vec<KeyRow>,
+    /// Ours, as they are compared.
     pub own: Vec<KeyView>,
     /// The one to compare with, if one was asked for.
     pub theirs: Option<TheirKey>,

@@ -17,6 +17,7 @@ use letterlock_core::seal::RootKey;
 use rand::rngs::OsRng;
 
 use super::device::{self, Known, Opened};
+use super::keys;
 use super::provider::{self, ProviderError};
 use super::session::{self, DEVICE_NAME, Entered, Session, opaque, random, storage};
 use crate::protocol::{AccountView, Change, Changed, DeviceRow, Ended, Failure, Secret};
@@ -76,9 +77,23 @@ pub async fn change(session: &Session, change: Change) -> Result<Changed, Failur
             address,
             fingerprint,
         } => {
-            super::keys::mark(session, &address, &fingerprint).await?;
+            keys::mark(session, &address, &fingerprint).await?;
             Ok(Changed::Compared)
         }
+        Change::ReplaceKey {
+            fingerprint,
+            reason,
+            explanation,
+        } => keys::replace(session, &fingerprint, reason, &explanation).await,
+        Change::ExportKey {
+            fingerprint,
+            passphrase,
+        } => keys::export(session, &fingerprint, &passphrase).await,
+        Change::ImportKeys {
+            text,
+            passphrase,
+            take_into_use,
+        } => keys::import(session, &text, &passphrase, take_into_use).await,
         Change::RemoveDevice { id } => {
             let id: ReplicaId = id.parse().map_err(|_| Failure::NotFound)?;
             let removed = provider::remove_device(&token(session)?, id).await;

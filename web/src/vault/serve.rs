@@ -243,7 +243,8 @@ async fn send(session: &Rc<Session>, draft: &Draft) -> Result<Response, Failure>
     }
 }
 
-fn blob_url(octets: &[u8], media_type: &str) -> Result<String, JsValue> {
+/// Where the page finds these octets, until it is closed.
+pub(super) fn blob_url(octets: &[u8], media_type: &str) -> Result<String, JsValue> {
     let parts = Array::of1(&Uint8Array::from(octets));
     let options = BlobPropertyBag::new();
     // What is saved is saved, never shown: no type of a stranger's runs in this origin.

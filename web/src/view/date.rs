@@ -42,6 +42,12 @@ pub fn short(ms: i64, clock: Clock) -> String {
     format!("{} {} {}", then.day, then.month, then.year)
 }
 
+/// Without a time: `5 May 2026`.
+pub fn day(ms: i64, clock: Clock) -> String {
+    let then = local(ms, clock);
+    format!("{} {} {}", then.day, then.month, then.year)
+}
+
 /// For the reader: `Tuesday, 5 May 2026, 14:05`.
 pub fn long(ms: i64, clock: Clock) -> String {
     let then = local(ms, clock);

@@ -128,6 +128,9 @@ fn settings_regions(regions: &mut Vec<Region>, open: &Settings, clock: Clock) {
     regions.push(region("settings-keys", &settings::Keys::of(open)));
     regions.push(region("settings-compare", &settings::Compare::of(open)));
     regions.push(region("settings-theirs", &settings::Theirs::of(open)));
+    let own_keys = settings::OwnKeys::of(open, clock);
+    regions.push(region("settings-own-keys", &own_keys));
+    regions.push(region("settings-import", &settings::Import::of(open)));
     let devices = settings::Devices::of(open, clock);
     regions.push(region("settings-devices", &devices));
     for (id, section) in [

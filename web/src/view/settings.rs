@@ -7,7 +7,7 @@ use askama::Template;
 use super::date;
 use crate::model::settings::{Outcome, Settings};
 use crate::model::{Clock, Mail};
-use crate::protocol::{Ended, KeysView, Section, TheirKey};
+use crate::protocol::{Ended, KeyState, KeysView, Section, TheirKey};
 
 /// The sheet, without its sections.
 #[derive(Template)]
@@ -101,6 +101,72 @@ impl<'a> Keys<'a> {
     pub(super) fn of(settings: &'a Settings) -> Self {
         Self {
             keys: settings.keys.as_ref(),
+        }
+    }
+}
+
+/// All of the account's keys, and what can be done with each.
+#[derive(Template)]
+#[template(path = "settings_own_keys.html")]
+pub(super) struct OwnKeys<'a> {
+    keys: Vec<OwnKey<'a>>,
+    done: u32,
+}
+
+struct OwnKey<'a> {
+    fingerprint: &'a str,
+    kind: &'static str,
+    state: String,
+    dates: String,
+    in_use: bool,
+    can_be_revoked: bool,
+}
+
+impl<'a> OwnKeys<'a> {
+    pub(super) fn of(settings: &'a Settings, clock: Clock) -> Self {
+        let keys = settings.keys.iter().flat_map(|keys| &keys.all);
+        let keys = keys.map(|key| {
+            let made = date::day(key.created_at_ms, clock);
+            let end = key.expires_at_ms.map(|end| date::day(end, clock));
+            OwnKey {
+                fingerprint: &key.fingerprint,
+                kind: if key.for_the_world {
+                    "For everybody"
+                } else {
+                    "For users of your provider, and for its sealing of your mail"
+                },
+                state: match &key.state {
+                    KeyState::InUse => "in use".to_owned(),
+                    KeyState::Expired => "expired, and soon renewed".to_owned(),
+                    KeyState::Retired => "opens old mail".to_owned(),
+                    KeyState::Unusable(reason) => format!("{reason}; opens old mail"),
+                },
+                dates: match end {
+                    Some(end) => format!("made {made}, ends {end} unless renewed"),
+                    None => format!("made {made}, without an end"),
+                },
+                in_use: matches!(key.state, KeyState::InUse | KeyState::Expired),
+                can_be_revoked: key.can_be_revoked,
+            }
+        });
+        Self {
+            keys: keys.collect(),
+            done: settings.done,
+        }
+    }
+}
+
+/// The form for keys of elsewhere.
+#[derive(Template)]
+#[template(path = "settings_import.html")]
+pub(super) struct Import {
+    done: u32,
+}
+
+impl Import {
+    pub(super) const fn of(settings: &Settings) -> Self {
+        Self {
+            done: settings.done,
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::model::settings::Outcome;
 use crate::model::{Compose, Decryption, LogIn, Reader};
 use crate::protocol::{
     AccountView, AttachmentView, Body, Decrypted, Delivery, DeviceRow, Draft, Encryption, Ended,
-    KeyView, KeysView, MailboxRow, MessageRow, MessageView, Protection, Recipient, Secret,
-    Signature, SyncState, TheirKey,
+    KeyRow, KeyState, KeyView, KeysView, MailboxRow, MessageRow, MessageView, Protection,
+    Recipient, Secret, Signature, SyncState, TheirKey,
 };
 
 const HOSTILE: &str = "\"><script>alert('x')</script><img src=x onerror=alert(1)>";
@@ -68,6 +68,14 @@ fn hostile_settings() -> Settings {
             ..AccountView::default()
         }),
         keys: Some(KeysView {
+            all: vec![KeyRow {
+                fingerprint: text(),
+                for_the_world: true,
+                state: KeyState::Unusable(text()),
+                can_be_revoked: true,
+                created_at_ms: 0,
+                expires_at_ms: Some(0),
+            }],
             own: vec![hostile_key()],
             theirs: Some(TheirKey {
                 key: hostile_key(),
@@ -249,6 +257,8 @@ fn the_hooks_of_browser_tests_are_there() {
         "password-submit",
         "phrase-draw",
         "phrase-check",
+        "keys",
+        "import-keys",
         "devices",
         "end-address",
         "end-submit",

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::model::Settings;
-use crate::protocol::{AccountView, Change, Changed, Ended, KeyView, KeysView, Section, TheirKey};
+use crate::model::event::KeyAction;
+use crate::protocol::{
+    AccountView, Change, Changed, Ended, KeyReason, KeyView, KeysView, Section, TheirKey,
+};
 
 fn secret(text: &str) -> Secret {
     Secret(text.to_owned())
@@ -76,6 +79,70 @@ fn a_new_password_is_typed_twice_and_asked_for_once() {
         settings(&model).done,
         before,
         "the form is drawn anew, empty"
+    );
+}
+
+#[test]
+fn a_key_is_replaced_saved_and_brought_in() {
+    let mut model = opened();
+    let asked = Asked::Change(Section::Keys);
+    let replace = Action::Keys(KeyAction::Replace {
+        fingerprint: "AB CD".to_owned(),
+        reason: KeyReason::Compromised,
+        explanation: "stolen".to_owned(),
+    });
+    let change = Change::ReplaceKey {
+        fingerprint: "AB CD".to_owned(),
+        reason: KeyReason::Compromised,
+        explanation: "stolen".to_owned(),
+    };
+    assert_eq!(
+        act(&mut model, replace),
+        vec![Effect::Ask(Request::Change(Box::new(change)))]
+    );
+    let effects = answer(&mut model, asked, Response::Changed(Changed::KeyReplaced));
+    assert!(effects.contains(&Effect::Ask(Request::Keys { with: None })));
+    assert!(!told(&model, Section::Keys).0);
+    let export = |passphrase: &str, again: &str| {
+        Action::Keys(KeyAction::Export {
+            fingerprint: "AB CD".to_owned(),
+            passphrase: secret(passphrase),
+            again: secret(again),
+        })
+    };
+    for (passphrase, again) in [("short", "short"), ("long enough", "long enouhg")] {
+        assert_eq!(act(&mut model, export(passphrase, again)), vec![]);
+        assert!(told(&model, Section::Keys).0);
+    }
+    assert_eq!(
+        act(&mut model, export("long enough", "long enough")).len(),
+        1
+    );
+    let (url, name) = ("blob:1".to_owned(), "key.asc".to_owned());
+    let exported = Changed::KeyExported {
+        url: url.clone(),
+        name: name.clone(),
+    };
+    let effects = answer(&mut model, asked, Response::Changed(exported));
+    assert_eq!(effects, vec![Effect::Save { url, name }]);
+    let import = |text: &str| {
+        Action::Keys(KeyAction::Import {
+            text: secret(text),
+            passphrase: secret(""),
+            take_into_use: false,
+        })
+    };
+    assert_eq!(act(&mut model, import(" \n")), vec![]);
+    assert!(told(&model, Section::Keys).0);
+    assert_eq!(act(&mut model, import("-----BEGIN")).len(), 1);
+    answer(
+        &mut model,
+        asked,
+        Response::Changed(Changed::KeysImported(2)),
+    );
+    assert_eq!(
+        told(&model, Section::Keys),
+        (false, "2 keys are yours.".to_owned())
     );
 }
 
@@ -200,21 +267,25 @@ fn a_lost_password_is_repaired_from_the_log_in() {
 fn a_key_is_compared_before_it_is_marked() {
     let mut model = opened();
     let own = || KeysView {
+        all: Vec::new(),
         own: vec![KeyView::default()],
         theirs: None,
     };
     answer(&mut model, Asked::Keys, Response::Keys(Box::new(own())));
     assert_eq!(
-        act(&mut model, Action::KeysMatch),
+        act(&mut model, Action::Keys(KeyAction::Match)),
         vec![],
         "nobody is shown"
     );
     let bob = || "bob@letterlock.example".to_owned();
-    let effects = act(&mut model, Action::CompareKey(bob()));
+    let effects = act(&mut model, Action::Keys(KeyAction::Compare(bob())));
     let with = Some(bob());
     assert_eq!(effects, vec![Effect::Ask(Request::Keys { with })]);
     // While that is asked for nothing else is.
-    assert_eq!(act(&mut model, Action::CompareKey(bob())), vec![]);
+    assert_eq!(
+        act(&mut model, Action::Keys(KeyAction::Compare(bob()))),
+        vec![]
+    );
     let shown = KeysView {
         theirs: Some(TheirKey {
             key: KeyView {
@@ -227,7 +298,7 @@ fn a_key_is_compared_before_it_is_marked() {
         ..own()
     };
     answer(&mut model, Asked::Keys, Response::Keys(Box::new(shown)));
-    let effects = act(&mut model, Action::KeysMatch);
+    let effects = act(&mut model, Action::Keys(KeyAction::Match));
     let change = Change::Compared {
         address: bob(),
         fingerprint: "AB12".to_owned(),
@@ -242,7 +313,10 @@ fn a_key_is_compared_before_it_is_marked() {
     let theirs = settings(&model).keys.as_ref().unwrap().theirs.clone();
     assert!(theirs.unwrap().compared);
     // Somebody unknown: what was shown before goes, it is of another.
-    act(&mut model, Action::CompareKey("eve@x.example".to_owned()));
+    act(
+        &mut model,
+        Action::Keys(KeyAction::Compare("eve@x.example".to_owned())),
+    );
     let result = Err(Failure::Refused("none".to_owned()));
     update(
         &mut model,

@@ -162,6 +162,7 @@ fn sample_settings() -> Settings {
             devices: vec![device("Webmail", true), device("laptop", false)],
         }),
         keys: Some(KeysView {
+            all: vec![sample_row(true), sample_row(false)],
             own: vec![sample_key("alice@letterlock.example")],
             theirs: Some(TheirKey {
                 key: sample_key("bob@letterlock.example"),
@@ -169,6 +170,17 @@ fn sample_settings() -> Settings {
             }),
         }),
         ..Settings::default()
+    }
+}
+
+fn sample_row(for_the_world: bool) -> KeyRow {
+    KeyRow {
+        fingerprint: "5A5A ".repeat(10).trim_end().to_owned(),
+        for_the_world,
+        state: KeyState::InUse,
+        can_be_revoked: true,
+        created_at_ms: 1_763_000_000_000,
+        expires_at_ms: Some(1_826_000_000_000),
     }
 }
 
