@@ -170,9 +170,13 @@ fn heard(model: &mut Model, news: News) -> Vec<Effect> {
     match news {
         News::Sync(state) => {
             mail.sync = state;
-            Vec::new()
+            settings::look_again(mail)
         }
-        News::Changed => mail::refresh(mail),
+        News::Changed => {
+            let mut effects = mail::refresh(mail);
+            effects.extend(settings::look_again(mail));
+            effects
+        }
     }
 }
 

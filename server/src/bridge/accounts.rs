@@ -124,6 +124,15 @@ impl BridgeAccount {
         self.room.send_replace(room);
     }
 
+    /// The provider takes no more: that is known before it is asked again.
+    pub(super) fn note_full(&self) {
+        self.room.send_modify(|room| {
+            if let Some(room) = room {
+                room.used_octets = room.used_octets.max(room.quota_octets);
+            }
+        });
+    }
+
     /// What the last check of the provider's key directory found to be false.
     pub fn directory_alarm(&self) -> watch::Receiver<Option<Alarm>> {
         self.directory_alarm.subscribe()

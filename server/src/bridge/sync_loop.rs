@@ -350,6 +350,10 @@ async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {
                 engine::handle_gap(&account.account, clock::now()).await?;
                 return Err(ProviderError::SetBack.into());
             }
+            Err(ProviderError::OverQuota) => {
+                account.note_full();
+                return Err(ProviderError::OverQuota.into());
+            }
             response => response?,
         };
         conflicts = match response {

@@ -361,7 +361,7 @@ impl<A: Accounts> Connection<'_, A> {
             now: (self.server.clock)(),
             progress: &Progress::default(),
             behind: false,
-            room: None,
+            room: *login.room.borrow(),
         };
         let outcome = Box::pin(ops::upload::run(&context, &mut login.upload, step)).await;
         self.handle_outcome(outcome);

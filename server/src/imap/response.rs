@@ -54,6 +54,8 @@ pub enum Code {
     InProgress(Option<Advance>),
     /// RFC 5530.
     Limit,
+    /// RFC 5530 3, RFC 9208 4.3: the provider has no room.
+    OverQuota,
     /// RFC 8474 4.1, 4.2.
     MailboxId(MailboxId),
     /// RFC 7162 3.1.3: positions or UIDs of messages that had changed, ascending.

@@ -4,7 +4,7 @@
 //! stands for any text), the same with a number for more clients, and comments with `#`. Every
 //! client logs in unseen, unless the file begins with `stranger`; with `behind` mail is still coming
 //! in; with `virtual` the virtual mailboxes are on; with `limited` a command changes at most 3
-//! messages; with `quota` its room has a limit. At the end every client has
+//! messages; with `quota` its room has a limit, with `full` it is used up. At the end every client has
 //! been told all it was to be told, and the replica's own rules hold.
 
 use std::collections::BTreeMap;
@@ -200,11 +200,13 @@ async fn run(path: &Path) {
         let set = account.set_virtual_mailboxes(&both, now()).await;
         set.unwrap();
     }
-    if text.lines().any(|line| line == "quota") {
-        alice.3.send_replace(Some(Room {
-            used_octets: 1_500_001,
-            quota_octets: 2_048_000,
-        }));
+    for (said, used_octets) in [("quota", 1_500_001), ("full", 2_048_000)] {
+        if text.lines().any(|line| line == said) {
+            alice.3.send_replace(Some(Room {
+                used_octets,
+                quota_octets: 2_048_000,
+            }));
+        }
     }
     let mut server = Server::new(alice, now);
     if text.lines().any(|line| line == "limited") {

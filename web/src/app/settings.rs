@@ -10,7 +10,7 @@ use crate::model::mail::Mail;
 use crate::model::settings::{Outcome, Settings};
 use crate::protocol::{Change, Changed, Failure, Request, Response, Section};
 
-pub(super) use self::keys::filed as keys_filed;
+pub(super) use self::keys::{filed as keys_filed, look_again};
 
 /// Fewest characters of a password that is set here.
 pub(super) const MIN_PASSWORD_CHARS: usize = 10;

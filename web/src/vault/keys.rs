@@ -156,5 +156,9 @@ fn unknown() -> Failure {
 }
 
 fn failed(error: &KeyError) -> Failure {
+    if matches!(error, KeyError::NotHere) {
+        let text = "Your keys are still on their way to this device.";
+        return Failure::Refused(text.to_owned());
+    }
     Failure::Refused(format!("It was not done: {error}."))
 }

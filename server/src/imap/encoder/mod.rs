@@ -136,6 +136,9 @@ pub fn status_for(error: &OpError) -> Reply {
             Reply::no("There are too many annotations").with(Code::MetadataTooMany)
         }
         OpError::Empty => Reply::no("An empty message takes the APPEND back"),
+        OpError::OverQuota => {
+            Reply::no("There is no room for it at the provider").with(Code::OverQuota)
+        }
         OpError::TooMany(what) => Reply::no(what).with(Code::Limit),
         OpError::BadUrl(url) => {
             Reply::no("The URL names no message here").with(Code::BadUrl(url.clone()))
@@ -215,14 +218,13 @@ fn write_code(out: &mut Vec<u8>, code: &Code) {
         Code::ClientBug => put(out, "CLIENTBUG"),
         Code::InProgress(advance) => write_advance(out, advance.as_ref()),
         Code::Limit => put(out, "LIMIT"),
+        Code::OverQuota => put(out, "OVERQUOTA"),
         Code::MailboxId(id) => put(out, format_args!("MAILBOXID ({})", mailbox_id(*id))),
         Code::Modified(numbers) => {
             let numbers = write_set(numbers.iter().copied());
             put(out, format_args!("MODIFIED {numbers}"));
         }
-        Code::MetadataLongEntries(octets) => {
-            put(out, format_args!("METADATA LONGENTRIES {octets}"));
-        }
+        Code::MetadataLongEntries(size) => put(out, format_args!("METADATA LONGENTRIES {size}")),
         Code::MetadataMaxSize(octets) => put(out, format_args!("METADATA MAXSIZE {octets}")),
         Code::MetadataTooMany => put(out, "METADATA TOOMANY"),
         Code::NonExistent => put(out, "NONEXISTENT"),

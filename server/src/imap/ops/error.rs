@@ -30,6 +30,9 @@ pub enum OpError {
     /// More than is done at once; says of what.
     #[error("{0}")]
     TooMany(&'static str),
+    /// The provider has no room for it (RFC 9208 4.3).
+    #[error("there is no room at the provider")]
+    OverQuota,
     /// A URL names no message here.
     #[error("URL names no message here")]
     BadUrl(Vec<u8>),

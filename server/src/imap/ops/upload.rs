@@ -14,6 +14,7 @@ use letterlock_core::store::Store;
 
 use super::fetch_parts::{Found, cut, find};
 use super::{Context, OpError, Outcome};
+use crate::imap::accounts::Room;
 use crate::imap::command::Octets;
 use crate::imap::url::MessageUrl;
 
@@ -143,6 +144,7 @@ async fn message_end<S: Store>(
         let sizes = upload.ended.iter().map(of);
         sizes.fold(0_usize, usize::saturating_add)
     };
+    check_room(context, upload)?;
     let messages = upload.ended.len().saturating_mul(MESSAGE_OCTETS);
     if sum(PartialMessage::skeleton).saturating_add(messages) > MAX_SKELETON {
         return Err(OpError::TooMany("These messages have too much header"));
@@ -153,6 +155,19 @@ async fn message_end<S: Store>(
                 context.account.stage(message).await?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Whether the provider has room for the messages (RFC 9208 4.3). They may take less there; what it
+/// said when it was asked last decides, and what goes over that is kept here and waits. A message
+/// that takes the place of another is let in: a draft goes on being written.
+fn check_room<S: Store>(context: &Context<'_, S>, upload: &Upload) -> Result<(), OpError> {
+    let sizes = upload.ended.iter().map(PartialMessage::size);
+    let octets = sizes.fold(0_u64, u64::saturating_add);
+    let is_over = |room: &Room| room.used_octets.saturating_add(octets) > room.quota_octets;
+    if upload.replaces.is_none() && context.room.as_ref().is_some_and(is_over) {
+        return Err(OpError::OverQuota);
     }
     Ok(())
 }

@@ -127,6 +127,14 @@ fn keys_match(mail: &mut Mail) -> Vec<Effect> {
         .unwrap_or_default()
 }
 
+/// Asks for the keys again that had not come to this device when the settings were opened.
+pub(crate) fn look_again(mail: &Mail) -> Vec<Effect> {
+    let settings = mail.settings.as_ref();
+    let missing = settings.is_some_and(|open| open.keys.is_none() && open.busy.is_none());
+    let ask = Effect::Ask(Request::Keys { with: None });
+    missing.then_some(ask).into_iter().collect()
+}
+
 /// Files the account's keys, and what is compared.
 pub(crate) fn filed(mail: &mut Mail, result: Result<Response, Failure>) {
     let Some(settings) = &mut mail.settings else {
@@ -136,7 +144,12 @@ pub(crate) fn filed(mail: &mut Mail, result: Result<Response, Failure>) {
         settings.busy = None;
     }
     match result {
-        Ok(Response::Keys(keys)) => settings.keys = Some(*keys),
+        Ok(Response::Keys(keys)) => {
+            if settings.keys.is_none() {
+                settings.outcome = None;
+            }
+            settings.keys = Some(*keys);
+        }
         Ok(_) => {}
         Err(failure) => {
             // What was shown before is of somebody else.

@@ -83,6 +83,30 @@ fn a_new_password_is_typed_twice_and_asked_for_once() {
 }
 
 #[test]
+fn keys_that_come_later_are_shown_then() {
+    let mut model = opened();
+    let refused = Failure::Refused("on their way".to_owned());
+    let result = Err(refused);
+    update(
+        &mut model,
+        Event::Answered {
+            asked: Asked::Keys,
+            result,
+        },
+    );
+    assert!(told(&model, Section::Keys).0);
+    let ask = Effect::Ask(Request::Keys { with: None });
+    for news in [News::Changed, News::Sync(SyncState::Current)] {
+        assert!(update(&mut model, Event::News(news)).contains(&ask));
+    }
+    let keys = Response::Keys(Box::default());
+    answer(&mut model, Asked::Keys, keys);
+    assert_eq!(settings(&model).outcome_in(Section::Keys), None);
+    let effects = update(&mut model, Event::News(News::Changed));
+    assert!(!effects.contains(&ask), "they are here");
+}
+
+#[test]
 fn a_key_is_replaced_saved_and_brought_in() {
     let mut model = opened();
     let asked = Asked::Change(Section::Keys);
