@@ -121,7 +121,7 @@ async fn perform(
 ) -> Result<(), ContactCommandError> {
     match command {
         ContactCommand::Me(_) => {
-            for identity in account.own_identities().await? {
+            for identity in account.own_identities(clock::now()).await? {
                 tell(out, &identity)?;
                 for line in draw(&identity.code()).map_or_else(Vec::new, |code| code.lines) {
                     writeln!(out, "{line}")?;
@@ -139,7 +139,7 @@ async fn perform(
             }
         }
         ContactCommand::Show { address, .. } => {
-            let comparison = account.comparison(address).await?;
+            let comparison = account.comparison(address, clock::now()).await?;
             let comparison =
                 comparison.ok_or_else(|| ContactCommandError::Unknown(address.clone()))?;
             tell(out, &comparison.theirs)?;
@@ -164,7 +164,7 @@ async fn verify(
     told: &Told,
     out: &mut impl Write,
 ) -> Result<(), ContactCommandError> {
-    let comparison = account.comparison(address).await?;
+    let comparison = account.comparison(address, clock::now()).await?;
     let theirs = comparison
         .ok_or_else(|| ContactCommandError::Unknown(address.clone()))?
         .theirs;

@@ -19,7 +19,7 @@ use crate::tools::program;
 use crate::world::poll;
 
 /// Argon2 and OpenPGP in WebAssembly without optimisation on a busy machine.
-pub(crate) const PAGE_DEADLINE: Duration = Duration::from_secs(45);
+pub(crate) const PAGE_DEADLINE: Duration = Duration::from_mins(2);
 /// The key of an element reference (section 12.2).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 

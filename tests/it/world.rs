@@ -21,9 +21,9 @@ use tempfile::TempDir;
 pub(crate) const DOMAIN: &str = "letterlock.example";
 /// A first start makes keys and takes in the sample mail; a development build on a busy machine
 /// needs a good part of this.
-pub(crate) const START_DEADLINE: Duration = Duration::from_secs(90);
+pub(crate) const START_DEADLINE: Duration = Duration::from_mins(3);
 /// For anything that the program does by itself: syncing, relaying, noticing.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 /// After SIGTERM (the contract of `letterlock demo`).
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Between two looks of a poll.

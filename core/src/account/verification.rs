@@ -4,6 +4,7 @@ use super::{Account, KeyError};
 use crate::id::{Address, Timestamp};
 use crate::keys::verification::Identity;
 use crate::keys::{Decision, Level, Offer, keyring, published};
+use crate::openpgp::policy::Unusable;
 use crate::openpgp::{Fingerprint, SecretCertificate};
 use crate::store::Store;
 
@@ -33,13 +34,18 @@ pub enum CompareError {
 }
 
 impl<S: Store> Account<S> {
-    /// What others compare of us. Not those of version 6 that stand behind another of ours: they
-    /// are believed by its word, and nobody knows us by them.
-    pub async fn own_identities(&self) -> Result<Vec<Identity>, KeyError> {
+    /// What others compare of us: what is not revoked. Not those of version 6 that stand behind
+    /// another of ours: they are believed by its word, and nobody knows us by them.
+    pub async fn own_identities(&self, now: Timestamp) -> Result<Vec<Identity>, KeyError> {
         let keys = self.own_keys().await?;
         let is_behind = |key: &SecretCertificate| published::is_version6(key.certificate());
+        let is_revoked = |key: &SecretCertificate| {
+            let worth = key.certificate().usable_for_encryption(now);
+            worth == Err(Unusable::Revoked)
+        };
         let alone = keys.iter().all(is_behind);
         let shown = keys.iter().filter(|key| alone || !is_behind(key));
+        let shown = shown.filter(|key| !is_revoked(key));
         let identity = |key: &SecretCertificate| Identity {
             address: self.address().clone(),
             fingerprint: key.fingerprint(),
@@ -48,7 +54,11 @@ impl<S: Store> Account<S> {
     }
 
     /// What is compared with a correspondent; `None` if no certificate of theirs is known.
-    pub async fn comparison(&self, address: &Address) -> Result<Option<Comparison>, KeyError> {
+    pub async fn comparison(
+        &self,
+        address: &Address,
+        now: Timestamp,
+    ) -> Result<Option<Comparison>, KeyError> {
         let Some(contact) = self.contact(address).await? else {
             return Ok(None);
         };
@@ -56,7 +66,7 @@ impl<S: Store> Account<S> {
             return Ok(None);
         };
         Ok(Some(Comparison {
-            ours: self.own_identities().await?,
+            ours: self.own_identities(now).await?,
             theirs: Identity {
                 address: contact.address,
                 fingerprint: certificate.fingerprint(),

@@ -20,7 +20,7 @@ use crate::protocol::{
 pub async fn view(session: &Session, with: Option<&str>) -> Result<KeysView, Failure> {
     let account = &session.account;
     let own = account
-        .own_identities()
+        .own_identities(now())
         .await
         .map_err(|error| failed(&error))?;
     let keys = account.own_keys().await.map_err(|error| failed(&error))?;
@@ -32,7 +32,7 @@ pub async fn view(session: &Session, with: Option<&str>) -> Result<KeysView, Fai
     };
     if let Some(with) = with {
         let address = address(with)?;
-        let compared = account.comparison(&address).await;
+        let compared = account.comparison(&address, now()).await;
         let comparison = compared
             .map_err(|error| failed(&error))?
             .ok_or_else(unknown)?;

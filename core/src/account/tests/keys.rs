@@ -1,8 +1,12 @@
 //! What an account knows of others' keys, and what follows for its mail.
 
 use super::*;
-use crate::keys::keyring;
-use crate::openpgp::SecretCertificate;
+use crate::keys::own::Use;
+use crate::keys::{Role, keyring};
+use crate::openpgp::secret_certificate::RevocationReason;
+use crate::openpgp::{Fingerprint, SecretCertificate};
+
+const LATER: Timestamp = Timestamp::from_secs(NOW.as_secs() + 60);
 
 #[tokio::test]
 async fn a_compared_key_is_marked_and_only_the_one_that_was_compared() {
@@ -21,14 +25,14 @@ async fn a_compared_key_is_marked_and_only_the_one_that_was_compared() {
             crate::keys::Decision::Keep(reason) => panic!("{reason:?}"),
         }
     };
-    assert_eq!(alice.comparison(bob.address()).await.unwrap(), None);
+    assert_eq!(alice.comparison(bob.address(), NOW).await.unwrap(), None);
     let known = contact(bob.address(), &to_bob);
     alice.store_contact(known, NOW).await.unwrap();
     let known = contact(alice.address(), &to_alice);
     bob.store_contact(known, NOW).await.unwrap();
     // Both screens show the same of either.
-    let at_alice = alice.comparison(bob.address()).await.unwrap().unwrap();
-    let at_bob = bob.comparison(alice.address()).await.unwrap().unwrap();
+    let at_alice = alice.comparison(bob.address(), NOW).await.unwrap().unwrap();
+    let at_bob = bob.comparison(alice.address(), NOW).await.unwrap().unwrap();
     assert_eq!(at_alice.ours, std::slice::from_ref(&at_bob.theirs));
     assert_eq!(at_bob.ours, std::slice::from_ref(&at_alice.theirs));
     assert_eq!(at_alice.theirs.words(), at_bob.ours[0].words());
@@ -45,8 +49,42 @@ async fn a_compared_key_is_marked_and_only_the_one_that_was_compared() {
         .mark_compared(bob.address(), &theirs, NOW)
         .await
         .unwrap();
-    let marked = alice.comparison(bob.address()).await.unwrap().unwrap();
+    let marked = alice.comparison(bob.address(), NOW).await.unwrap().unwrap();
     assert_eq!(marked.level, crate::keys::Level::Fingerprint);
+    // What is revoked is nothing to compare any more, but its successor.
+    let old = at_alice.ours[0].fingerprint;
+    let why = (RevocationReason::Compromised, "");
+    alice.replace_key(old, why, LATER).await.unwrap();
+    let ours = alice.own_identities(LATER).await.unwrap();
+    assert_eq!(ours.len(), 1);
+    assert_ne!(ours[0].fingerprint, old);
+}
+
+/// A key that comes from elsewhere is one of the account's, and leaves locked.
+#[tokio::test]
+async fn a_key_is_brought_in_and_taken_out() {
+    let (alice, _) = account("alice", 1).await;
+    let (other, _) = account("alice", 2).await;
+    let brought = other.own_keys().await.unwrap()[0].fingerprint();
+    let locked = other
+        .export_key(brought, "a long passphrase")
+        .await
+        .unwrap();
+    let import = async |passphrase: &str| {
+        let wanted = Use::InUse;
+        alice
+            .import_keys(locked.as_bytes(), passphrase, wanted, LATER)
+            .await
+    };
+    assert!(matches!(import("another").await, Err(KeyError::Making(_))));
+    assert_eq!(import("a long passphrase").await.unwrap(), [brought]);
+    let keys = alice.own_keys().await.unwrap();
+    let used = keys.in_use(Role::World, alice.address(), LATER).unwrap();
+    assert_eq!(used.fingerprint(), brought);
+    let ours = alice.own_identities(LATER).await.unwrap();
+    assert_eq!(ours[0].fingerprint, brought);
+    let unknown = alice.export_key(Fingerprint::V4([7; 20]), "x").await;
+    assert!(matches!(unknown, Err(KeyError::Making(_))));
 }
 
 /// RFC 9788 6.1: what was confidential stays so in the answer.
