@@ -18,8 +18,9 @@ use crate::transfer::command::{TransferError, open_account, watch_signals};
 use crate::transfer::indexing::{Indexed, index};
 use crate::transfer::password::Passwords;
 use crate::transfer::progress::{Progress, Total, octets};
-use letterlock_core::account::{Account, CheckReport, DirectoryError, IndexError, ReplicaError};
-use letterlock_core::replica::directory::DirectoryState;
+use letterlock_core::account::{
+    Account, CheckReport, DirectoryError, DirectoryState, IndexError, ReplicaError,
+};
 
 /// Documents that are collected at a time.
 const COLLECTED_AT_A_TIME: usize = 1000;

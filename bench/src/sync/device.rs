@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use letterlock_core::account::NewMessage;
 use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::model::FlagSet;
-use letterlock_core::replica::NewMessage;
 use letterlock_core::sync::engine::{self, Extent, Next};
 use letterlock_core::sync::wire::{MAX_WAIT_MS, PullRequest};
 use letterlock_server::bridge::accounts::{BridgeAccount, SyncStatus};

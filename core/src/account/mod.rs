@@ -46,6 +46,7 @@ use crate::seal::AccountKeys;
 use crate::sending::SendingPolicy;
 use crate::store::Store;
 
+pub use crate::replica::directory::DirectoryState;
 pub use crate::replica::{
     ARRIVED_KEPT_MS, Appended, Appender, ChangedAnnotation, Changes, CheckReport, Checkpoint,
     Collected, Copied, Counts, Finding, FlagEdit, GARBAGE_KEPT_MS, IncomingMessage,
