@@ -130,8 +130,9 @@ return headers(folder("Inbox")).length;
 OPEN = """
 const [subject, words] = args;
 const pane = await until("a pane", () => win.document.getElementById("tabmail").currentAbout3Pane);
-pane.displayFolder(folder("Inbox").URI);
-const header = named(folder("Inbox"), subject);
+// While it hears which mailboxes there are, Thunderbird has no inbox for a moment.
+const header = await until("the header", () => folder("Inbox") && named(folder("Inbox"), subject));
+pane.displayFolder(header.folder.URI);
 const row = await until("a row", () => {
     const row = pane.gDBView ? pane.gDBView.findIndexOfMsgHdr(header, true) : -1;
     return row < 0 ? false : [row];
@@ -146,10 +147,11 @@ await until("that it was seen", () => header.isRead);
 
 MOVE = """
 const [subject] = args;
-const header = named(folder("Inbox"), subject);
+const header = await until("the header", () => folder("Inbox") && named(folder("Inbox"), subject));
+const archive = await until("the archive", () => folder("Archive"));
 const moved = new Promise(resolve => {
     const listener = { onStartCopy() {}, onProgress() {}, setMessageKey() {}, getMessageId() {}, onStopCopy: resolve };
-    MailServices.copy.copyMessages(folder("Inbox"), [header], folder("Archive"), true, listener, win.msgWindow, true);
+    MailServices.copy.copyMessages(header.folder, [header], archive, true, listener, win.msgWindow, true);
 });
 if ((await moved) != 0) throw new Error("not moved");
 """
