@@ -244,7 +244,7 @@ fn recover(form: &mut LogIn, action: Action, tab: &Secret) -> Vec<Effect> {
     form.error = if address.is_empty() || phrase.0.trim().is_empty() {
         Some("Please enter your address and the 24 words of your recovery phrase.".to_owned())
     } else {
-        settings::check_new(&password.0, &again.0).map(str::to_owned)
+        settings::check_new("new password", &password.0, &again.0)
     };
     if form.error.is_some() {
         return Vec::new();

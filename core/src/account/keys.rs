@@ -106,17 +106,11 @@ impl<S: Store> Account<S> {
     ) -> Result<Vec<Fingerprint>, KeyError> {
         let brought = SecretCertificate::parse_export(export, &[passphrase]);
         let brought = brought.map_err(OwnKeyError::from)?;
-        let mut keys = OwnKeys::clone(&*self.own_keys().await?);
-        let mut imported = Vec::new();
-        let mut made = Vec::new();
-        for key in brought {
-            imported.push(key.fingerprint());
-            let new = self.with_rng(|rng| keys.import(&key, wanted, &self.address, now, rng))?;
-            keys = OwnKeys::gather(keys.iter().cloned().chain(new.iter().cloned()));
-            made.extend(new);
-        }
+        let keys = self.own_keys().await?;
+        let made =
+            self.with_rng(|rng| keys.import_all(&brought, wanted, &self.address, now, rng))?;
         self.store_all(&made, now).await?;
-        Ok(imported)
+        Ok(brought.iter().map(SecretCertificate::fingerprint).collect())
     }
 
     /// The secret key with this fingerprint in ASCII armor, locked by `passphrase`.

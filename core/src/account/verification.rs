@@ -2,10 +2,10 @@
 
 use super::{Account, KeyError};
 use crate::id::{Address, Timestamp};
+use crate::keys::own::Overview;
 use crate::keys::verification::Identity;
-use crate::keys::{Decision, Level, Offer, keyring, published};
-use crate::openpgp::policy::Unusable;
-use crate::openpgp::{Fingerprint, SecretCertificate};
+use crate::keys::{Decision, Level, Offer, Role, keyring};
+use crate::openpgp::Fingerprint;
 use crate::store::Store;
 
 /// What is compared with one correspondent.
@@ -38,17 +38,14 @@ impl<S: Store> Account<S> {
     /// another of ours: they are believed by its word, and nobody knows us by them.
     pub async fn own_identities(&self, now: Timestamp) -> Result<Vec<Identity>, KeyError> {
         let keys = self.own_keys().await?;
-        let is_behind = |key: &SecretCertificate| published::is_version6(key.certificate());
-        let is_revoked = |key: &SecretCertificate| {
-            let worth = key.certificate().usable_for_encryption(now);
-            worth == Err(Unusable::Revoked)
-        };
+        let keys = keys.overview(self.address(), now);
+        let is_behind = |key: &Overview| key.role == Role::Sealing;
         let alone = keys.iter().all(is_behind);
         let shown = keys.iter().filter(|key| alone || !is_behind(key));
-        let shown = shown.filter(|key| !is_revoked(key));
-        let identity = |key: &SecretCertificate| Identity {
+        let shown = shown.filter(|key| key.state.can_be_revoked());
+        let identity = |key: &Overview| Identity {
             address: self.address().clone(),
-            fingerprint: key.fingerprint(),
+            fingerprint: key.fingerprint,
         };
         Ok(shown.map(identity).collect())
     }

@@ -166,6 +166,16 @@ impl OwnKeys {
         in_use(&self.0, role, address, now)
     }
 
+    /// The keys in use, that of the world first.
+    pub fn all_in_use<'a>(
+        &'a self,
+        address: &'a Address,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a SecretCertificate> {
+        let roles = Role::ALL.into_iter();
+        roles.filter_map(move |role| self.in_use(role, address, now))
+    }
+
     /// The key that signs: that of the world, else whichever there is.
     pub fn signer(&self, address: &Address, now: Timestamp) -> Option<&SecretCertificate> {
         self.in_use(Role::World, address, now)
@@ -175,9 +185,7 @@ impl OwnKeys {
 
     /// What the directory shall have: the keys in use, and those that were revoked.
     pub fn published(&self, address: &Address, now: Timestamp) -> Vec<Certificate> {
-        let in_use = Role::ALL
-            .into_iter()
-            .filter_map(|role| self.in_use(role, address, now));
+        let in_use = self.all_in_use(address, now);
         let revoked = self.0.iter().filter(|key| {
             let certificate = key.certificate();
             certificate.usable_for_encryption(now) == Err(Unusable::Revoked)
@@ -242,6 +250,45 @@ impl OwnKeys {
         work.put(key.revoked(reason, explanation, now, rng)?);
         work.vouch(rng)?;
         Ok(work.changed())
+    }
+
+    /// What has to be stored so that several keys are revoked, as [`Self::replace`] does it.
+    pub fn replace_all(
+        &self,
+        old: &[Fingerprint],
+        why: (RevocationReason, &str),
+        address: &Address,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<Vec<SecretCertificate>, OwnKeyError> {
+        self.one_by_one(old, |keys, old| keys.replace(*old, why, address, now, rng))
+    }
+
+    /// What has to be stored so that the account has these keys too, as [`Self::import`] does it.
+    pub fn import_all(
+        &self,
+        brought: &[SecretCertificate],
+        wanted: Use,
+        address: &Address,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<Vec<SecretCertificate>, OwnKeyError> {
+        self.one_by_one(brought, |keys, key| {
+            keys.import(key, wanted, address, now, rng)
+        })
+    }
+
+    fn one_by_one<T>(
+        &self,
+        items: &[T],
+        mut step: impl FnMut(&Self, &T) -> Result<Vec<SecretCertificate>, OwnKeyError>,
+    ) -> Result<Vec<SecretCertificate>, OwnKeyError> {
+        let mut keys = self.clone();
+        for item in items {
+            let new = step(&keys, item)?;
+            keys = Self::gather(keys.iter().cloned().chain(new));
+        }
+        Ok(changed(&self.0, keys.0))
     }
 
     /// What has to be stored so that the account has one more key.
@@ -362,15 +409,16 @@ impl<'a> Work<'a> {
     }
 
     fn changed(self) -> Vec<SecretCertificate> {
-        let before: Vec<_> = self
-            .before
-            .iter()
-            .map(SecretCertificate::to_bytes)
-            .collect();
-        let keys = self.keys.into_iter();
-        keys.filter(|key| !before.contains(&key.to_bytes()))
-            .collect()
+        changed(self.before, self.keys)
     }
+}
+
+/// The keys that are not as they were.
+fn changed(before: &[SecretCertificate], keys: Vec<SecretCertificate>) -> Vec<SecretCertificate> {
+    let before: Vec<_> = before.iter().map(SecretCertificate::to_bytes).collect();
+    let keys = keys.into_iter();
+    keys.filter(|key| !before.contains(&key.to_bytes()))
+        .collect()
 }
 
 fn in_use<'a>(

@@ -154,7 +154,7 @@ impl Keys {
             } => {
                 let chosen = match key {
                     Some(digits) => vec![find(&own, digits)?],
-                    None => in_use(&own, &self.address, now),
+                    None => own.all_in_use(&self.address, now).collect(),
                 };
                 let lock = Lock::read(*secret, passphrase_file.as_deref(), *no_passphrase)?;
                 let text = armored(&chosen, &lock)?;
@@ -173,10 +173,7 @@ impl Keys {
             KeysCommand::Rotate { key, .. } => {
                 let keys = match key {
                     Some(digits) => vec![find(&own, digits)?.fingerprint()],
-                    None => in_use(&own, &self.address, now)
-                        .into_iter()
-                        .map(SecretCertificate::fingerprint)
-                        .collect(),
+                    None => fingerprints_in_use(&own, &self.address, now),
                 };
                 let why = (RevocationReason::Superseded, "");
                 self.replace(out, &own, &keys, why, now).await
@@ -193,7 +190,7 @@ impl Keys {
                 } else {
                     Use::IfNewest
                 };
-                self.import(out, &own, brought, wanted, now).await
+                self.import(out, &own, &brought, wanted, now).await
             }
         }
     }
@@ -206,13 +203,9 @@ impl Keys {
         why: (RevocationReason, &str),
         now: Timestamp,
     ) -> Result<(), AccountCommandError> {
-        let mut next = own.clone();
-        for key in old {
-            let made = next.replace(*key, why, &self.address, now, &mut OsRng);
-            let made = made.map_err(KeysCommandError::from)?;
-            next = OwnKeys::gather(next.iter().cloned().chain(made));
-        }
-        let next = self.store(own, next, now).await?;
+        let made = own.replace_all(old, why, &self.address, now, &mut OsRng);
+        let made = made.map_err(KeysCommandError::from)?;
+        let next = self.store(own, made, now).await?;
         for key in old {
             writeln!(out, "{key} is revoked.")?;
         }
@@ -223,32 +216,28 @@ impl Keys {
         &mut self,
         out: &mut impl Write,
         own: &OwnKeys,
-        brought: Vec<SecretCertificate>,
+        brought: &[SecretCertificate],
         wanted: Use,
         now: Timestamp,
     ) -> Result<(), AccountCommandError> {
-        let mut next = own.clone();
+        let made = own.import_all(brought, wanted, &self.address, now, &mut OsRng);
+        let made = made.map_err(KeysCommandError::from)?;
+        let next = self.store(own, made, now).await?;
         for key in brought {
             let fingerprint = key.fingerprint();
-            let made = next.import(&key, wanted, &self.address, now, &mut OsRng);
-            let made = made.map_err(KeysCommandError::from)?;
-            next = OwnKeys::gather(next.iter().cloned().chain(made));
             writeln!(out, "{fingerprint} is one of the account's keys.")?;
         }
-        let next = self.store(own, next, now).await?;
         tell_in_use(out, own, &next, &self.address, now)
     }
 
-    /// Pushes what is new, then tells the directory.
+    /// Pushes what was made, then tells the directory; all keys there are then.
     async fn store(
         &mut self,
         own: &OwnKeys,
-        next: OwnKeys,
+        made: Vec<SecretCertificate>,
         now: Timestamp,
     ) -> Result<OwnKeys, AccountCommandError> {
-        let before: Vec<_> = own.iter().map(SecretCertificate::to_bytes).collect();
-        let is_new = |key: &&SecretCertificate| !before.contains(&key.to_bytes());
-        let made = next.iter().filter(is_new).cloned().collect();
+        let next = OwnKeys::gather(own.iter().chain(&made).cloned());
         let push = self.chest.add(made, &mut OsRng);
         let push = push.map_err(KeysCommandError::from)?;
         match self.provider.push(&self.token, &push).await? {
@@ -322,11 +311,9 @@ async fn by_phrase(whose: &KeysArguments, file: &Path) -> Result<Proven, Account
     })
 }
 
-fn in_use<'a>(own: &'a OwnKeys, address: &Address, now: Timestamp) -> Vec<&'a SecretCertificate> {
-    let roles = Role::ALL.into_iter();
-    roles
-        .filter_map(|role| own.in_use(role, address, now))
-        .collect()
+fn fingerprints_in_use(own: &OwnKeys, address: &Address, now: Timestamp) -> Vec<Fingerprint> {
+    let keys = own.all_in_use(address, now);
+    keys.map(SecretCertificate::fingerprint).collect()
 }
 
 /// The one key whose fingerprint begins or ends with these digits.
@@ -378,14 +365,10 @@ fn tell_in_use(
     address: &Address,
     now: Timestamp,
 ) -> Result<(), AccountCommandError> {
-    let were = in_use(before, address, now);
-    for key in in_use(after, address, now) {
-        let fingerprint = key.fingerprint();
-        if were
-            .iter()
-            .all(|before| before.fingerprint() != fingerprint)
-        {
-            writeln!(out, "{fingerprint} is in use from now on.")?;
+    let were = fingerprints_in_use(before, address, now);
+    for key in fingerprints_in_use(after, address, now) {
+        if !were.contains(&key) {
+            writeln!(out, "{key} is in use from now on.")?;
         }
     }
     Ok(())

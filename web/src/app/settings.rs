@@ -53,7 +53,7 @@ pub(super) fn acted(mail: &mut Mail, action: Action) -> Vec<Effect> {
             again,
             keep_devices,
         } => {
-            let refused = check_new(&new.0, &again.0).map(str::to_owned);
+            let refused = check_new("new password", &new.0, &again.0);
             let change = Change::Password {
                 old,
                 new,
@@ -82,12 +82,14 @@ pub(super) fn acted(mail: &mut Mail, action: Action) -> Vec<Effect> {
     }
 }
 
-/// Why a new password is not even asked for.
-pub(super) fn check_new(new: &str, again: &str) -> Option<&'static str> {
+/// Why a secret that was typed twice is not taken; `what` it is: "new password".
+pub(super) fn check_new(what: &str, new: &str, again: &str) -> Option<String> {
     if new.chars().count() < MIN_PASSWORD_CHARS {
-        Some("Please take at least ten characters for the new password.")
+        Some(format!(
+            "Please take at least ten characters for the {what}."
+        ))
     } else if new != again {
-        Some("The two new passwords are not the same.")
+        Some(format!("The two {what}s are not the same."))
     } else {
         None
     }

@@ -48,14 +48,12 @@ impl State {
 impl OwnKeys {
     /// All of them at `now`, in their order.
     pub fn overview(&self, address: &Address, now: Timestamp) -> Vec<Overview> {
-        let in_use = Role::ALL.map(|role| {
-            let key = self.in_use(role, address, now);
-            key.map(SecretCertificate::fingerprint)
-        });
+        let in_use = self.all_in_use(address, now);
+        let in_use: Vec<_> = in_use.map(SecretCertificate::fingerprint).collect();
         let describe = |key: &SecretCertificate| {
             let certificate = key.certificate();
             let fingerprint = key.fingerprint();
-            let is_used = in_use.contains(&Some(fingerprint));
+            let is_used = in_use.contains(&fingerprint);
             Overview {
                 fingerprint,
                 role: Role::of(certificate),

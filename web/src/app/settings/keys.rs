@@ -1,6 +1,6 @@
 //! The keys' part of the settings: what the account has, what people compare, what is done.
 
-use super::{MIN_PASSWORD_CHARS, ask};
+use super::{ask, check_new};
 use crate::model::event::{Effect, KeyAction};
 use crate::model::mail::Mail;
 use crate::model::settings::{Outcome, Settings};
@@ -28,7 +28,7 @@ pub(super) fn acted(mail: &mut Mail, action: KeyAction) -> Vec<Effect> {
             passphrase,
             again,
         } => {
-            let refused = check_passphrase(&passphrase.0, &again.0);
+            let refused = check_new("passphrase", &passphrase.0, &again.0);
             let change = Change::ExportKey {
                 fingerprint,
                 passphrase,
@@ -87,17 +87,6 @@ pub(super) fn changed(settings: &mut Settings, changed: &Changed) -> Vec<Effect>
         .into_iter()
         .chain(more)
         .collect()
-}
-
-/// Why a passphrase is not taken.
-fn check_passphrase(passphrase: &str, again: &str) -> Option<String> {
-    if passphrase.chars().count() < MIN_PASSWORD_CHARS {
-        Some("Please take at least ten characters for the passphrase.".to_owned())
-    } else if passphrase != again {
-        Some("The two passphrases are not the same.".to_owned())
-    } else {
-        None
-    }
 }
 
 fn compare(mail: &mut Mail, address: String) -> Vec<Effect> {
