@@ -1,0 +1,251 @@
+//! Devices and a provider with a bad network between them: what is sent is lost, comes late, twice
+//! and in another order; devices stop and start. Both conversations of [`engine`] as the bridge and
+//! the browser hold them, an exchange that takes too long begun again.
+//!
+//! A history that fails says its seed; `LETTERLOCK_SEEDS=SEED` plays it alone, `FROM..TO` several.
+
+use super::*;
+use crate::sync::engine::{self, Extent};
+
+/// How many histories each run of the tests plays.
+const HISTORIES: u64 = 2000;
+/// How long one is; the network's time has no unit.
+const MOMENTS: u64 = 20;
+/// How long the way of a request or an answer may be.
+const SLOWEST: u64 = 6;
+/// After so long a device begins an exchange again.
+const TIMEOUT: u64 = 5;
+
+/// What is on its way.
+enum Packet {
+    Pull(PullRequest),
+    Pulled(PullResponse),
+    Push(PushRequest),
+    Pushed(PushResponse),
+}
+
+/// From or to which device, and in which of its exchanges.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Exchange {
+    device: usize,
+    number: u64,
+}
+
+struct Network {
+    rng: ChaCha20Rng,
+    moment: u64,
+    sent: u64,
+    /// By when they arrive.
+    packets: BTreeMap<(u64, u64), (Exchange, Packet)>,
+}
+
+impl Network {
+    /// Lost once in six, twice once in six, late always.
+    fn send(&mut self, exchange: Exchange, packet: impl Fn() -> Packet) {
+        let times = match self.rng.gen_range(0..6) {
+            0 => 0,
+            1 => 2,
+            _ => 1,
+        };
+        for _ in 0..times {
+            let arrives = self.moment + self.rng.gen_range(0..SLOWEST);
+            self.sent += 1;
+            let packet = (exchange, packet());
+            self.packets.insert((arrives, self.sent), packet);
+        }
+    }
+
+    fn arrived(&mut self) -> Option<(Exchange, Packet)> {
+        let first = self.packets.first_entry()?;
+        (first.key().0 <= self.moment).then(|| first.remove())
+    }
+}
+
+/// One device and what it waits for.
+struct Host {
+    replica: Replica<MemoryStore>,
+    seed: u8,
+    exchanges: u64,
+    pull: Option<(u64, Generation, u64)>,
+    push: Option<(u64, PendingPush, u64)>,
+}
+
+impl Host {
+    async fn new(seed: u8) -> Self {
+        Self {
+            replica: device(seed).await.with_page_placements(3),
+            seed,
+            exchanges: 0,
+            pull: None,
+            push: None,
+        }
+    }
+
+    /// Stops at once and starts again.
+    async fn restarted(self, now: Timestamp) -> Self {
+        let root = RootKey::from_octets([1; 32]);
+        let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
+        let opened = Replica::open(self.replica.store, keys, [self.seed; 32], now).await;
+        Self {
+            replica: opened.unwrap().with_page_placements(3),
+            pull: None,
+            push: None,
+            ..self
+        }
+    }
+
+    /// Begins what is not under way, or has been for too long.
+    async fn ask(&mut self, device: usize, network: &mut Network) {
+        let moment = network.moment;
+        if self.pull.is_none_or(|(_, _, until)| until < moment) {
+            self.exchanges += 1;
+            let request = engine::pull_request(&self.replica, Extent::Everything, 0);
+            self.pull = Some((self.exchanges, request.since, moment + TIMEOUT));
+            let number = self.exchanges;
+            network.send(Exchange { device, number }, || {
+                Packet::Pull(request.clone())
+            });
+        }
+        if self
+            .push
+            .as_ref()
+            .is_none_or(|(_, _, until)| *until < moment)
+        {
+            self.push = None;
+            let Some(push) = engine::next_push(&self.replica).await.unwrap() else {
+                return;
+            };
+            self.exchanges += 1;
+            let number = self.exchanges;
+            network.send(Exchange { device, number }, || {
+                Packet::Push(push.request.clone())
+            });
+            self.push = Some((number, push, moment + TIMEOUT));
+        }
+    }
+
+    /// An answer to an exchange that is given up is not heard.
+    async fn hear(&mut self, number: u64, packet: Packet, now: Timestamp) {
+        match packet {
+            Packet::Pulled(response) => {
+                let Some((asked, since, _)) = self.pull.filter(|(asked, ..)| *asked == number)
+                else {
+                    return;
+                };
+                self.pull = None;
+                let taken = engine::handle_pull(&self.replica, since, response, now).await;
+                taken.unwrap_or_else(|error| panic!("pull {asked}: {error}"));
+                take_all_in(&self.replica, now).await;
+            }
+            Packet::Pushed(response) => {
+                let Some((_, push, _)) = self.push.take_if(|(asked, ..)| *asked == number) else {
+                    return;
+                };
+                let handled = engine::handle_push(&self.replica, &push, response, now).await;
+                handled.unwrap();
+            }
+            Packet::Pull(_) | Packet::Push(_) => panic!("a device is no provider"),
+        }
+    }
+}
+
+fn answer(provider: &Provider, network: &mut Network, exchange: Exchange, packet: &Packet) {
+    match packet {
+        Packet::Pull(request) => {
+            let response = provider.pull(request);
+            network.send(exchange, || Packet::Pulled(response.clone()));
+        }
+        Packet::Push(request) => {
+            let response = provider.push(request);
+            network.send(exchange, || Packet::Pushed(response.clone()));
+        }
+        Packet::Pulled(_) | Packet::Pushed(_) => panic!("the provider asks nobody"),
+    }
+}
+
+/// One history: edits on all devices while the network does its worst, then quiet.
+async fn play(seed: u64) {
+    let provider = Provider::default();
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let mut network = Network {
+        rng: ChaCha20Rng::seed_from_u64(!seed),
+        moment: 0,
+        sent: 0,
+        packets: BTreeMap::new(),
+    };
+    let mut hosts = Vec::new();
+    for device in 0..rng.gen_range(2..=4_u8) {
+        hosts.push(Host::new(device + 1).await);
+    }
+    let mut received = 0;
+    for moment in 0..MOMENTS {
+        network.moment = moment;
+        let now = at(rng.gen_range(0..50));
+        let device = rng.gen_range(0..hosts.len());
+        edit(&hosts[device].replica, &mut rng, moment, now).await;
+        annotations::edit(&hosts[device].replica, &mut rng, now).await;
+        if rng.gen_ratio(1, 6) {
+            received += 1;
+            provider.receive(received);
+        }
+        if rng.gen_ratio(1, 20) {
+            let stopped = hosts.remove(device);
+            hosts.insert(device, stopped.restarted(now).await);
+        }
+        for (device, host) in hosts.iter_mut().enumerate() {
+            host.ask(device, &mut network).await;
+        }
+        while let Some((exchange, packet)) = network.arrived() {
+            match packet {
+                Packet::Pull(_) | Packet::Push(_) => {
+                    answer(&provider, &mut network, exchange, &packet);
+                }
+                answer => {
+                    let host = &mut hosts[exchange.device];
+                    host.hear(exchange.number, answer, now).await;
+                }
+            }
+        }
+    }
+    let devices: Vec<_> = hosts.into_iter().map(|host| host.replica).collect();
+    assert_converge(&devices, &provider, seed).await;
+}
+
+fn wanted() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("LETTERLOCK_SEEDS") else {
+        return 0..HISTORIES;
+    };
+    let (from, to) = text.split_once("..").unwrap_or((&text, ""));
+    let from = from.parse().unwrap();
+    from..to.parse().unwrap_or(from + 1)
+}
+
+/// Says which history was played when a thread ends by a panic.
+struct Played(u64);
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("this history again: LETTERLOCK_SEEDS={}", self.0);
+        }
+    }
+}
+
+#[test]
+fn every_history_over_a_bad_network_ends_equal() {
+    let seeds = wanted();
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let mine = seeds.clone().filter(move |seed| seed % threads == thread);
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build();
+                let runtime = runtime.unwrap();
+                for seed in mine {
+                    let _played = Played(seed);
+                    runtime.block_on(play(seed));
+                }
+            });
+        }
+    });
+}
