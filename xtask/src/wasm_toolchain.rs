@@ -35,23 +35,38 @@ pub(crate) struct WasmToolchain {
 impl WasmToolchain {
     /// Installs whatever is missing.
     pub(crate) fn ensure(paths: &Paths) -> Result<Self> {
-        let mut overlay = None;
-        // The standard library compiles crate after crate and leaves a core to the tools.
+        Self::ensure_for(paths, |_| Ok(()))
+    }
+
+    /// Installs whatever is missing; `compile` begins as soon as there is a compiler, beside the
+    /// tools. What is compiled first does not wait for them, and linking for the browser, which
+    /// keeps one core busy and no more, leaves the other to them.
+    pub(crate) fn ensure_for(
+        paths: &Paths,
+        compile: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<Self> {
+        let mut ready = None;
         together(
             || {
-                overlay = Self::ensure_compiler(paths)?;
+                let toolchain = Self::of(paths, Self::ensure_compiler(paths)?);
+                compile(&toolchain)?;
+                ready = Some(toolchain);
                 Ok(())
             },
             || tools::ensure_all(paths),
         )?;
+        ready.context("the compiler for the browser is missing")
+    }
+
+    fn of(paths: &Paths, overlay: Option<PathBuf>) -> Self {
         let mut directories = Vec::new();
         directories.extend(overlay.iter().map(|overlay| overlay.join("bin")));
         directories.push(tools::WASM_BINDGEN.directory(paths));
         directories.push(tools::TRUNK.directory(paths));
-        Ok(Self {
+        Self {
             directories,
             overlay,
-        })
+        }
     }
 
     /// The overlay, if that is what compiles.

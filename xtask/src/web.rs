@@ -5,13 +5,14 @@
 
 use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::bundle_cache::BundleCache;
 use crate::fingerprint::fingerprint;
 use crate::paths::Paths;
 use crate::step::step;
 use crate::tools;
-use crate::wasm_toolchain::WasmToolchain;
+use crate::wasm_toolchain::{TARGET, WasmToolchain};
 
 /// How much the compiler optimises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub(crate) enum Flavour {
     /// What users get: fat LTO. The cargo profile `wasm-release`.
     Release,
 }
+
+/// The cargo profile that web/index.html names.
+const PROFILE: &str = "wasm-release";
 
 /// What decides the bundle's content.
 const INPUTS: &[&str] = &[
@@ -67,23 +71,22 @@ pub(crate) fn bundle(paths: &Paths, flavour: Flavour) -> Result<()> {
     cache.keep(flavour.name())
 }
 
+/// Cargo compiles both programs at once; Trunk, which would call it for one after the other, finds
+/// them made.
 fn build(paths: &Paths, flavour: Flavour) -> Result<()> {
-    let mut trunk = WasmToolchain::ensure(paths)?.program(paths, "trunk")?;
+    let toolchain = WasmToolchain::ensure_for(paths, |toolchain| {
+        let mut cargo = toolchain.program(paths, "cargo")?;
+        cargo
+            .args(["build", "--locked", "--bins", "--profile", PROFILE])
+            .args(["--target", TARGET, "--manifest-path", "web/Cargo.toml"]);
+        flavour.set_profile(&mut cargo);
+        step("compile the web UI", flavour.usually(), &mut cargo)
+    })?;
+    let mut trunk = toolchain.program(paths, "trunk")?;
     // Trunk understands NO_COLOR=true only, while the convention is any value.
     trunk.env_remove("NO_COLOR").args(["build", "--release"]);
-    let usually = match flavour {
-        Flavour::Release => "first time 5 minutes, after a change 1 to 2",
-        Flavour::Quick => {
-            // web/index.html names `wasm-release`, and Trunk lets nothing else overrule that:
-            // so that profile is given the settings of `wasm-ci`.
-            trunk
-                .env("CARGO_PROFILE_WASM_RELEASE_LTO", "false")
-                .env("CARGO_PROFILE_WASM_RELEASE_CODEGEN_UNITS", "16")
-                .env("CARGO_PROFILE_WASM_RELEASE_INCREMENTAL", "true");
-            "first time 4 minutes, after a change 20 s"
-        }
-    };
-    step("build the web UI", usually, &mut trunk)?;
+    flavour.set_profile(&mut trunk);
+    step("bundle the web UI", "usually 10 s", &mut trunk)?;
     if !paths.dist.join("index.html").is_file() {
         bail!("Trunk left no {}", paths.dist.join("index.html").display());
     }
@@ -96,6 +99,24 @@ pub(crate) fn ensure_dist_exists(paths: &Paths) -> Result<()> {
 }
 
 impl Flavour {
+    /// web/index.html names [`PROFILE`], and Trunk lets nothing else overrule that: so for tests it
+    /// is given the settings of `wasm-ci`.
+    fn set_profile(self, command: &mut Command) {
+        if self == Self::Quick {
+            command
+                .env("CARGO_PROFILE_WASM_RELEASE_LTO", "false")
+                .env("CARGO_PROFILE_WASM_RELEASE_CODEGEN_UNITS", "16")
+                .env("CARGO_PROFILE_WASM_RELEASE_INCREMENTAL", "true");
+        }
+    }
+
+    fn usually(self) -> &'static str {
+        match self {
+            Self::Quick => "first time 4 minutes, after a change 20 s",
+            Self::Release => "first time 5 minutes, after a change 1 to 2",
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Quick => "quick",
