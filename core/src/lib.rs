@@ -17,6 +17,8 @@ pub mod id;
 pub mod keys;
 pub mod mime;
 pub mod model;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod openpgp;
 pub mod portable;
 pub mod replica;

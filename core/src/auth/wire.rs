@@ -126,8 +126,10 @@ impl fmt::Debug for Invite {
 
 /// The device that signs up or logs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Device {
     /// Its replica.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "text")]
     pub id: ReplicaId,
     /// For the user's list of devices; at most [`MAX_DEVICE_NAME_OCTETS`].
@@ -136,6 +138,7 @@ pub struct Device {
 
 /// Begins a sign-up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignUpStart {
     /// The wanted address.
     pub address: Address,
@@ -148,6 +151,7 @@ pub struct SignUpStart {
 
 /// The provider's half.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignUpStarted {
     /// For [`super::ClientSignUp::finish`].
     pub response: Octets,
@@ -156,10 +160,12 @@ pub struct SignUpStarted {
 /// Creates the account with all that it needs, all or nothing: a certificate whose key is not
 /// stored beside it would receive mail that nobody can open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignUpFinish {
     /// The same address as at the start.
     pub address: Address,
     /// Drawn by the device; sealed documents are bound to it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "text")]
     pub account_id: AccountId,
     /// From [`super::ClientSignUp::finish`].
@@ -187,6 +193,7 @@ pub struct SignUpFinish {
 
 /// The account exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignUpFinished {
     /// Of the first device.
     pub token: Token,
@@ -195,6 +202,7 @@ pub struct SignUpFinished {
 /// Tells the directory of renewals, successors and revocations. It keeps what it has, merged with
 /// these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Publish {
     /// Certificates, binary, at most [`MAX_PUBLISHED`](crate::keys::published::MAX_PUBLISHED); each
     /// that is new to the directory signed by one that is there or comes before it.
@@ -203,6 +211,7 @@ pub struct Publish {
 
 /// Begins a log-in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogInStart {
     /// The account's address.
     pub address: Address,
@@ -212,6 +221,7 @@ pub struct LogInStart {
 
 /// The provider's half.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogInStarted {
     /// Names this log-in in the next call; valid for two minutes, once.
     pub session: Octets,
@@ -221,6 +231,7 @@ pub struct LogInStarted {
 
 /// Proves the password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogInFinish {
     /// From [`LogInStarted`].
     pub session: Octets,
@@ -232,10 +243,12 @@ pub struct LogInFinish {
 
 /// The log-in succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogInFinished {
     /// For this device's calls.
     pub token: Token,
     /// The account.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "text")]
     pub account_id: AccountId,
     /// Opens with the export key.

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::id::{Address, CollectionId, DocId, Generation, IncomingId, OutboxId, Timestamp};
+#[cfg(feature = "openapi")]
+use crate::openapi::ByteString;
 
 /// Largest message accepted anywhere, in octets: intake, append, submission.
 pub const MAX_MESSAGE_OCTETS: usize = 50 * 1024 * 1024;
@@ -45,6 +47,7 @@ pub const CBOR: &str = "application/cbor";
 
 /// Asks for what changed after `since`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullRequest {
     /// The last generation seen; 0 for everything.
     pub since: Generation,
@@ -56,6 +59,7 @@ pub struct PullRequest {
 
 /// What changed, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullResponse {
     /// Changes with ascending generations, cut near [`BATCH_OCTETS`].
     pub entries: Vec<Entry>,
@@ -67,10 +71,12 @@ pub struct PullResponse {
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Entry {
     /// A sealed document's newest revision.
     Document {
         /// The envelope, as [`crate::seal`] writes it.
+        #[cfg_attr(feature = "openapi", schema(value_type = ByteString))]
         envelope: ByteBuf,
     },
     /// A message that the MX has sealed.
@@ -82,6 +88,7 @@ pub enum Entry {
         /// When the MX accepted it.
         received_at: Timestamp,
         /// An OpenPGP message, binary, encrypted to the account's certificate.
+        #[cfg_attr(feature = "openapi", schema(value_type = ByteString))]
         message: ByteBuf,
     },
     /// A device has taken in this message and stored what it became.
@@ -93,9 +100,11 @@ pub enum Entry {
 
 /// Stores documents and removes incoming messages, all or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushRequest {
     /// Envelopes; each must carry the revision after the stored one (1 if there is none), or be
     /// the stored one itself, octet for octet.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ByteString>))]
     pub documents: Vec<ByteBuf>,
     /// Incoming messages that have been taken in; unknown ids are no error.
     pub remove_incoming: Vec<IncomingId>,
@@ -103,6 +112,7 @@ pub struct PushRequest {
 
 /// The answer to a push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum PushResponse {
     /// Everything is stored, durably.
     Accepted {
@@ -112,12 +122,14 @@ pub enum PushResponse {
     /// Nothing was stored: these documents have another revision at the provider.
     Conflict {
         /// The stored envelopes of the documents in question.
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<ByteString>))]
         current: Vec<ByteBuf>,
     },
 }
 
 /// Asks for documents by id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DocumentsRequest {
     /// At most [`MAX_BATCH_DOCUMENTS`].
     pub ids: Vec<DocId>,
@@ -125,13 +137,16 @@ pub struct DocumentsRequest {
 
 /// The documents that exist, in the order asked, cut near [`BATCH_OCTETS`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DocumentsResponse {
     /// Envelopes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ByteString>))]
     pub envelopes: Vec<ByteBuf>,
 }
 
 /// A mail for the provider to deliver or relay, already signed and encrypted as it shall be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Submission {
     /// Idempotency key.
     pub id: OutboxId,
@@ -140,11 +155,13 @@ pub struct Submission {
     /// Recipients, at most [`MAX_FORWARD_PATHS`].
     pub forward_paths: Vec<Address>,
     /// The message, CRLF line ends.
+    #[cfg_attr(feature = "openapi", schema(value_type = ByteString))]
     pub message: ByteBuf,
 }
 
 /// The stable part of an error answer; HTTP status beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
     /// Stable, for programs: `unauthorized`, `too_large`, `not_local`, `wrong_sender`, …
     pub code: String,

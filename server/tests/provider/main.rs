@@ -22,3 +22,5 @@ mod storage;
 mod devices;
 #[cfg(test)]
 mod transparency;
+#[cfg(test)]
+mod api_docs;

@@ -11,6 +11,7 @@ use crate::id::{AccountId, Address, ReplicaId, Timestamp};
 /// The second half of a log-in, to prove the password for one call; begin it with
 /// [`super::LogInStart`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordProof {
     /// From [`super::LogInStarted`].
     pub session: Octets,
@@ -20,6 +21,7 @@ pub struct PasswordProof {
 
 /// What the provider keeps of a recovery phrase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Recovery {
     /// From [`crate::auth::RecoveryPhrase::verifier`].
     pub verifier: Octets,
@@ -29,6 +31,7 @@ pub struct Recovery {
 
 /// Sets a new recovery phrase; the old one ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoverySet {
     /// The password, proved for this.
     pub proof: PasswordProof,
@@ -38,6 +41,7 @@ pub struct RecoverySet {
 
 /// Begins a change of the password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordStart {
     /// The old password, proved for this.
     pub proof: PasswordProof,
@@ -47,6 +51,7 @@ pub struct PasswordStart {
 
 /// The provider lets the password be changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordStarted {
     /// Names this change in the next call; valid for two minutes, once.
     pub change: Octets,
@@ -56,6 +61,7 @@ pub struct PasswordStarted {
 
 /// Asks for a challenge for the recovery phrase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoveryStart {
     /// The account's address.
     pub address: Address,
@@ -63,6 +69,7 @@ pub struct RecoveryStart {
 
 /// The challenge; an unknown address gets one too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoveryStarted {
     /// Names this recovery in the next call; valid for two minutes, once.
     pub session: Octets,
@@ -72,6 +79,7 @@ pub struct RecoveryStarted {
 
 /// Proves the recovery phrase, and asks for a new password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoveryProve {
     /// From [`RecoveryStarted`].
     pub session: Octets,
@@ -83,8 +91,10 @@ pub struct RecoveryProve {
 
 /// The phrase is right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoveryProved {
     /// The account.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "text")]
     pub account_id: AccountId,
     /// Opens with the phrase.
@@ -97,6 +107,7 @@ pub struct RecoveryProved {
 
 /// Which log-ins of the account end with a change of its password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OtherDevices {
     /// They stay logged in.
@@ -107,6 +118,7 @@ pub enum OtherDevices {
 
 /// Sets the new password, all or nothing: record, wrap and log-ins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordFinish {
     /// From [`PasswordStarted`] or [`RecoveryProved`].
     pub change: Octets,
@@ -122,6 +134,7 @@ pub struct PasswordFinish {
 
 /// The new password holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordFinished {
     /// A token for this device; after a change by password `None`: the one that it has stays.
     pub token: Option<Token>,
@@ -129,6 +142,7 @@ pub struct PasswordFinished {
 
 /// What the provider knows of the account that asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountState {
     /// When it was made.
     pub created_at: Timestamp,
@@ -144,8 +158,10 @@ pub struct AccountState {
 
 /// One device in the list of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceState {
     /// Its replica.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "text")]
     pub id: ReplicaId,
     /// The name that it gave itself.
@@ -160,6 +176,7 @@ pub struct DeviceState {
 
 /// Ends the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountDelete {
     /// The password, proved for this.
     pub proof: PasswordProof,
@@ -167,6 +184,7 @@ pub struct AccountDelete {
 
 /// What the provider has removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountDeleted {
     /// Sealed documents.
     pub documents: u64,

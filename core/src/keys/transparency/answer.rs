@@ -21,6 +21,8 @@ use super::entry::Step;
 use super::map::{Label, MapProof, Value};
 use super::merkle::Hash;
 use crate::id::Address;
+#[cfg(feature = "openapi")]
+use crate::openapi::ByteString;
 
 /// The version of answers that this program writes, and the only one that it reads.
 pub const ANSWER_VERSION: u8 = 1;
@@ -84,10 +86,12 @@ impl Call {
 
 /// A head that extends another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeadAnswer {
     /// [`ANSWER_VERSION`].
     pub version: u8,
     /// A signed head.
+    #[cfg_attr(feature = "openapi", schema(value_type = ByteString))]
     pub head: ByteBuf,
     /// Consistency proof from `seen`.
     pub since: Vec<Hash>,
@@ -97,6 +101,7 @@ pub struct HeadAnswer {
 
 /// The log's last change: it has the head's map root, and so ties the map to the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Last {
     /// Whose entry changed.
     pub label: Label,
@@ -108,6 +113,7 @@ pub struct Last {
 
 /// What an address has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LookupAnswer {
     /// [`ANSWER_VERSION`].
     pub version: u8,
@@ -118,11 +124,13 @@ pub struct LookupAnswer {
     /// The entry, or that there is none.
     pub proof: MapProof,
     /// The certificates that the entry is of, binary.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ByteString>))]
     pub certificates: Vec<ByteBuf>,
 }
 
 /// The changes of a log from a position on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChangesAnswer {
     /// [`ANSWER_VERSION`].
     pub version: u8,
@@ -136,10 +144,12 @@ pub struct ChangesAnswer {
 
 /// What a change has published. It is proven by its hash in the change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntryAnswer {
     /// [`ANSWER_VERSION`].
     pub version: u8,
     /// The certificates, binary.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ByteString>))]
     pub certificates: Vec<ByteBuf>,
 }
 

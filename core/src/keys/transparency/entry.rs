@@ -85,6 +85,7 @@ impl Change {
 
 /// A change as it is told to those who follow the log: what they cannot compute themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Step {
     /// Whose entry changed.
     pub label: Label,

@@ -26,6 +26,7 @@ pub const EMPTY: Hash = Hash([0; 32]);
 
 /// Where an address stands in the map: see [`super::entry::label`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Label(pub Hash);
 
 impl Label {
@@ -51,6 +52,7 @@ impl Label {
 
 /// What stands at a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Value {
     /// Counts the label's changes from 1.
     pub version: u64,
@@ -123,6 +125,7 @@ pub trait MapNodes {
 
 /// What stands at the end of a label's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum End {
     /// No label.
     Empty,
@@ -141,6 +144,7 @@ impl End {
 
 /// Proves a label's entry or its absence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MapProof {
     /// The subtrees beside the path, from the root down.
     pub beside: Vec<Hash>,

@@ -15,6 +15,18 @@ use super::sessions as log_ins;
 use crate::provider::Provider;
 use crate::provider::db::{Decision, accounts, deletion, sessions};
 
+/// What the provider knows of the account.
+#[utoipa::path(
+    get,
+    path = "/api/v1/account",
+    operation_id = "account_state",
+    tag = "account",
+    responses(
+        (status = OK, description = "Room, devices, whether a recovery phrase is set.", body = AccountState),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn state(
     State(provider): State<Arc<Provider>>,
     session: Authorized,
@@ -44,7 +56,21 @@ pub(super) async fn state(
     }))
 }
 
-/// Removes a device: its tokens end at once, and its pulls that wait.
+/// Logs a device out for good.
+///
+/// 404 `no_such_device`.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/devices/{id}",
+    operation_id = "remove_device",
+    tag = "account",
+    params(("id" = String, Path, description = "The device, in hexadecimal.")),
+    responses(
+        (status = NO_CONTENT, description = "Its tokens are worth nothing any more."),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn remove_device(
     State(provider): State<Arc<Provider>>,
     session: Authorized,
@@ -66,7 +92,19 @@ pub(super) async fn remove_device(
     }
 }
 
-/// Ends the account; what it had is removed before this answers, or by the provider's next run.
+/// Ends the account and removes what it had.
+#[utoipa::path(
+    post,
+    path = "/api/v1/account/delete",
+    operation_id = "delete_account",
+    tag = "account",
+    request_body = AccountDelete,
+    responses(
+        (status = OK, description = "What was removed.", body = AccountDeleted),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn delete(
     State(provider): State<Arc<Provider>>,
     session: Authorized,

@@ -41,6 +41,22 @@ const RESERVED: [&str; 12] = [
     "webmaster",
 ];
 
+/// Begins a sign-up.
+///
+/// The first message of OPAQUE (RFC 9807) goes to the provider and its answer comes back; the account
+/// appears with the second call. 403 `sign_up_closed`, `invite_needed`, `reserved_address`; 409
+/// `address_taken`; 429 with `Retry-After`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/accounts/start",
+    operation_id = "sign_up_start",
+    tag = "accounts",
+    request_body = SignUpStart,
+    responses(
+        (status = OK, description = "The provider's half.", body = SignUpStarted),
+        ApiError,
+    )
+)]
 pub(super) async fn start(
     State(provider): State<Arc<Provider>>,
     From(peer): From,
@@ -76,6 +92,18 @@ pub(super) async fn start(
     }))
 }
 
+/// Makes the account with all that it needs, or nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/accounts/finish",
+    operation_id = "sign_up_finish",
+    tag = "accounts",
+    request_body = SignUpFinish,
+    responses(
+        (status = CREATED, description = "The account exists.", body = SignUpFinished),
+        ApiError,
+    )
+)]
 pub(super) async fn finish(
     State(provider): State<Arc<Provider>>,
     From(peer): From,

@@ -20,18 +20,35 @@ use crate::provider::Provider;
 use crate::provider::db::{TxError, directory};
 
 /// Sizes of heads and positions; what is left out is 0.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Sizes {
+    /// Size of the last head that was verified; the answer's head is proven to extend it.
     #[serde(default)]
     seen: u64,
+    /// Another size that the head shall be proven to extend (`head` alone).
     #[serde(default)]
     also: u64,
+    /// Position of the first change (`changes` alone).
     #[serde(default)]
     from: u64,
+    /// Position of the change (`entry` alone).
     #[serde(default)]
     position: u64,
 }
 
+/// The directory's signed head, and that it extends the one that was seen last.
+#[utoipa::path(
+    get,
+    path = "/api/v1/directory/head",
+    operation_id = "directory_head",
+    tag = "directory",
+    params(Sizes),
+    responses(
+        (status = OK, description = "The head and its proofs.", body = HeadAnswer, content_type = "application/cbor"),
+        ApiError,
+    )
+)]
 pub(super) async fn head(
     State(provider): State<Arc<Provider>>,
     Query(sizes): Query<Sizes>,
@@ -42,6 +59,18 @@ pub(super) async fn head(
     .await
 }
 
+/// What an address has, with the proof.
+#[utoipa::path(
+    get,
+    path = "/api/v1/directory/lookup/{address}",
+    operation_id = "directory_lookup",
+    tag = "directory",
+    params(("address" = String, Path, description = "A mail address."), Sizes),
+    responses(
+        (status = OK, description = "The entry, or the proof that there is none.", body = LookupAnswer, content_type = "application/cbor"),
+        ApiError,
+    )
+)]
 pub(super) async fn lookup(
     State(provider): State<Arc<Provider>>,
     Path(address): Path<String>,
@@ -55,6 +84,18 @@ pub(super) async fn lookup(
     .await
 }
 
+/// The directory's changes from a position on.
+#[utoipa::path(
+    get,
+    path = "/api/v1/directory/changes",
+    operation_id = "directory_changes",
+    tag = "directory",
+    params(Sizes),
+    responses(
+        (status = OK, description = "The changes, in order.", body = ChangesAnswer, content_type = "application/cbor"),
+        ApiError,
+    )
+)]
 pub(super) async fn changes(
     State(provider): State<Arc<Provider>>,
     Query(sizes): Query<Sizes>,
@@ -65,6 +106,18 @@ pub(super) async fn changes(
     .await
 }
 
+/// What a change has published.
+#[utoipa::path(
+    get,
+    path = "/api/v1/directory/entry",
+    operation_id = "directory_entry",
+    tag = "directory",
+    params(Sizes),
+    responses(
+        (status = OK, description = "The certificates.", body = EntryAnswer, content_type = "application/cbor"),
+        ApiError,
+    )
+)]
 pub(super) async fn entry(
     State(provider): State<Arc<Provider>>,
     Query(sizes): Query<Sizes>,

@@ -11,6 +11,18 @@ use letterlock_core::id::Address;
 use super::error::ApiError;
 use crate::provider::Provider;
 
+/// The OpenPGP certificates of an address, without a proof.
+#[utoipa::path(
+    get,
+    path = "/api/v1/keys/{address}",
+    operation_id = "certificates",
+    tag = "keys",
+    params(("address" = String, Path, description = "A mail address.")),
+    responses(
+        (status = OK, description = "Binary certificates, one behind the other.", body = Vec<u8>, content_type = "application/octet-stream"),
+        ApiError,
+    )
+)]
 pub(super) async fn certificate(
     State(provider): State<Arc<Provider>>,
     Path(address): Path<String>,

@@ -23,16 +23,20 @@ mod directory;
 mod outbox;
 mod health;
 mod wkd;
+mod docs;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::routing::{delete, get, post, put};
+use axum::routing::get;
 use letterlock_core::auth::wire::MAX_ACCOUNT_REQUEST_OCTETS;
 use letterlock_core::sync::wire::MAX_REQUEST_OCTETS;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Provider;
 use error::ApiError;
@@ -42,42 +46,46 @@ pub(super) type LogIns = waiting::Waiting<sessions::LogIn>;
 pub(super) type Challenges = waiting::Waiting<recovery::Challenge>;
 pub(super) type PasswordChanges = waiting::Waiting<password::Change>;
 
-/// The provider's API, everything under `/api/`, and its Web Key Directory.
+/// The provider's API, everything under `/api/`, its description at `/api/docs`, and its Web Key
+/// Directory.
 ///
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without a peer's address
 /// the limit of log-in attempts counts by mail address alone.
 pub fn router(provider: Arc<Provider>) -> Router {
-    let account_calls = Router::new()
-        .route("/api/v1/accounts/start", post(accounts::start))
-        .route("/api/v1/accounts/finish", post(accounts::finish))
-        .route("/api/v1/sessions/start", post(sessions::start))
-        .route("/api/v1/sessions/finish", post(sessions::finish))
-        .route("/api/v1/sessions", delete(sessions::delete))
-        .route("/api/v1/account", get(account::state))
-        .route("/api/v1/account/delete", post(account::delete))
-        .route("/api/v1/devices/{id}", delete(account::remove_device))
-        .route("/api/v1/password/start", post(password::start))
-        .route("/api/v1/password/finish", post(password::finish))
-        .route("/api/v1/recovery", put(recovery::set))
-        .route("/api/v1/keys", put(publish::publish))
-        .route("/api/v1/recovery/start", post(recovery::start))
-        .route("/api/v1/recovery/prove", post(recovery::prove))
+    let account_calls = OpenApiRouter::new()
+        .routes(routes!(accounts::start))
+        .routes(routes!(accounts::finish))
+        .routes(routes!(sessions::start))
+        .routes(routes!(sessions::finish))
+        .routes(routes!(sessions::delete))
+        .routes(routes!(account::state))
+        .routes(routes!(account::delete))
+        .routes(routes!(account::remove_device))
+        .routes(routes!(password::start))
+        .routes(routes!(password::finish))
+        .routes(routes!(recovery::start))
+        .routes(routes!(recovery::prove))
+        .routes(routes!(recovery::set))
+        .routes(routes!(publish::publish))
         .layer(DefaultBodyLimit::max(MAX_ACCOUNT_REQUEST_OCTETS));
-    let sync_calls = Router::new()
-        .route("/api/v1/sync/pull", post(sync::pull))
-        .route("/api/v1/sync/push", post(sync::push))
-        .route("/api/v1/sync/documents", post(sync::documents))
-        .route("/api/v1/outbox", post(outbox::submit))
+    let sync_calls = OpenApiRouter::new()
+        .routes(routes!(sync::pull))
+        .routes(routes!(sync::push))
+        .routes(routes!(sync::documents))
+        .routes(routes!(outbox::submit))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_OCTETS));
-    Router::new()
+    let (calls, description) = OpenApiRouter::with_openapi(docs::ApiDocs::openapi())
         .merge(account_calls)
         .merge(sync_calls)
-        .route("/api/v1/keys/{address}", get(keys::certificate))
-        .route("/api/v1/directory/head", get(directory::head))
-        .route("/api/v1/directory/lookup/{address}", get(directory::lookup))
-        .route("/api/v1/directory/changes", get(directory::changes))
-        .route("/api/v1/directory/entry", get(directory::entry))
-        .route("/api/v1/health", get(health::health))
+        .routes(routes!(keys::certificate))
+        .routes(routes!(directory::head))
+        .routes(routes!(directory::lookup))
+        .routes(routes!(directory::changes))
+        .routes(routes!(directory::entry))
+        .routes(routes!(health::health))
+        .split_for_parts();
+    calls
+        .merge(docs::router(&description))
         .route("/.well-known/openpgpkey/hu/{name}", get(wkd::direct))
         .route("/.well-known/openpgpkey/policy", get(wkd::policy))
         .route(

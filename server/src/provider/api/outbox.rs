@@ -11,6 +11,21 @@ use super::body::Body;
 use super::error::ApiError;
 use crate::provider::Provider;
 
+/// Hands over a mail to be delivered or relayed.
+///
+/// The same id again changes nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/outbox",
+    operation_id = "submit",
+    tag = "sync",
+    request_body(content = Submission, content_type = "application/cbor"),
+    responses(
+        (status = ACCEPTED, description = "The provider has it, durably."),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn submit(
     State(provider): State<Arc<Provider>>,
     session: Authorized,

@@ -35,6 +35,19 @@ pub(super) enum By {
     Phrase,
 }
 
+/// Begins a change of the password.
+#[utoipa::path(
+    post,
+    path = "/api/v1/password/start",
+    operation_id = "password_start",
+    tag = "account",
+    request_body = PasswordStart,
+    responses(
+        (status = OK, description = "The provider's half.", body = PasswordStarted),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn start(
     State(provider): State<Arc<Provider>>,
     session: Authorized,
@@ -67,6 +80,20 @@ pub(super) fn allow(
     Ok((id.into(), response.into()))
 }
 
+/// Sets the new password: record, wrap and log-ins, or nothing.
+///
+/// The change that the first call named stands for a token: who recovers an account has none.
+#[utoipa::path(
+    post,
+    path = "/api/v1/password/finish",
+    operation_id = "password_finish",
+    tag = "account",
+    request_body = PasswordFinish,
+    responses(
+        (status = OK, description = "The new password holds.", body = PasswordFinished),
+        ApiError,
+    )
+)]
 pub(super) async fn finish(
     State(provider): State<Arc<Provider>>,
     body: Body,

@@ -20,6 +20,22 @@ use super::error::ApiError;
 use crate::provider::Provider;
 use crate::provider::db::{Decision, accounts, keys};
 
+/// Tells the directory of renewals, successors and revocations.
+///
+/// The directory merges them with what it has. 403 `not_vouched` where a new key is signed by none that
+/// is there.
+#[utoipa::path(
+    put,
+    path = "/api/v1/keys",
+    operation_id = "publish_keys",
+    tag = "keys",
+    request_body = Publish,
+    responses(
+        (status = NO_CONTENT, description = "They are published."),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn publish(
     State(provider): State<Arc<Provider>>,
     session: Authorized,

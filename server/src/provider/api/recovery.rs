@@ -33,6 +33,20 @@ pub(crate) struct Challenge {
     peer: Option<IpAddr>,
 }
 
+/// Asks for a challenge for the recovery phrase.
+///
+/// Unknown addresses get one too.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recovery/start",
+    operation_id = "recovery_start",
+    tag = "account",
+    request_body = RecoveryStart,
+    responses(
+        (status = OK, description = "The challenge.", body = RecoveryStarted),
+        ApiError,
+    )
+)]
 pub(super) async fn start(
     State(provider): State<Arc<Provider>>,
     From(peer): From,
@@ -58,6 +72,20 @@ pub(super) async fn start(
     }))
 }
 
+/// Proves the recovery phrase, and asks for a new password.
+///
+/// 401 `wrong_phrase`, `log_in_expired`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recovery/prove",
+    operation_id = "recovery_prove",
+    tag = "account",
+    request_body = RecoveryProve,
+    responses(
+        (status = OK, description = "The phrase is right.", body = RecoveryProved),
+        ApiError,
+    )
+)]
 pub(super) async fn prove(
     State(provider): State<Arc<Provider>>,
     body: Body,
@@ -94,7 +122,19 @@ pub(super) async fn prove(
     }))
 }
 
-/// Sets a new phrase; the old one ends.
+/// Sets a new recovery phrase; the old one ends.
+#[utoipa::path(
+    put,
+    path = "/api/v1/recovery",
+    operation_id = "set_recovery",
+    tag = "account",
+    request_body = RecoverySet,
+    responses(
+        (status = NO_CONTENT, description = "It is set."),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn set(
     State(provider): State<Arc<Provider>>,
     session: Authorized,

@@ -27,6 +27,20 @@ pub(crate) struct LogIn {
     peer: Option<IpAddr>,
 }
 
+/// Begins a log-in, or a proof of the password.
+///
+/// Unknown addresses are answered like known ones. 429 `too_many_attempts` with `Retry-After`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sessions/start",
+    operation_id = "log_in_start",
+    tag = "sessions",
+    request_body = LogInStart,
+    responses(
+        (status = OK, description = "The provider's half.", body = LogInStarted),
+        ApiError,
+    )
+)]
 pub(super) async fn start(
     State(provider): State<Arc<Provider>>,
     From(peer): From,
@@ -60,6 +74,20 @@ pub(super) async fn start(
     }))
 }
 
+/// Proves the password and logs a device in.
+///
+/// 401 `wrong_password`, `log_in_expired`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sessions/finish",
+    operation_id = "log_in_finish",
+    tag = "sessions",
+    request_body = LogInFinish,
+    responses(
+        (status = OK, description = "A token for this device, and the wrapped root key.", body = LogInFinished),
+        ApiError,
+    )
+)]
 pub(super) async fn finish(
     State(provider): State<Arc<Provider>>,
     body: Body,
@@ -162,7 +190,18 @@ pub(super) fn succeeded(provider: &Provider, address: &Address, peer: Option<IpA
         .succeed(address, peer);
 }
 
-/// Log-out: ends the session of the token that the request carries.
+/// Ends the log-in of the token.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/sessions",
+    operation_id = "log_out",
+    tag = "sessions",
+    responses(
+        (status = NO_CONTENT, description = "The token is worth nothing any more."),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn delete(
     State(provider): State<Arc<Provider>>,
     session: Authorized,

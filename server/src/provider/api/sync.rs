@@ -26,6 +26,21 @@ use crate::provider::db::{accounts, changed_since, incoming, sessions};
 /// Most incoming messages that one push removes.
 const MAX_REMOVALS: usize = 10_000;
 
+/// What has changed since a generation.
+///
+/// With `wait_ms` the answer comes with the next change, or when the time is over.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sync/pull",
+    operation_id = "pull",
+    tag = "sync",
+    request_body(content = PullRequest, content_type = "application/cbor"),
+    responses(
+        (status = OK, description = "Changes, oldest first.", body = PullResponse, content_type = "application/cbor"),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn pull(
     State(provider): State<Arc<Provider>>,
     session: Authorized,
@@ -84,6 +99,22 @@ async fn wait_for_changes(
     }
 }
 
+/// Stores sealed documents and removes incoming mail, all or nothing.
+///
+/// 507 `over_quota`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sync/push",
+    operation_id = "push",
+    tag = "sync",
+    request_body(content = PushRequest, content_type = "application/cbor"),
+    responses(
+        (status = OK, description = "`Accepted`: all is stored, durably.", body = PushResponse, content_type = "application/cbor"),
+        (status = CONFLICT, description = "`Conflict`: nothing is stored.", body = PushResponse, content_type = "application/cbor"),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn push(
     State(provider): State<Arc<Provider>>,
     session: Authorized,
@@ -222,6 +253,19 @@ pub(super) async fn read_documents(
     Ok(documents.collect())
 }
 
+/// Sealed documents by their ids.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sync/documents",
+    operation_id = "documents",
+    tag = "sync",
+    request_body(content = DocumentsRequest, content_type = "application/cbor"),
+    responses(
+        (status = OK, description = "Those that exist, in the order asked.", body = DocumentsResponse, content_type = "application/cbor"),
+        ApiError,
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn documents(
     State(provider): State<Arc<Provider>>,
     session: Authorized,
