@@ -110,12 +110,12 @@ impl Device {
         let (account, provider) = (&self.bridge.account, &self.bridge.provider);
         let token = self.bridge.token();
         while let Some(push) = engine::next_push(account).await? {
-            let response = provider.push(token, &push.request).await?;
+            let response = provider.push(&token, &push.request).await?;
             engine::handle_push(account, &push, response, clock::now()).await?;
         }
         loop {
             let request = engine::pull_request(account, Extent::Everything, 0);
-            let response = provider.pull(token, &request).await?;
+            let response = provider.pull(&token, &request).await?;
             let next = engine::handle_pull(account, request.since, response, clock::now());
             if next.await? == Next::Idle {
                 break;

@@ -90,7 +90,7 @@ impl Run {
         let state = device
             .bridge
             .provider
-            .account(device.bridge.token())
+            .account(&device.bridge.token())
             .await?;
         let start = Instant::now();
         device.start();
@@ -199,7 +199,7 @@ impl Run {
             for _ in 0..IDLE_OF_EACH {
                 let (client, token) = (
                     ProviderClient::new(&self.provider.url)?,
-                    device.bridge.token().clone(),
+                    device.bridge.token(),
                 );
                 let request = request.clone();
                 waiting.spawn(async move { client.pull(&token, &request).await });

@@ -13,6 +13,7 @@
 //! ```
 
 mod chest;
+mod devices;
 mod directory;
 mod events;
 mod incoming;
@@ -49,12 +50,13 @@ use crate::store::Store;
 pub use crate::replica::directory::DirectoryState;
 pub use crate::replica::{
     ARRIVED_KEPT_MS, Appended, Appender, ChangedAnnotation, Changes, CheckReport, Checkpoint,
-    Collected, Copied, Counts, Finding, FlagEdit, GARBAGE_KEPT_MS, IncomingMessage,
+    Collected, Copied, Counts, DevicesState, Finding, FlagEdit, GARBAGE_KEPT_MS, IncomingMessage,
     MAX_APPEND_OCTETS, MAX_FINDINGS, MAX_VANISHED, MailboxStatus, Message as MessageDocument,
     NewMessage, OutboxEntry, OutboxProblem, PartialMessage, PendingPush, Pieces, Placement,
     Replica, ReplicaError, Roster, RosterEntry, Subscription, Usage, Vanished,
 };
 pub use chest::{ChestError, KeyChest};
+pub use devices::{DevicesCheck, DevicesError, STRANGER_MS};
 pub use directory::{DirectoryError, DirectorySession};
 pub use events::{Event, Events};
 pub use incoming::TakenIn;

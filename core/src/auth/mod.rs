@@ -8,7 +8,9 @@
 //!
 //! Invariant: sans-IO and octets in, octets out; no type of the `opaque_ke` crate leaves here.
 //! Every secret is zeroized on drop and has no `Debug`.
-//! A lost password is repaired with a recovery phrase of 24 words ([`recovery`]).
+//! A lost password is repaired with a recovery phrase of 24 words ([`recovery`]). A device that has
+//! logged in once does so again by a key of its own ([`device`]); which devices an account has, it
+//! signs itself ([`devices`]).
 //! Rejected: SRP and "hash on the client, then bcrypt", where the provider or a thief of its
 //! database can compute guesses offline with a fast hash, or sees something that opens mail.
 
@@ -19,7 +21,11 @@ pub mod sign_up;
 pub mod log_in;
 pub mod local;
 pub mod recovery;
+pub mod device;
+pub mod devices;
 
+pub use device::DeviceKey;
+pub use devices::{DeviceAlarm, DeviceList, DeviceListError, ListedDevice, SignedDeviceList};
 pub use local::{LocalWrap, LocalWrapError};
 pub use log_in::{ClientLogIn, LogInError, LoggedIn, ServerLogIn};
 pub use recovery::{PhraseError, RecoveryPhrase};

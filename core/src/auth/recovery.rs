@@ -177,13 +177,17 @@ pub fn verify(
     challenge: &[u8],
     signature: &[u8],
 ) -> bool {
+    verify_message(verifier, &challenge_message(address, challenge), signature)
+}
+
+/// Whether `signature` is of `message` and by `verifier`, if there is one, in the same time.
+pub(super) fn verify_message(verifier: Option<&[u8]>, message: &[u8], signature: &[u8]) -> bool {
     let key = read_verifier(verifier.unwrap_or(&NOBODY));
     let signature = Signature::from_slice(signature).unwrap_or_else(|_| {
         // Another length: checked all the same, so that it takes the same time.
         Signature::from_bytes(&[0; 64])
     });
-    let message = challenge_message(address, challenge);
-    let proved = key.is_some_and(|key| key.verify_strict(&message, &signature).is_ok());
+    let proved = key.is_some_and(|key| key.verify_strict(message, &signature).is_ok());
     proved & verifier.is_some()
 }
 

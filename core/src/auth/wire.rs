@@ -10,6 +10,10 @@
 //! | `GET /api/v1/account` (token) | | 200 [`AccountState`] |
 //! | `POST /api/v1/account/delete` (token) | [`AccountDelete`] | 200 [`AccountDeleted`] |
 //! | `DELETE /api/v1/devices/{id}` (token) | | 204; 404 `no_such_device` |
+//! | `GET /api/v1/devices` (token) | | 200 [`DevicesShown`] |
+//! | `PUT /api/v1/devices` (token) | [`DevicesPut`] | 204; 403 `proof_needed`; 409 `list_changed` |
+//! | `POST /api/v1/sessions/challenge` | [`ChallengeStart`] | 200 [`ChallengeStarted`] |
+//! | `POST /api/v1/sessions/prove` | [`ChallengeProve`] | 200 [`ChallengeProved`] |
 //! | `POST /api/v1/password/start` (token) | [`PasswordStart`] | 200 [`PasswordStarted`] |
 //! | `POST /api/v1/password/finish` | [`PasswordFinish`] | 200 [`PasswordFinished`] |
 //! | `POST /api/v1/recovery/start` | [`RecoveryStart`] | 200 [`RecoveryStarted`] |
@@ -18,10 +22,11 @@
 //! | `PUT /api/v1/keys` (token) | [`Publish`] | 204; 403 `not_vouched` |
 //!
 //! Errors are [`crate::sync::wire::ErrorBody`] in JSON: 400 `malformed`, `foreign_domain`,
-//! `bad_certificate`; 401 `wrong_password`, `wrong_phrase`, `log_in_expired`, `unauthorized`; 403
-//! `sign_up_closed`, `invite_needed`; 409 `address_taken`; 413 `too_large`; 429
-//! `too_many_attempts` with `Retry-After` in seconds.
+//! `bad_certificate`, `bad_list`; 401 `wrong_password`, `wrong_phrase`, `wrong_device`,
+//! `log_in_expired`, `unauthorized`; 403 `sign_up_closed`, `invite_needed`; 409 `address_taken`; 413
+//! `too_large`; 429 `too_many_attempts` with `Retry-After` in seconds.
 
+mod devices;
 mod upkeep;
 
 use core::fmt;
@@ -32,6 +37,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{AccountId, Address, ReplicaId};
 
+pub use devices::{
+    ChallengeProve, ChallengeProved, ChallengeStart, ChallengeStarted, DevicesPut, DevicesShown,
+};
 pub use upkeep::{
     AccountDelete, AccountDeleted, AccountState, DeviceState, OtherDevices, PasswordFinish,
     PasswordFinished, PasswordProof, PasswordStart, PasswordStarted, Recovery, RecoveryProve,
@@ -183,6 +191,9 @@ pub struct SignUpFinish {
     pub documents: Vec<Octets>,
     /// The first device.
     pub device: Device,
+    /// The first [`super::SignedDeviceList`], with that device in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Octets>,
     /// What repairs a lost password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,

@@ -271,11 +271,13 @@ fn heard_key(heard: &HeardHead) -> Vec<u8> {
     [HEARD_PREFIX, blake3::hash(&about).as_bytes()].concat()
 }
 
-fn encode_versioned<T: Serialize>(value: &T) -> Vec<u8> {
+pub(super) fn encode_versioned<T: Serialize>(value: &T) -> Vec<u8> {
     [vec![STATE_VERSION], encode_row(value)].concat()
 }
 
-fn decode_versioned<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T, ReplicaError> {
+pub(super) fn decode_versioned<T: serde::de::DeserializeOwned>(
+    row: &[u8],
+) -> Result<T, ReplicaError> {
     match row.split_first() {
         Some((&STATE_VERSION, row)) => decode_row(Table::Meta, row),
         Some(_) => Err(ReplicaError::NewerRow(Table::Meta.name())),

@@ -109,6 +109,7 @@ pub struct AccountKeys {
     blinding: Zeroizing<[u8; 32]>,
     hashing: Zeroizing<[u8; 32]>,
     store: Zeroizing<[u8; 32]>,
+    signing: Zeroizing<[u8; 32]>,
     collections: [(CollectionId, Zeroizing<[u8; 32]>); 5],
 }
 
@@ -130,6 +131,7 @@ impl AccountKeys {
             blinding,
             hashing: root.derive("hashing"),
             store: root.derive("store"),
+            signing: root.derive("signing"),
             collections,
         }
     }
@@ -148,6 +150,12 @@ impl AccountKeys {
     /// [`crate::store::SealedStore`]'s.
     pub fn store_key(&self) -> &[u8; 32] {
         &self.store
+    }
+
+    /// The seed of the key by which the account signs what it says of itself
+    /// ([`crate::auth::devices`]).
+    pub(crate) fn signing_seed(&self) -> &[u8; 32] {
+        &self.signing
     }
 
     /// The blinded id of a collection.

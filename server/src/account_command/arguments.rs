@@ -73,9 +73,15 @@ pub enum AccountCommand {
         #[arg(long, value_name = "FILE")]
         phrase_file: Option<PathBuf>,
     },
-    /// Log a device out, at once.
+    /// List the devices: what the account has signed, and who is logged in beside.
+    Devices {
+        /// Whose.
+        #[command(flatten)]
+        whose: KeptArguments,
+    },
+    /// Take a device out of the account's list and log it out, at once.
     RemoveDevice {
-        /// Its name or the beginning of its id, as `status` shows them.
+        /// Its name or the beginning of its id, as `devices` shows them.
         device: String,
         /// Whose.
         #[command(flatten)]

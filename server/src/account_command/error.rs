@@ -25,8 +25,11 @@ pub enum AccountCommandError {
     #[error("which provider? Use --provider URL")]
     NoProvider,
     /// No device is called so, or several.
-    #[error("no device or more than one is called so: `letterlock account status` lists them")]
+    #[error("no device or more than one is called so: `letterlock account devices` lists them")]
     WhichDevice,
+    /// What the provider shows as the list of devices cannot be used.
+    #[error(transparent)]
+    Devices(#[from] letterlock_core::auth::devices::Refused),
     /// A device does not remove itself.
     #[error("this is the device that you are on: `letterlock account forget` removes it")]
     ThisDevice,

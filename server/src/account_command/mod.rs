@@ -6,6 +6,7 @@
 //! input; a phrase is printed once, before it holds, so that none holds that nobody has seen.
 
 pub mod arguments;
+mod devices;
 mod enrol;
 mod error;
 pub mod keys;
@@ -13,7 +14,7 @@ pub mod keys;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
-use letterlock_core::auth::wire::{AccountState, Device, DeviceState, OtherDevices};
+use letterlock_core::auth::wire::{AccountState, Device, OtherDevices};
 use letterlock_core::auth::{LocalWrap, RecoveryPhrase};
 use letterlock_core::id::{AccountId, Address, ReplicaId, Timestamp};
 use letterlock_core::mime::format_date;
@@ -57,8 +58,16 @@ pub async fn run(command: AccountCommand, out: &mut impl Write) -> Result<(), Ac
         AccountCommand::Status { whose } => {
             let open = Open::start(&whose).await?;
             let state = open.provider().account(&open.entered.token).await;
+            let shown = devices::shown(&open).await;
             open.end().await;
             tell_state(out, &open, &state?)?;
+            devices::tell(out, &open, &shown?)?;
+        }
+        AccountCommand::Devices { whose } => {
+            let open = Open::start(&whose).await?;
+            let shown = devices::shown(&open).await;
+            open.end().await;
+            devices::tell(out, &open, &shown?)?;
         }
         AccountCommand::Password {
             whose,
@@ -74,9 +83,13 @@ pub async fn run(command: AccountCommand, out: &mut impl Write) -> Result<(), Ac
         }
         AccountCommand::RemoveDevice { device, whose } => {
             let open = Open::start(&whose).await?;
-            let removed = remove_device(&open, &device).await;
+            let removed = devices::remove(&open, &device).await;
             open.end().await;
-            writeln!(out, "“{}” is logged out.", removed?)?;
+            writeln!(
+                out,
+                "“{}” is none of the account's devices any more, and logged out.",
+                removed?
+            )?;
         }
         AccountCommand::Keys { command } => Box::pin(keys::run(&command, out)).await?,
         AccountCommand::Delete { whose, yes } => delete(&whose, yes, out).await?,
@@ -273,23 +286,6 @@ async fn check_phrase(
     Ok(())
 }
 
-async fn remove_device(open: &Open, wanted: &str) -> Result<String, AccountCommandError> {
-    let state = open.provider().account(&open.entered.token).await?;
-    let is_meant = |device: &&DeviceState| {
-        device.name == wanted || (wanted.len() >= 4 && device.id.to_string().starts_with(wanted))
-    };
-    let mut meant = state.devices.iter().filter(is_meant);
-    let (Some(device), None) = (meant.next(), meant.next()) else {
-        return Err(AccountCommandError::WhichDevice);
-    };
-    if device.current {
-        return Err(AccountCommandError::ThisDevice);
-    }
-    let token = &open.entered.token;
-    open.provider().remove_device(token, device.id).await?;
-    Ok(device.name.clone())
-}
-
 async fn delete(
     kept: &KeptArguments,
     yes: bool,
@@ -424,19 +420,6 @@ fn tell_state(out: &mut impl Write, open: &Open, state: &AccountState) -> io::Re
     writeln!(out, "  since     {}", date(state.created_at))?;
     writeln!(out, "  room      {room}")?;
     writeln!(out, "  recovery  {recovery}")?;
-    writeln!(out, "  devices")?;
-    for device in &state.devices {
-        let this = device.current && open.place.unlock.device() == Some(device.id);
-        // The name of this one is, right now, that of the command.
-        let name = if this { "this device" } else { &device.name };
-        let id = device.id.to_string();
-        let id = id.get(..8).unwrap_or(&id);
-        writeln!(
-            out,
-            "    {id}  last seen {}  {name}",
-            date(device.last_seen)
-        )?;
-    }
     Ok(())
 }
 

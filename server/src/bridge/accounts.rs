@@ -8,10 +8,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use letterlock_core::account::Account;
+use letterlock_core::auth::DeviceAlarm;
 use letterlock_core::auth::wire::Token;
 use letterlock_core::id::Address;
 use letterlock_core::keys::lookup::NotFound;
 use letterlock_core::keys::transparency::Alarm;
+use letterlock_core::store::StoreError;
 use letterlock_core::sync::engine::{self, Extent};
 use rand::RngCore as _;
 use rand::rngs::OsRng;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::app_password::AppPasswordHash;
 use super::app_passwords::{Admitted, AppPasswords, LOOK_EVERY, Scope};
 use super::attempts::Attempts;
+use super::enrolment::write_token;
 use super::key_fetcher::KeyFetcher;
 use super::provider_client::ProviderClient;
 use super::sqlite_store::SqliteStore;
@@ -62,7 +65,10 @@ pub struct BridgeAccount {
     behind: watch::Sender<bool>,
     room: watch::Sender<Option<Room>>,
     directory_alarm: watch::Sender<Option<Alarm>>,
-    token: Token,
+    device_alarm: watch::Sender<Option<DeviceAlarm>>,
+    token: Mutex<Token>,
+    /// Where the token is kept for the next start.
+    store: Option<SqliteStore>,
     app_passwords: AppPasswords,
     not_found: Mutex<NotFound>,
 }
@@ -86,10 +92,19 @@ impl BridgeAccount {
             behind: watch::Sender::new(asked.0 == 0),
             room: watch::Sender::new(None),
             directory_alarm: watch::Sender::new(None),
-            token,
+            device_alarm: watch::Sender::new(None),
+            token: Mutex::new(token),
+            store: None,
             app_passwords,
             not_found: Mutex::default(),
         }
+    }
+
+    /// The same, whose later tokens are kept in this store.
+    #[must_use]
+    pub fn keeping_tokens(mut self, store: SqliteStore) -> Self {
+        self.store = Some(store);
+        self
     }
 
     /// For whom strangers were asked in vain. Not to be kept across an await.
@@ -100,8 +115,38 @@ impl BridgeAccount {
     }
 
     /// For calls to the provider.
-    pub const fn token(&self) -> &Token {
-        &self.token
+    pub fn token(&self) -> Token {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.clone()
+    }
+
+    /// The device has logged in again.
+    pub(super) async fn set_token(&self, token: Token) -> Result<(), StoreError> {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token.clone();
+        match &self.store {
+            Some(store) => write_token(store, &token).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What the last check of the provider's words about the account's devices found to be false.
+    pub fn device_alarm(&self) -> watch::Receiver<Option<DeviceAlarm>> {
+        self.device_alarm.subscribe()
+    }
+
+    pub(super) fn set_device_alarm(&self, alarm: Option<DeviceAlarm>) {
+        let raised = alarm.is_some();
+        let news = self.device_alarm.send_if_modified(|current| {
+            let changed = *current != alarm;
+            *current = alarm;
+            changed
+        });
+        if news && raised {
+            tracing::error!(
+                "the provider's list of the account's devices does not hold: see the message in \
+                 INBOX"
+            );
+        }
     }
 
     /// How the exchange with the provider goes, and every change of it.

@@ -193,7 +193,7 @@ impl Credentials {
         Ok(deleted.await?)
     }
 
-    async fn prove(&self, password: &str) -> Result<PasswordProof, EnrolError> {
+    pub(super) async fn prove(&self, password: &str) -> Result<PasswordProof, EnrolError> {
         let (session, logged_in) = self.begin(password).await?;
         Ok(PasswordProof {
             session,

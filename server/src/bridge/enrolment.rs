@@ -17,7 +17,7 @@ use std::io;
 use std::path::PathBuf;
 
 use letterlock_core::account::ReplicaError;
-use letterlock_core::account::{Account, KeyError};
+use letterlock_core::account::{Account, DevicesError, KeyError};
 use letterlock_core::auth::wire::{Device, Invite, OtherDevices, SignUpFinish, SignUpStart, Token};
 use letterlock_core::auth::{
     ClientSignUp, LocalWrap, LocalWrapError, LogInError, RecoveryPhrase, SignUpError, WrapError,
@@ -33,6 +33,7 @@ use zeroize::Zeroizing;
 use super::accounts::{BridgeAccount, LocalAccount};
 use super::app_passwords::{AppPasswords, AppPasswordsError};
 use super::credentials::{Credentials, recovery, wrap};
+use super::devices;
 use super::lock::create_private_dir;
 use super::provider_client::{CONNECT_TIMEOUT, ProviderClient, ProviderError};
 use super::sqlite_store::{OpenStoreError, SqliteStore};
@@ -84,6 +85,9 @@ pub enum EnrolError {
     /// See there.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// See there.
+    #[error(transparent)]
+    Devices(#[from] DevicesError),
     /// The account's folder cannot be used.
     #[error("{path}: {cause}")]
     Folder {
@@ -186,8 +190,13 @@ impl Enrolment {
         if let Some(entered) = &entered {
             write_token(&local.store, &entered.token).await?;
         }
+        let proved = entered.is_some();
         let token = entered.map(|entered| entered.token).or(known);
         let token = token.ok_or(EnrolError::UnknownForm)?;
+        // One that was removed comes back only when the provider has taken the password again.
+        if proved || !local.account.devices_state().await?.joined {
+            self.join(&local, &token, now).await;
+        }
         let (provider, device) = (self.provider.base(), local.account.id());
         if unlock.provider.as_deref() != Some(provider) || unlock.device() != Some(device) {
             unlock.synced(provider, device).write(&self.folder)?;
@@ -209,6 +218,7 @@ impl Enrolment {
         if let Err(error) = self.provider.log_out(&entered.token).await {
             tracing::warn!(%error, "a log-in that is not used stays in the list of devices");
         }
+        self.join(&local, &token, now).await;
         self.keep(local, (id, epoch, &entered.root), token).await
     }
 
@@ -227,6 +237,7 @@ impl Enrolment {
         let local = self.open(key.0, key.1, key.2, now).await?;
         let credentials = self.credentials(self.device(&local.account));
         let token = credentials.finish_recovery(&recovering, others).await?;
+        self.join(&local, &token, now).await;
         self.keep(local, key, token).await
     }
 
@@ -251,6 +262,8 @@ impl Enrolment {
         let documents = pending.iter().flat_map(|push| &push.request.documents);
         let key = (id, FIRST_EPOCH, &root);
         let phrase = self.phrase.as_ref();
+        let device = self.device(&local.account);
+        let devices = local.account.first_devices(&device, now).await?;
         let finish = SignUpFinish {
             address: self.address.clone(),
             account_id: id,
@@ -259,7 +272,8 @@ impl Enrolment {
             certificate: first.to_bytes().into(),
             more_certificates: more.collect(),
             documents: documents.map(|document| document.to_vec().into()).collect(),
-            device: self.device(&local.account),
+            device,
+            devices: Some(devices.octets().to_vec().into()),
             recovery: phrase.map(|phrase| recovery(phrase, id, FIRST_EPOCH, &root)),
             invite: self.invite.clone(),
         };
@@ -267,6 +281,7 @@ impl Enrolment {
         if let Some(push) = &pending {
             local.account.pushed(push, now).await?;
         }
+        local.account.keep_device_list(&devices, now).await?;
         self.keep(local, key, finished.token).await
     }
 
@@ -288,6 +303,16 @@ impl Enrolment {
         let call = self.provider.documents(token, &nothing);
         let answer = tokio::time::timeout(CONNECT_TIMEOUT, call).await;
         matches!(answer, Ok(Err(ProviderError::Unauthorized)))
+    }
+
+    /// Puts this device into the account's list. One that is not there works all the same, and is
+    /// told of on the others; the next unlocking tries again.
+    async fn join(&self, local: &Opened, token: &Token, now: Timestamp) {
+        let credentials = self.credentials(self.device(&local.account));
+        let joined = devices::join(&local.account, &credentials, token, &self.password, now);
+        if let Err(error) = Box::pin(joined).await {
+            tracing::warn!(%error, "this device is not in the account's list of devices yet");
+        }
     }
 
     fn device(&self, account: &LocalAccount) -> Device {
@@ -349,6 +374,7 @@ impl Enrolment {
     fn finished(&self, local: Opened, token: Token) -> BridgeAccount {
         let app_passwords = AppPasswords::open(&self.folder);
         BridgeAccount::new(local.account, self.provider.clone(), token, app_passwords)
+            .keeping_tokens(local.store)
     }
 
     /// A replica without `unlock.json` was left by a sign-up that did not end; its keys are gone
@@ -379,7 +405,7 @@ async fn read_token(store: &SqliteStore) -> Result<Option<Token>, StoreError> {
         .map(Token::new))
 }
 
-async fn write_token(store: &SqliteStore, token: &Token) -> Result<(), StoreError> {
+pub(super) async fn write_token(store: &SqliteStore, token: &Token) -> Result<(), StoreError> {
     let mut batch = Batch::new();
     batch.put(Table::Meta, TOKEN_KEY, token.as_str());
     store.commit(batch).await

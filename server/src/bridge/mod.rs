@@ -13,6 +13,7 @@ pub mod unlock;
 pub mod provider_client;
 pub mod accounts;
 pub mod credentials;
+pub mod devices;
 pub mod enrolment;
 pub mod offline;
 pub mod backoff;

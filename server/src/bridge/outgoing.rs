@@ -126,7 +126,7 @@ async fn hand_over(
 ) -> Result<(), ExchangeError> {
     let mut refused: Option<(Vec<Address>, u16, String)> = None;
     for submission in &ready.submissions {
-        let result = account.provider.submit(account.token(), submission).await;
+        let result = account.provider.submit(&account.token(), submission).await;
         match result {
             Ok(()) => {}
             // The others get it; the report names all who do not.

@@ -45,7 +45,7 @@ pub(super) async fn publish(account: &BridgeAccount) -> Result<(), ProviderError
             .map(|certificate| certificate.to_bytes().into())
             .collect(),
     };
-    match account.provider.publish(account.token(), &body).await {
+    match account.provider.publish(&account.token(), &body).await {
         Ok(()) => {}
         // It would refuse again; after a restart it is asked again.
         Err(error @ ProviderError::Refused { .. }) => {

@@ -4,6 +4,8 @@
 //! and whether trying again can help, and hold no address, token or content. Rejected: retrying
 //! in here; the loops know better when.
 
+pub mod devices;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use letterlock_core::auth::wire::{
     RecoveryProve, RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, SignUpFinish,
     SignUpFinished, SignUpStart, SignUpStarted, Token,
 };
-use letterlock_core::id::{Address, ReplicaId};
+use letterlock_core::id::Address;
 use letterlock_core::keys::transparency::answer::{Call, MAX_ANSWER_OCTETS};
 use letterlock_core::sync::wire::{
     self, CBOR, DocumentsRequest, DocumentsResponse, ErrorBody, MAX_REQUEST_OCTETS, PullRequest,
@@ -157,16 +159,6 @@ impl ProviderClient {
     pub async fn account(&self, token: &Token) -> Result<AccountState, ProviderError> {
         let request = self.request(Method::GET, &["account"])?;
         json(&call(request.bearer_auth(token.as_str())).await?)
-    }
-
-    /// Logs a device out.
-    pub async fn remove_device(
-        &self,
-        token: &Token,
-        device: ReplicaId,
-    ) -> Result<(), ProviderError> {
-        let request = self.request(Method::DELETE, &["devices", &device.to_string()])?;
-        call(request.bearer_auth(token.as_str())).await.map(drop)
     }
 
     /// Ends the account.

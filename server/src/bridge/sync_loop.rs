@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accounts::{BridgeAccount, SyncStatus};
 use super::backoff::Backoff;
+use super::devices;
 use super::directory;
 use super::own_keys;
 use super::provider_client::ProviderError;
@@ -45,8 +46,9 @@ const PUSH_REST: Duration = Duration::from_millis(250);
 /// How long the index waits at first for mail that is still coming in: the provider may be away.
 const INDEX_WAIT: Duration = Duration::from_mins(10);
 
-/// How often the provider is asked how much room the account takes, in milliseconds.
-const ASK_FOR_ROOM_EVERY_MS: i64 = 5 * 60 * 1000;
+/// How often the provider is asked how much room the account takes and who its devices are, in
+/// milliseconds.
+const ASK_EVERY_MS: i64 = 5 * 60 * 1000;
 /// How often the collector runs, in milliseconds.
 const COLLECT_EVERY_MS: i64 = 5 * 60 * 1000;
 /// Most messages and contents that one run of the collector removes.
@@ -102,7 +104,7 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
                 wait_ms = MAX_WAIT_MS;
                 own_keys::maintain(account, &mut maintained_at).await;
                 collect(account, &mut collected_at).await;
-                ask_for_room(account, &mut asked_at).await;
+                ask_for_account(account, &mut asked_at).await;
             }
             Err(error) => {
                 // After a failure the state is told at once, not with the next news.
@@ -153,7 +155,7 @@ impl FirstSync {
             return Ok(Next::Idle);
         };
         let token = account.token();
-        let response = account.provider.documents(token, &request).await?;
+        let response = account.provider.documents(&token, &request).await?;
         let now = clock::now();
         filling
             .handle_documents(&account.account, response, now)
@@ -181,18 +183,24 @@ async fn collect(account: &BridgeAccount, last: &mut Timestamp) {
     }
 }
 
-/// Asks now and then how much room the account takes at its provider, for IMAP QUOTA.
-async fn ask_for_room(account: &BridgeAccount, last: &mut Timestamp) {
+/// Asks now and then how much room the account takes at its provider, for IMAP QUOTA, and holds the
+/// provider to the account's list of devices.
+async fn ask_for_account(account: &BridgeAccount, last: &mut Timestamp) {
     let now = clock::now();
-    if now.as_millis().saturating_sub(last.as_millis()) < ASK_FOR_ROOM_EVERY_MS {
+    if now.as_millis().saturating_sub(last.as_millis()) < ASK_EVERY_MS {
         return;
     }
     *last = now;
-    match account.provider.account(account.token()).await {
-        Ok(state) => account.set_room(state.quota_octets.map(|quota_octets| Room {
-            used_octets: state.used_octets,
-            quota_octets,
-        })),
+    match account.provider.account(&account.token()).await {
+        Ok(state) => {
+            account.set_room(state.quota_octets.map(|quota_octets| Room {
+                used_octets: state.used_octets,
+                quota_octets,
+            }));
+            if let Err(error) = devices::check(account, &state.devices, now).await {
+                tracing::warn!(%error, "the list of devices was not checked");
+            }
+        }
         // What was known stays; the next pull says what is wrong.
         Err(error) => tracing::debug!(%error, "the provider did not tell the account's room"),
     }
@@ -205,7 +213,7 @@ async fn pull(
     retry_kept: &mut bool,
 ) -> Result<Next, ExchangeError> {
     let request = engine::pull_request(&account.account, first.extent, wait_ms);
-    let response = account.provider.pull(account.token(), &request).await?;
+    let response = account.provider.pull(&account.token(), &request).await?;
     let next = engine::handle_pull(&account.account, request.since, response, clock::now()).await?;
     take_in_all(account, *retry_kept).await?;
     *retry_kept = false;
@@ -345,7 +353,7 @@ async fn rest(time: Duration, changes: &mut Subscription, shutdown: &Cancellatio
 async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {
     let mut conflicts = 0;
     while let Some(push) = engine::next_push(&account.account).await? {
-        let response = match account.provider.push(account.token(), &push.request).await {
+        let response = match account.provider.push(&account.token(), &push.request).await {
             Err(ProviderError::Refused { code, .. }) if code == engine::REVISION_GAP => {
                 engine::handle_gap(&account.account, clock::now()).await?;
                 return Err(ProviderError::SetBack.into());
@@ -377,9 +385,7 @@ pub(super) async fn pause(
 ) -> bool {
     let mut wait = backoff.next(&mut OsRng);
     match error {
-        ExchangeError::Provider(ProviderError::Unauthorized) => {
-            account.set_status(SyncStatus::LoggedOut);
-        }
+        ExchangeError::Provider(ProviderError::Unauthorized) => log_in_again(account).await,
         ExchangeError::Provider(ProviderError::Busy { wait: Some(asked) }) => {
             wait = wait.max(*asked);
         }
@@ -395,6 +401,16 @@ pub(super) async fn pause(
     tokio::select! {
         () = shutdown.cancelled() => false,
         () = tokio::time::sleep(wait) => true,
+    }
+}
+
+/// The token has ended, as one does after a day. If the provider does not take this device's key
+/// either, its user has to log in; that ends the waiting of a program that runs, too.
+async fn log_in_again(account: &BridgeAccount) {
+    match Box::pin(devices::log_in_again(account, clock::now())).await {
+        Ok(true) => tracing::debug!("this device has logged in again"),
+        Ok(false) => account.set_status(SyncStatus::LoggedOut),
+        Err(error) => tracing::warn!(%error, "this device has not logged in again yet"),
     }
 }
 

@@ -23,7 +23,7 @@ async fn a_device_whose_token_was_ended_logs_in_at_the_next_unlocking() {
         invite: None,
     };
     let account = enrolment.ensure(NOW).await.unwrap();
-    let token = account.token().clone();
+    let token = account.token();
     drop(account);
     let again = enrolment.unlock(NOW).await.unwrap().unwrap();
     assert_eq!(
@@ -39,7 +39,7 @@ async fn a_device_whose_token_was_ended_logs_in_at_the_next_unlocking() {
     let nothing = DocumentsRequest { ids: Vec::new() };
     account
         .provider
-        .documents(account.token(), &nothing)
+        .documents(&account.token(), &nothing)
         .await
         .unwrap();
     drop(account);
@@ -80,7 +80,8 @@ async fn attack_38_a_device_killed_while_the_password_changes_opens_with_the_new
     };
     let account = with_new.unlock(NOW).await.unwrap().unwrap();
     let nothing = DocumentsRequest { ids: Vec::new() };
-    let known = account.provider.documents(account.token(), &nothing);
+    let token = account.token();
+    let known = account.provider.documents(&token, &nothing);
     known.await.unwrap();
     drop(account);
     // From then on it opens without the provider, and the old one opens nothing.

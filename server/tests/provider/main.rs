@@ -21,6 +21,10 @@ mod storage;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod device_list;
+#[cfg(test)]
+mod device_attacks;
+#[cfg(test)]
 mod transparency;
 #[cfg(test)]
 mod api_docs;

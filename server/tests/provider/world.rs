@@ -240,6 +240,7 @@ impl World {
             more_certificates: Vec::new(),
             documents: vec![envelope(account, 0xff, 1, b"the sealed secret key").into()],
             device: device(),
+            devices: None,
             recovery: None,
             invite,
         };

@@ -17,11 +17,11 @@ use super::attempts::Attempts;
 use super::auth::{From, check_device, new_token};
 use super::body::Body;
 use super::error::ApiError;
-use super::{publish, recovery, sync};
+use super::{devices, publish, recovery, sync};
 use crate::provider::db::accounts::{self, NewAccount};
 use crate::provider::db::documents::{self, Document, Put};
 use crate::provider::db::invites::{self, CodeHash};
-use crate::provider::db::{Decision, TxError, deletion, keys, sessions};
+use crate::provider::db::{self, Decision, TxError, deletion, keys, sessions};
 use crate::provider::{self, Provider, SignUp};
 
 /// Local parts that speak for the domain (RFC 2142, and what certificate authorities write to):
@@ -117,6 +117,10 @@ pub(super) async fn finish(
     let entry = publish::first_entry(&certificates, &request.address, now)?;
     count(&provider, peer)?;
     let documents = read_documents(&provider, request.account_id, request.documents).await?;
+    let list = request.devices.as_ref();
+    let list = list
+        .map(|list| devices::read(list, request.account_id))
+        .transpose()?;
     let new = NewAccount {
         account: request.account_id,
         address: request.address,
@@ -152,6 +156,9 @@ pub(super) async fn finish(
             }
             let device = (device.id, device.name.as_str());
             sessions::insert(transaction, account, &hash, device, now)?;
+            if let Some(list) = &list {
+                db::devices::set(transaction, effects, account, list)?;
+            }
             Ok(Decision::Commit(Ok(())))
         })
         .await?;

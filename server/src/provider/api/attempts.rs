@@ -59,6 +59,11 @@ impl Attempts {
         self.count(everyone(address, peer), now)
     }
 
+    /// The same for a log-in that no guess can succeed with: counted for the peer alone.
+    pub(super) fn begin_peer(&mut self, peer: IpAddr, now: Timestamp) -> Result<(), u64> {
+        self.count(vec![(Who::Peer(peer), MAX_FAILURES_PER_PEER)], now)
+    }
+
     /// Whether a sign-up of this peer would be refused; nothing is counted.
     pub(super) fn may_sign_up(&self, peer: IpAddr, limit: u32, now: Timestamp) -> Result<(), u64> {
         let wait = self.wait(&Who::SignUp(peer), limit, now);
@@ -108,8 +113,14 @@ impl Attempts {
     /// The attempt was no failure: the address is forgiven, the peer this one attempt.
     pub(super) fn succeed(&mut self, address: &Address, peer: Option<IpAddr>) {
         self.counts.remove(&Who::Address(address.canonical()));
-        let peer = peer.and_then(|peer| self.counts.get_mut(&Who::Peer(peer)));
-        if let Some(count) = peer {
+        if let Some(peer) = peer {
+            self.succeed_peer(peer);
+        }
+    }
+
+    /// The peer's attempt was no failure; no address is forgiven by it.
+    pub(super) fn succeed_peer(&mut self, peer: IpAddr) {
+        if let Some(count) = self.counts.get_mut(&Who::Peer(peer)) {
             count.failures = count.failures.saturating_sub(1);
         }
     }
@@ -185,7 +196,7 @@ mod tests {
     #[test]
     fn a_success_forgives() {
         let mut attempts = Attempts::default();
-        let peer = "192.0.2.1".parse().ok();
+        let peer: Option<IpAddr> = "192.0.2.1".parse().ok();
         for _ in 0..3 * MAX_FAILURES_PER_PEER {
             let alice = Address::new("alice@x.example").unwrap();
             attempts.begin(&alice, peer, at(0)).unwrap();
@@ -197,6 +208,10 @@ mod tests {
         }
         let bob = Address::new("bob@x.example").unwrap();
         assert!(attempts.begin(&bob, peer, at(0)).is_err());
+        // A device's log-in forgives the peer one attempt, and counts for no address.
+        attempts.succeed_peer(peer.unwrap());
+        attempts.begin_peer(peer.unwrap(), at(0)).unwrap();
+        assert!(attempts.begin_peer(peer.unwrap(), at(0)).is_err());
         assert!(attempts.begin(&bob, None, at(0)).is_ok());
     }
 }

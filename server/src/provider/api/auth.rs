@@ -41,9 +41,10 @@ impl FromRequestParts<Arc<Provider>> for Authorized {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
             .map(|(_, token)| token.trim());
         let token_hash = hash(token.ok_or_else(ApiError::unauthorized)?);
+        let now = provider.clock.now();
         let session = provider
             .db
-            .read(move |transaction, _| sessions::find(transaction, &token_hash))
+            .read(move |transaction, _| sessions::find(transaction, &token_hash, now))
             .await?
             .ok_or_else(ApiError::unauthorized)?;
         note_seen(provider, &session, token_hash).await?;

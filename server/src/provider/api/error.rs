@@ -52,6 +52,22 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "wrong_phrase", message)
     }
 
+    /// One text for a wrong proof, a device that was removed or logged out and an unknown one.
+    pub(super) fn wrong_device() -> Self {
+        let message = "this device cannot log in by its key: log in with the password";
+        Self::new(StatusCode::UNAUTHORIZED, "wrong_device", message)
+    }
+
+    pub(super) fn proof_needed() -> Self {
+        let message = "the first list of devices needs a proof of the password";
+        Self::forbidden("proof_needed", message)
+    }
+
+    pub(super) fn list_changed() -> Self {
+        let message = "there is a later list of devices: build on that one";
+        Self::new(StatusCode::CONFLICT, "list_changed", message)
+    }
+
     /// What was begun is not known (any more).
     pub(super) fn expired() -> Self {
         let message = "this took too long: begin again";

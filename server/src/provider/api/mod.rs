@@ -16,6 +16,7 @@ mod sessions;
 mod password;
 mod recovery;
 mod account;
+mod devices;
 mod sync;
 mod keys;
 mod publish;
@@ -44,6 +45,7 @@ use error::ApiError;
 pub(super) use attempts::Attempts;
 pub(super) type LogIns = waiting::Waiting<sessions::LogIn>;
 pub(super) type Challenges = waiting::Waiting<recovery::Challenge>;
+pub(super) type DeviceChallenges = waiting::Waiting<devices::Challenge>;
 pub(super) type PasswordChanges = waiting::Waiting<password::Change>;
 
 /// The provider's API, everything under `/api/`, its description at `/api/docs`, and its Web Key
@@ -58,6 +60,9 @@ pub fn router(provider: Arc<Provider>) -> Router {
         .routes(routes!(sessions::start))
         .routes(routes!(sessions::finish))
         .routes(routes!(sessions::delete))
+        .routes(routes!(devices::challenge))
+        .routes(routes!(devices::prove))
+        .routes(routes!(devices::show, devices::put))
         .routes(routes!(account::state))
         .routes(routes!(account::delete))
         .routes(routes!(account::remove_device))

@@ -18,7 +18,7 @@ use super::auth::{Authorized, From, check_device, new_token};
 use super::body::Body;
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, accounts, sessions};
+use crate::provider::db::{Decision, accounts, devices, sessions};
 
 /// A log-in between its two calls.
 pub(crate) struct LogIn {
@@ -106,6 +106,7 @@ pub(super) async fn finish(
             };
             let device = (request.device.id, request.device.name.as_str());
             sessions::insert(transaction, found.account, &hash, device, now)?;
+            devices::admit(transaction, found.account, device.0)?;
             Ok(Decision::Commit(Some(found)))
         })
         .await?

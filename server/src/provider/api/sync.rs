@@ -72,11 +72,12 @@ async fn wait_for_changes(
     loop {
         news.borrow_and_update();
         let collections = request.collections.clone();
+        let now = provider.clock.now();
         let changes = provider
             .db
             .read(move |transaction, blobs| {
                 // The device may have been removed while it waited.
-                if sessions::find(transaction, &token)?.is_none() {
+                if sessions::find(transaction, &token, now)?.is_none() {
                     return Ok(None);
                 }
                 changed_since(transaction, blobs, account, since, &collections).map(Some)
@@ -136,12 +137,12 @@ pub(super) async fn push(
     let documents = read_documents(&provider, account, envelopes).await?;
     let blobs = provider.db.blobs().clone();
     let quota = provider.config.quota_octets;
-    let token = session.token_hash;
+    let (token, now) = (session.token_hash, provider.clock.now());
     let outcome = provider
         .db
         .write(move |transaction, effects| {
             // The device may have been removed since the call began.
-            if sessions::find(transaction, &token)?.is_none() {
+            if sessions::find(transaction, &token, now)?.is_none() {
                 return Ok(Decision::Rollback(Pushed::Unauthorized));
             }
             let before = accounts::octets(transaction, account)?;

@@ -58,7 +58,8 @@ pub(crate) fn begin(
         "DELETE FROM submissions WHERE account = ?",
         // No address and no name of the directory is like this one.
         "UPDATE accounts SET deleting = 1, address = 'deleted ' || hex(account), wkd_name = NULL,
-             record = x'', root_key_wrap = x'', recovery_verifier = NULL, recovery_wrap = NULL
+             record = x'', root_key_wrap = x'', recovery_verifier = NULL, recovery_wrap = NULL,
+             device_list = NULL
          WHERE account = ?",
     ] {
         transaction.execute(sql, [account.as_bytes()])?;

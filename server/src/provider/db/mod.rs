@@ -20,6 +20,7 @@ pub(crate) mod documents;
 pub(crate) mod incoming;
 pub(crate) mod queue;
 pub(crate) mod deletion;
+pub(crate) mod devices;
 pub(crate) mod invites;
 
 use std::collections::{BTreeMap, BTreeSet};

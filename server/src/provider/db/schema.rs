@@ -10,11 +10,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::DbError;
 
 /// One file per step; a released one never changes.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_foundation.sql"),
     include_str!("migrations/0002_web_key_directory.sql"),
     include_str!("migrations/0003_accounts.sql"),
     include_str!("migrations/0004_key_transparency.sql"),
+    include_str!("migrations/0005_devices.sql"),
 ];
 /// How long a statement waits for another process that looks into the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -12,6 +12,10 @@ pub(crate) const MAX_SESSIONS: i64 = 200;
 /// for news all day would otherwise write with every call.
 pub(crate) const SEEN_EVERY_MS: i64 = 10 * 60 * 1000;
 
+/// How long a token of a device is valid that can log in by its key, in milliseconds: a day. Then
+/// it does so again; one that was stolen is worth nothing.
+pub(crate) const KEYED_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// SHA-256 of a token.
 pub(crate) type TokenHash = [u8; 32];
 
@@ -50,6 +54,12 @@ pub(crate) fn insert(
             now.as_millis()
         ],
     )?;
+    // What has ended would fill the list up.
+    transaction.execute(
+        "DELETE FROM sessions WHERE account = ?1 AND replica = ?2 AND created_at <= ?3
+             AND EXISTS (SELECT 1 FROM device_keys WHERE account = ?1 AND replica = ?2)",
+        params![account.as_bytes(), replica.as_bytes(), oldest(now)],
+    )?;
     transaction.execute(
         "DELETE FROM sessions WHERE token_hash IN (
              SELECT token_hash FROM sessions WHERE account = ?
@@ -59,14 +69,21 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// What this token stands for.
+/// What this token stands for now.
 pub(crate) fn find(
     transaction: &Transaction<'_>,
     token: &TokenHash,
+    now: Timestamp,
 ) -> Result<Option<Session>, TxError> {
     let session = transaction
-        .prepare_cached("SELECT account, replica, last_seen FROM sessions WHERE token_hash = ?")?
-        .query_row([token], |row| {
+        .prepare_cached(
+            "SELECT account, replica, last_seen FROM sessions
+             WHERE token_hash = ? AND (created_at > ? OR NOT EXISTS (
+                 SELECT 1 FROM device_keys
+                 WHERE device_keys.account = sessions.account
+                     AND device_keys.replica = sessions.replica))",
+        )?
+        .query_row(params![token, oldest(now)], |row| {
             Ok(Session {
                 account: AccountId::new(row.get(0)?),
                 replica: ReplicaId::new(row.get(1)?),
@@ -125,7 +142,7 @@ pub(crate) fn delete(
     Ok(())
 }
 
-/// Ends all sessions of a device; false if it has none. Pulls of the account that wait look
+/// Ends all sessions of a device, and its key; false if it has neither. Pulls of the account that wait look
 /// again, so that those of the device end at once.
 pub(crate) fn delete_device(
     transaction: &Transaction<'_>,
@@ -137,11 +154,15 @@ pub(crate) fn delete_device(
         "DELETE FROM sessions WHERE account = ? AND replica = ?",
         params![account.as_bytes(), replica.as_bytes()],
     )?;
+    let keys = transaction.execute(
+        "DELETE FROM device_keys WHERE account = ? AND replica = ?",
+        params![account.as_bytes(), replica.as_bytes()],
+    )?;
     effects.wake(account);
-    Ok(ended > 0)
+    Ok(ended > 0 || keys > 0)
 }
 
-/// Ends the sessions of all devices of an account but `kept`.
+/// Ends the sessions and keys of all devices of an account but `kept`.
 pub(crate) fn delete_others(
     transaction: &Transaction<'_>,
     effects: &mut Effects,
@@ -150,10 +171,17 @@ pub(crate) fn delete_others(
 ) -> Result<(), TxError> {
     // No device's id is empty: without one to keep, all end.
     let kept: &[u8] = kept.as_ref().map_or(&[], |kept| kept.as_bytes().as_slice());
-    transaction.execute(
+    for sql in [
         "DELETE FROM sessions WHERE account = ? AND replica <> ?",
-        params![account.as_bytes(), kept],
-    )?;
+        "DELETE FROM device_keys WHERE account = ? AND replica <> ?",
+    ] {
+        transaction.execute(sql, params![account.as_bytes(), kept])?;
+    }
     effects.wake(account);
     Ok(())
+}
+
+/// When a token of a device with a key was made at the latest that is not valid any more.
+const fn oldest(now: Timestamp) -> i64 {
+    now.as_millis().saturating_sub(KEYED_MS)
 }
