@@ -1,7 +1,7 @@
 //! Accounts in the browser: settings, a lost password, the end.
 
 use crate::browser::log_in;
-use crate::certificates::keys;
+use crate::certificates::{account_command, keys};
 use crate::imap::{Imap, between};
 use crate::recorder::Recorder;
 use crate::tools::{Gnupg, contains};
@@ -32,10 +32,10 @@ fn password_phrase_and_devices_in_the_settings() {
     browser.fill("password-again", NEW);
     browser.click("password-submit");
     done(&browser, "The new password holds.");
-    // The bridge was logged out with it, and is listed no more.
-    browser.wait("one device is left", || {
-        (browser.all("device").len() == 1).then_some(())
-    });
+    // The bridge was logged out with it; it is a device of the account's all the same.
+    browser.find_with("device", "logged out");
+    assert_eq!(browser.all("device").len(), 2);
+    assert!(browser.all("device-stranger").is_empty());
     browser.click("phrase-draw");
     let words = browser.find("phrase-words");
     let phrase = browser
@@ -194,4 +194,42 @@ fn keys_are_replaced_and_brought_in_in_the_browser() {
     });
     let listed = keys(&world, alice, &["list"]);
     assert_eq!(listed.matches("; revoked").count(), 2, "{listed}");
+}
+
+#[test]
+fn devices_are_those_that_the_account_has_signed() {
+    let world = World::start();
+    let alice = world.alice();
+    let page = format!("{}/", world.ready().web);
+    let (browser, other) = (Browser::start(), Browser::start());
+    for each in [&browser, &other] {
+        each.open(&page);
+        log_in(each, alice);
+    }
+    let shown = |count: usize| {
+        browser.click("settings-open");
+        browser.wait(&format!("there are {count} devices"), || {
+            (browser.all("device").len() == count).then_some(())
+        });
+        assert!(browser.all("device-stranger").is_empty());
+    };
+    shown(3);
+    browser.find_with("device", "The demo's bridge");
+    let listed = account_command(&world, alice, &["devices"]);
+    assert!(listed.contains("signed by the account's key"), "{listed}");
+    assert_eq!(listed.matches("Webmail").count(), 2, "{listed}");
+    assert!(!listed.contains("NOT in the account's list"), "{listed}");
+    // The other browser goes: by its own word, and with it from the list.
+    browser.click("settings-close");
+    other.click("log-out-forget");
+    other.find("login-password");
+    shown(2);
+    browser.screenshot("devices");
+    browser.click("device-remove");
+    done(&browser, "It is none of your devices any more");
+    browser.wait("one device is left", || {
+        (browser.all("device").len() == 1).then_some(())
+    });
+    let listed = account_command(&world, alice, &["devices"]);
+    assert!(!listed.contains("The demo's bridge"), "{listed}");
 }

@@ -19,14 +19,19 @@ fn letter(from: &str, to: &str, subject: &str) -> String {
 
 /// What `letterlock account keys` says, while the bridge runs.
 pub(crate) fn keys(world: &World, account: &Account, words: &[&str]) -> String {
+    account_command(world, account, &[&["keys"], words].concat())
+}
+
+/// What `letterlock account` says, while the bridge runs.
+pub(crate) fn account_command(world: &World, account: &Account, words: &[&str]) -> String {
     let password = world.scratch("password").join("line");
     std::fs::write(&password, &account.password).expect("write the password");
     let mut command = Command::new(letterlock());
-    command.args(["account", "keys"]).args(words);
+    command.arg("account").args(words);
     command.args(["--account", &account.address, "--data-dir"]);
     command.arg(world.data_dir());
     command.arg("--password-file").arg(&password);
-    let output = run(&mut command, b"").expect_success("letterlock account keys");
+    let output = run(&mut command, b"").expect_success("letterlock account");
     output.text()
 }
 

@@ -169,7 +169,10 @@ pub(super) fn changed(
                 changed @ (Changed::Compared | Changed::KeyReplaced | Changed::KeysImported(_)) => {
                     return keys::changed(settings, &changed);
                 }
-                Changed::Device => (false, "It is logged out.".to_owned()),
+                Changed::Device => (
+                    false,
+                    "It is none of your devices any more, and logged out.".to_owned(),
+                ),
                 // Another screen tells it.
                 Changed::Ended(_) => return Vec::new(),
             }

@@ -77,7 +77,7 @@ pub enum Change {
         /// Whether they are used from now on, in the place of those that are.
         take_into_use: bool,
     },
-    /// Log a device out.
+    /// Take a device out of the account's list and log it out.
     RemoveDevice {
         /// Its id, of [`DeviceRow`].
         id: String,
@@ -129,7 +129,7 @@ pub enum Changed {
     },
     /// So many keys are the account's from now on.
     KeysImported(usize),
-    /// The device is logged out.
+    /// The device is none of the account's any more.
     Device,
     /// The account has ended.
     Ended(Ended),
@@ -172,8 +172,10 @@ pub struct DeviceRow {
     pub id: String,
     /// What it calls itself.
     pub name: String,
-    /// When it was heard of last, milliseconds since 1970.
-    pub last_seen_ms: i64,
+    /// When it was heard of last, milliseconds since 1970; `None`: it is logged out.
+    pub last_seen_ms: Option<i64>,
+    /// Whether it is logged in without being in the account's signed list.
+    pub stranger: bool,
     /// Whether it is this one.
     pub current: bool,
 }

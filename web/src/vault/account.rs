@@ -5,8 +5,8 @@
 //! OPAQUE and the phrase's signature say.
 
 use letterlock_core::auth::wire::{
-    AccountDelete, Device, DeviceState, LogInStart, Octets, OtherDevices, PasswordFinish,
-    PasswordProof, PasswordStart, Recovery, RecoveryProve, RecoverySet, RecoveryStart, Token,
+    AccountDelete, Device, LogInStart, Octets, OtherDevices, PasswordFinish, PasswordProof,
+    PasswordStart, Recovery, RecoveryProve, RecoverySet, RecoveryStart, Token,
 };
 use letterlock_core::auth::{
     ClientLogIn, ClientSignUp, ExportKey, LocalWrap, PhraseError, RecoveryPhrase, RootKeyWrap,
@@ -17,25 +17,20 @@ use letterlock_core::seal::RootKey;
 use rand::rngs::OsRng;
 
 use super::device::{self, Known, Opened};
+use super::devices;
 use super::keys;
 use super::provider::{self, ProviderError};
 use super::session::{self, DEVICE_NAME, Entered, Session, opaque, random, storage};
-use crate::protocol::{AccountView, Change, Changed, DeviceRow, Ended, Failure, Secret};
+use crate::protocol::{AccountView, Change, Changed, Ended, Failure, Secret};
 
 /// The account as the provider knows it.
 pub async fn view(session: &Session) -> Result<AccountView, Failure> {
     let state = provider::account(&token(session)?).await.map_err(refused)?;
-    let device = |device: DeviceState| DeviceRow {
-        id: device.id.to_string(),
-        name: device.name,
-        last_seen_ms: device.last_seen.as_millis(),
-        current: device.current,
-    };
     Ok(AccountView {
         used_octets: state.used_octets,
         quota_octets: state.quota_octets,
         has_recovery: state.has_recovery,
-        devices: state.devices.into_iter().map(device).collect(),
+        devices: devices::rows(session, &state.devices).await,
     })
 }
 
@@ -96,8 +91,7 @@ pub async fn change(session: &Session, change: Change) -> Result<Changed, Failur
         } => keys::import(session, &text, &passphrase, take_into_use).await,
         Change::RemoveDevice { id } => {
             let id: ReplicaId = id.parse().map_err(|_| Failure::NotFound)?;
-            let removed = provider::remove_device(&token(session)?, id).await;
-            removed.map_err(refused)?;
+            devices::remove(session, id).await?;
             Ok(Changed::Device)
         }
         Change::Delete { password } => delete(session, &password).await.map(Changed::Ended),
@@ -249,7 +243,11 @@ async fn prove_phrase(
 
 /// A log-in whose second half goes with another call. The provider tells a wrong password and an
 /// ended token apart, so this asks for the token first.
-async fn prove(known: &Known, token: &Token, password: &Secret) -> Result<PasswordProof, Failure> {
+pub(super) async fn prove(
+    known: &Known,
+    token: &Token,
+    password: &Secret,
+) -> Result<PasswordProof, Failure> {
     provider::account(token).await.map_err(refused)?;
     let (state, request) = ClientLogIn::start(&password.0, &mut OsRng).map_err(opaque)?;
     let start = LogInStart {
@@ -376,7 +374,7 @@ fn sign_up(error: SignUpError) -> Failure {
     })
 }
 
-fn refused(error: ProviderError) -> Failure {
+pub(super) fn refused(error: ProviderError) -> Failure {
     match error {
         ProviderError::Unreachable => Failure::Offline,
         ProviderError::Unauthorized => logged_out(),

@@ -11,7 +11,9 @@
 use std::rc::Rc;
 
 use futures::FutureExt;
-use letterlock_core::account::{Answers, DirectoryError, KeyError, MustEncrypt, Prepared, TakenIn};
+use letterlock_core::account::{
+    Answers, DevicesError, DirectoryError, KeyError, MustEncrypt, Prepared, TakenIn,
+};
 use letterlock_core::account::{IncomingMessage, OutboxEntry, ReplicaError};
 use letterlock_core::auth::wire::{Publish, Token};
 use letterlock_core::id::{Address, Timestamp};
@@ -22,7 +24,7 @@ use letterlock_core::sync::engine::{self, Extent, Next};
 use super::provider::{self, ProviderError};
 use super::session::{Session, device_store, now};
 use super::signal::pause;
-use super::{device, directory, serve};
+use super::{device, devices, directory, serve};
 use crate::protocol::{News, SyncState};
 
 /// How long the provider may wait for news before it answers, in milliseconds.
@@ -57,6 +59,9 @@ pub enum ExchangeError {
     /// The provider's key directory.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The account's list of devices.
+    #[error(transparent)]
+    Devices(#[from] DevicesError),
 }
 
 /// Starts the loops; they end when the session is closed.
@@ -72,6 +77,8 @@ async fn pull_loop(session: Rc<Session>) {
     let mut working = true;
     let mut collected_at = None;
     let mut maintained_at = None;
+    let mut checked_at = None;
+    let mut again = Again::May;
     while !session.closed.get() {
         if working {
             serve::tell(News::Sync(SyncState::Working { taken_in: 0 }));
@@ -80,21 +87,18 @@ async fn pull_loop(session: Rc<Session>) {
             Ok(Next::Again) => (wait_ms, working) = (0, true),
             Ok(Next::Idle) => {
                 (wait_ms, pause_ms, working) = (WAIT_MS, FIRST_PAUSE_MS, false);
+                again = Again::May;
                 maintain_keys(&session, &mut maintained_at).await;
-                match directory::check(&session).await {
-                    Ok((Next::Again, _)) => wait_ms = 0,
-                    Ok((Next::Idle, Some(alarm))) => {
-                        let text = format!("{alarm}. A message in the inbox says what to do.");
-                        serve::tell(News::Sync(SyncState::Failed(text)));
-                    }
-                    // If the provider does not answer, the next pull says so.
-                    Ok((Next::Idle, None)) | Err(_) => {
-                        serve::tell(News::Sync(SyncState::Current));
-                    }
+                if check(&session, &mut checked_at).await == Next::Again {
+                    wait_ms = 0;
                 }
                 collect(&session, &mut collected_at).await;
             }
             Err(error) => {
+                let Some(error) = renewed(&session, error, &mut again).await else {
+                    wait_ms = 0;
+                    continue;
+                };
                 serve::tell(News::Sync(state(&session, &error).await));
                 let again = pause(pause_ms).fuse();
                 let woken = session.wake.wait().fuse();
@@ -105,6 +109,52 @@ async fn pull_loop(session: Rc<Session>) {
             }
         }
     }
+}
+
+/// Whether this device has logged in again since an exchange ended well.
+#[derive(PartialEq, Eq)]
+enum Again {
+    May,
+    Has,
+}
+
+/// Logs in again if the token has ended, as one does after a day; else what is wrong.
+async fn renewed(
+    session: &Session,
+    error: ExchangeError,
+    again: &mut Again,
+) -> Option<ExchangeError> {
+    let ended = matches!(error, ExchangeError::Provider(ProviderError::Unauthorized));
+    if !ended || *again == Again::Has {
+        return Some(error);
+    }
+    match devices::log_in_again(session).await {
+        Ok(true) => {
+            *again = Again::Has;
+            None
+        }
+        Ok(false) => Some(error),
+        Err(error) => Some(error),
+    }
+}
+
+/// Checks what the provider says of keys and of devices, and tells of it.
+async fn check(session: &Session, checked_at: &mut Option<Timestamp>) -> Next {
+    let false_keys = match directory::check(session).await {
+        Ok((Next::Again, _)) => return Next::Again,
+        Ok((Next::Idle, alarm)) => alarm.map(|alarm| alarm.to_string()),
+        // If the provider does not answer, the next pull says so.
+        Err(_) => None,
+    };
+    let false_devices = devices::check(session, checked_at).await.ok().flatten();
+    let alarm = false_keys.or_else(|| false_devices.map(|alarm| alarm.to_string()));
+    serve::tell(News::Sync(match alarm {
+        Some(alarm) => {
+            SyncState::Failed(format!("{alarm}. A message in the inbox says what to do."))
+        }
+        None => SyncState::Current,
+    }));
+    Next::Idle
 }
 
 /// Removes what nothing refers to any more, now and then.

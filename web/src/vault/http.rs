@@ -18,7 +18,7 @@ pub const TIMEOUT_MS: u32 = 60_000;
 /// One call.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// GET, POST or DELETE.
+    /// GET, POST, PUT or DELETE.
     pub method: &'static str,
     /// Beginning with `/api/`.
     pub path: &'a str,

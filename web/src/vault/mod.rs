@@ -18,7 +18,7 @@
 //!
 //! Invariant: keys and plaintext leave here only as the values of [`crate::protocol`]. The page
 //! that needs no account causes no request: only `session`, `account`,
-//! `directory` and `exchange` make any.
+//! `devices`, `directory` and `exchange` make any.
 
 pub mod decrypt;
 pub mod device;
@@ -28,6 +28,8 @@ pub mod present;
 
 #[cfg(target_arch = "wasm32")]
 pub mod account;
+#[cfg(target_arch = "wasm32")]
+pub mod devices;
 #[cfg(target_arch = "wasm32")]
 pub mod directory;
 #[cfg(target_arch = "wasm32")]

@@ -4,7 +4,8 @@
 //! provider's words ([`ErrorBody`]).
 
 use letterlock_core::auth::wire::{
-    AccountDelete, AccountDeleted, AccountState, LogInFinish, LogInFinished, LogInStart,
+    AccountDelete, AccountDeleted, AccountState, ChallengeProve, ChallengeProved, ChallengeStart,
+    ChallengeStarted, DevicesPut, DevicesShown, LogInFinish, LogInFinished, LogInStart,
     LogInStarted, PasswordFinish, PasswordFinished, PasswordStart, PasswordStarted, Publish,
     RecoveryProve, RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, Token,
 };
@@ -97,15 +98,52 @@ async fn delete(path: &str, token: &Token) -> Result<(), ProviderError> {
 
 /// What the provider knows of the account.
 pub async fn account(token: &Token) -> Result<AccountState, ProviderError> {
+    read(&get("/api/v1/account", token).await?)
+}
+
+async fn get(path: &str, token: &Token) -> Result<Vec<u8>, ProviderError> {
     let reply = call(Call {
         method: "GET",
-        path: "/api/v1/account",
+        path,
         token: Some(token),
         body: None,
         timeout_ms: TIMEOUT_MS,
     })
     .await?;
-    read(&accepted(reply)?)
+    accepted(reply)
+}
+
+/// What came of a list of devices that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is the account's.
+    Done,
+    /// Another device was first: build on its list.
+    Changed,
+}
+
+/// The account's list of devices, as the provider has it.
+pub async fn devices(token: &Token) -> Result<DevicesShown, ProviderError> {
+    read(&get("/api/v1/devices", token).await?)
+}
+
+/// Replaces it.
+pub async fn put_devices(token: &Token, put: &DevicesPut) -> Result<Put, ProviderError> {
+    match with_token("PUT", "/api/v1/devices", token, put).await {
+        Ok(_) => Ok(Put::Done),
+        Err(ProviderError::Refused { status: 409, .. }) => Ok(Put::Changed),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks for a challenge for this device's key.
+pub async fn start_challenge(start: &ChallengeStart) -> Result<ChallengeStarted, ProviderError> {
+    json("/api/v1/sessions/challenge", start).await
+}
+
+/// Proves this device's key.
+pub async fn prove_challenge(prove: &ChallengeProve) -> Result<ChallengeProved, ProviderError> {
+    json("/api/v1/sessions/prove", prove).await
 }
 
 /// Ends the account.

@@ -20,6 +20,7 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 
 use super::device::{self, Known, Opened};
+use super::devices;
 use super::indexeddb_store::IndexedDbStore;
 use super::mail;
 use super::provider::{self, ProviderError};
@@ -61,6 +62,16 @@ impl Session {
         self.token.borrow().clone()
     }
 
+    /// This device has logged in again.
+    pub async fn set_token(&self, token: Token) {
+        if let Ok(store) = IndexedDbStore::open(device::DATABASE).await {
+            // What is not kept is asked for again.
+            let kept = device::set_token(store, self.account.keys(), Some(&token));
+            kept.await.ok();
+        }
+        self.token.replace(Some(token));
+    }
+
     /// The provider does not take the token any more: the next log-in asks it again.
     pub async fn drop_token(&self) {
         self.token.replace(None);
@@ -84,6 +95,8 @@ impl Session {
             return Ok(());
         }
         if let Some(token) = self.token() {
+            // A browser that forgets its key is no device any more.
+            devices::unlist(self, self.known.device).await.ok();
             // The provider forgets it later by itself if it cannot be told now.
             provider::log_out(&token).await.ok();
         }
@@ -113,6 +126,17 @@ pub async fn resume(tab: Secret) -> Result<Option<Session>, Failure> {
 
 /// Opens an account by its password.
 pub async fn log_in(address: &str, password: &Secret, tab: Secret) -> Result<Session, Failure> {
+    let (session, proved) = open_or_ask(address, password, tab).await?;
+    devices::join(&session, password, proved).await;
+    Ok(session)
+}
+
+/// The open account, and whether the provider was asked for it.
+async fn open_or_ask(
+    address: &str,
+    password: &Secret,
+    tab: Secret,
+) -> Result<(Session, bool), Failure> {
     let address = Address::new(address)
         .map_err(|_| Failure::Refused(format!("“{address}” is no mail address.")))?;
     let store = device_store().await?;
@@ -123,23 +147,25 @@ pub async fn log_in(address: &str, password: &Secret, tab: Secret) -> Result<Ses
         let keys = opened.keys(known.account);
         if device::token(device_store().await?, &keys).await.is_some() {
             keep(&store, known, &opened, &tab).await?;
-            return open(known.clone(), &opened, tab, None).await;
+            let session = open(known.clone(), &opened, tab, None).await?;
+            return Ok((session, false));
         }
         // The provider has ended this device's log-in. Without a network the mail that is here
         // can still be read.
         match ask_provider(&address, password, Some(known.device)).await {
             Err(Failure::Offline) => {
                 keep(&store, known, &opened, &tab).await?;
-                return open(known.clone(), &opened, tab, None).await;
+                let session = open(known.clone(), &opened, tab, None).await?;
+                return Ok((session, false));
             }
-            result => return enter(&store, result?, tab).await,
+            result => return Ok((enter(&store, result?, tab).await?, true)),
         }
     }
     let result = ask_provider(&address, password, known.as_ref().map(|known| known.device)).await;
     match result {
         // The password does not fit what is here, and nobody else can be asked.
         Err(Failure::Offline) if known.is_some() => Err(Failure::WrongPassword),
-        result => enter(&store, result?, tab).await,
+        result => Ok((enter(&store, result?, tab).await?, true)),
     }
 }
 
@@ -153,7 +179,9 @@ pub async fn recover(
     let address = Address::new(address)
         .map_err(|_| Failure::Refused(format!("“{address}” is no mail address.")))?;
     let entered = super::account::recover(&address, phrase, password).await?;
-    enter(&device_store().await?, entered, tab).await
+    let session = enter(&device_store().await?, entered, tab).await?;
+    devices::join(&session, password, true).await;
+    Ok(session)
 }
 
 /// `None` if the password does not fit what is here; it may have been changed on another device,

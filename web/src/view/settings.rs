@@ -214,6 +214,7 @@ struct Device<'a> {
     name: &'a str,
     seen: String,
     current: bool,
+    stranger: bool,
 }
 
 impl<'a> Devices<'a> {
@@ -222,8 +223,12 @@ impl<'a> Devices<'a> {
         let devices = devices.map(|device| Device {
             id: &device.id,
             name: &device.name,
-            seen: date::long(device.last_seen_ms, clock),
+            seen: match device.last_seen_ms {
+                Some(at) => format!("last seen {}", date::long(at, clock)),
+                None => "logged out".to_owned(),
+            },
             current: device.current,
+            stranger: device.stranger,
         });
         Self {
             devices: devices.collect(),

@@ -63,6 +63,7 @@ fn hostile_settings() -> Settings {
             devices: vec![DeviceRow {
                 id: text(),
                 name: text(),
+                stranger: true,
                 ..DeviceRow::default()
             }],
             ..AccountView::default()

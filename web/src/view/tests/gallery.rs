@@ -151,15 +151,20 @@ fn sample_settings() -> Settings {
     let device = |name: &str, current| DeviceRow {
         id: name.to_owned(),
         name: name.to_owned(),
-        last_seen_ms: 1_777_900_000_000,
+        last_seen_ms: Some(1_777_900_000_000),
         current,
+        stranger: false,
+    };
+    let stranger = DeviceRow {
+        stranger: true,
+        ..device("Webmail", false)
     };
     Settings {
         account: Some(AccountView {
             used_octets: 81_300_000,
             quota_octets: Some(1_073_741_824),
             has_recovery: true,
-            devices: vec![device("Webmail", true), device("laptop", false)],
+            devices: vec![device("Webmail", true), device("laptop", false), stranger],
         }),
         keys: Some(KeysView {
             all: vec![sample_row(true), sample_row(false)],
