@@ -30,6 +30,26 @@ pub(crate) fn cargo(paths: &Paths) -> Command {
     command
 }
 
+/// The same command with less right to the processor: what it makes is needed last. The server is
+/// the longest chain of crates, and whatever else takes its turn makes everything later.
+pub(crate) fn behind(command: &Command) -> Command {
+    let mut behind = Command::new("nice");
+    behind
+        .args(["-n", "5"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => behind.env(name, value),
+            None => behind.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        behind.current_dir(directory);
+    }
+    behind
+}
+
 /// Removes what `cargo run` adds to the environment.
 pub(crate) fn clean_environment(command: &mut Command) {
     for name in INHERITED_FROM_CARGO {

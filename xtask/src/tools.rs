@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
 
 use crate::paths::Paths;
-use crate::step::{program, step};
+use crate::step::{behind, program, step};
 
 /// A program from crates.io.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Tool {
         step(
             &format!("compile {} {}", self.package, self.version),
             self.usually,
-            &mut command,
+            &mut behind(&command),
         )?;
         if !self.directory(paths).join(self.program).is_file() {
             bail!("{} installed no program `{}`", self.package, self.program);

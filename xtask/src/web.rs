@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::bundle_cache::BundleCache;
 use crate::fingerprint::fingerprint;
 use crate::paths::Paths;
-use crate::step::step;
+use crate::step::{behind, step};
 use crate::tools;
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
 
@@ -80,7 +80,7 @@ fn build(paths: &Paths, flavour: Flavour) -> Result<()> {
             .args(["build", "--locked", "--bins", "--profile", PROFILE])
             .args(["--target", TARGET, "--manifest-path", "web/Cargo.toml"]);
         flavour.set_profile(&mut cargo);
-        step("compile the web UI", flavour.usually(), &mut cargo)
+        step("compile the web UI", flavour.usually(), &mut behind(&cargo))
     })?;
     let mut trunk = toolchain.program(paths, "trunk")?;
     // Trunk understands NO_COLOR=true only, while the convention is any value.
