@@ -20,6 +20,7 @@ use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushRespo
 
 mod annotations;
 mod appending;
+mod attacks;
 mod changes;
 mod collecting;
 mod contents;

@@ -15,5 +15,5 @@ mod padding;
 pub mod secret;
 
 pub use document::{EnvelopeHash, OpenError, Place, SealError, hash, open, seal};
-pub use header::Header;
+pub use header::{HEADER_LEN, Header};
 pub use secret::{AccountKeys, Collection, MessageHasher, RootKey};
