@@ -18,7 +18,9 @@ All automation of Letterlock.
                                  Chromium too
   cargo xtask bench imap [MESSAGES]
                                  measure the IMAP server beside Dovecot, on 10,000 messages
-  cargo xtask bench openpgp      measure OpenPGP beside gpg and sq
+  cargo xtask bench openpgp [--wasm]
+                                 measure OpenPGP beside gpg and sq; in headless Chromium beside
+                                 OpenPGP.js with --wasm
   cargo xtask bench sync [MESSAGES]
                                  measure the exchange between devices, on 100,000 messages, beside
                                  curl and SQLite
@@ -69,7 +71,7 @@ pub(crate) enum Task {
     BenchImap {
         messages: u32,
     },
-    BenchOpenpgp,
+    BenchOpenpgp(Where),
     BenchSync {
         messages: u32,
     },
@@ -154,8 +156,9 @@ fn parse_bench(words: &[String]) -> Result<Task> {
             Ok(Task::BenchImap { messages })
         }
         "openpgp" => match words {
-            [] => Ok(Task::BenchOpenpgp),
-            [word, ..] => bail!("`bench openpgp` takes nothing, and so no `{word}`"),
+            [] => Ok(Task::BenchOpenpgp(Where::Native)),
+            [word] if word == "--wasm" => Ok(Task::BenchOpenpgp(Where::Browser)),
+            [word, ..] => bail!("`bench openpgp` takes `--wasm` or nothing, and so no `{word}`"),
         },
         "sync" => {
             let messages = parse_messages(room, words)?.unwrap_or(BENCH_SYNC_MESSAGES);
@@ -321,7 +324,8 @@ mod tests {
             },
         );
         check("bench imap 500", Task::BenchImap { messages: 500 });
-        check("bench openpgp", Task::BenchOpenpgp);
+        check("bench openpgp", Task::BenchOpenpgp(Where::Native));
+        check("bench openpgp --wasm", Task::BenchOpenpgp(Where::Browser));
         check("bench sync", Task::BenchSync { messages: 100_000 });
         check(
             "fuzz header_decoding 600",

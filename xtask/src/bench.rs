@@ -4,14 +4,17 @@
 //! A browser's figures come from the same code as a test of `web` in headless Chromium, built as
 //! what browsers get is.
 
+use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::apt;
 use crate::arguments::nearest;
+use crate::client_libraries;
 use crate::paths::Paths;
-use crate::step::{cargo, program, step};
+use crate::step::{cargo, program, step, step_told};
 use crate::test::chromedriver;
 use crate::wasm_toolchain::WasmToolchain;
 use crate::web;
@@ -103,8 +106,11 @@ pub(crate) fn imap(paths: &Paths, messages: u32) -> Result<()> {
 /// Where the table of `bench openpgp` goes, in the target directory.
 const OPENPGP_TABLE: &str = "bench-openpgp.md";
 
-/// OpenPGP beside gpg and sq.
-pub(crate) fn openpgp(paths: &Paths) -> Result<()> {
+/// OpenPGP beside gpg and sq, or in a browser beside OpenPGP.js.
+pub(crate) fn openpgp(paths: &Paths, place: Where) -> Result<()> {
+    if place == Where::Browser {
+        return openpgp_in_browser(paths);
+    }
     let release = beside_peers(paths)?;
     let mut command = program(paths, release.join("openpgp"));
     command
@@ -115,6 +121,29 @@ pub(crate) fn openpgp(paths: &Paths) -> Result<()> {
         "about a minute",
         &mut command,
     )
+}
+
+/// Where the table of `bench openpgp --wasm` goes, in the target directory.
+const OPENPGP_WASM_TABLE: &str = "bench-openpgp-wasm.md";
+
+fn openpgp_in_browser(paths: &Paths) -> Result<()> {
+    let mut command = browser_test(paths, "openpgp", "wasm-release")?;
+    command.env(
+        "LETTERLOCK_OPENPGP_JS",
+        client_libraries::openpgp_js(paths)?,
+    );
+    let said = step_told(
+        "whole messages in headless Chromium, beside OpenPGP.js",
+        "about 4 minutes, the first time 15",
+        &mut command,
+    )?;
+    let rows = said.lines().map(str::trim);
+    let table: Vec<&str> = rows.filter(|line| line.starts_with('|')).collect();
+    let place = paths.target.join(OPENPGP_WASM_TABLE);
+    fs::write(&place, table.join("\n") + "\n")
+        .with_context(|| format!("write {}", place.display()))?;
+    println!("written to {}", place.display());
+    Ok(())
 }
 
 /// Where the table of `bench sync` goes, in the target directory.
@@ -167,17 +196,22 @@ fn native(paths: &Paths, name: &str, what: &str, usually: &str) -> Result<()> {
 }
 
 fn browser(paths: &Paths, name: &str, what: &str) -> Result<()> {
+    step(
+        &format!("{what}, in headless Chromium over IndexedDB"),
+        "about 10 minutes",
+        &mut browser_test(paths, name, "wasm-ci")?,
+    )
+}
+
+/// The test of `web` that measures this.
+fn browser_test(paths: &Paths, name: &str, profile: &str) -> Result<Command> {
     apt::ensure(apt::TEST)?;
     let mut command = WasmToolchain::ensure(paths)?.program(paths, "cargo")?;
     command
         .env("CHROMEDRIVER", chromedriver()?)
         .env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_SECONDS)
         .args(["test", "--package", "letterlock-web", "--features", "bench"])
-        .args(["--profile", "wasm-ci", "--target", "wasm32-unknown-unknown"])
+        .args(["--profile", profile, "--target", "wasm32-unknown-unknown"])
         .args(["--test", &format!("bench_{name}"), "--", "--nocapture"]);
-    step(
-        &format!("{what}, in headless Chromium over IndexedDB"),
-        "about 10 minutes",
-        &mut command,
-    )
+    Ok(command)
 }

@@ -50,6 +50,12 @@ pub(crate) fn ensure(paths: &Paths) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// OpenPGP.js as one file for browsers.
+pub(crate) fn openpgp_js(paths: &Paths) -> Result<PathBuf> {
+    let file = "node/node_modules/openpgp/dist/openpgp.min.mjs";
+    Ok(ensure(paths)?.join(file))
+}
+
 /// Runs an installer unless the library is in the folder.
 fn install(folder: &Path, library: &str, command: &mut Command) -> Result<()> {
     if folder.join(library).is_dir() {

@@ -59,7 +59,7 @@ fn perform() -> Result<()> {
         Task::Lint => lint::lint(&paths),
         Task::Bench { name, place } => bench::bench(&paths, name.as_deref(), place),
         Task::BenchImap { messages } => bench::imap(&paths, messages),
-        Task::BenchOpenpgp => bench::openpgp(&paths),
+        Task::BenchOpenpgp(place) => bench::openpgp(&paths, place),
         Task::BenchSync { messages } => bench::sync(&paths, messages),
         Task::Fuzz { target, seconds } => fuzz::fuzz(&paths, target.as_deref(), seconds),
         Task::Web { flavour } => web::bundle(&paths, flavour),

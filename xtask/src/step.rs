@@ -4,9 +4,9 @@
 use anyhow::{Context as _, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -107,6 +107,34 @@ pub(crate) fn step(name: &str, usually: &str, command: &mut Command) -> Result<(
     }
     println!("    {name}: {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
+}
+
+/// As [`step`], and gives what the program wrote to its standard output, which is shown line by
+/// line.
+pub(crate) fn step_told(name: &str, usually: &str, command: &mut Command) -> Result<String> {
+    println!("==> {name} ({usually})");
+    let failed = |command: &Command| format!("step `{name}`: can not start `{}`", shown(command));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| failed(command))?;
+    let mut said = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line.with_context(|| format!("step `{name}`: read its output"))?;
+            println!("{line}");
+            said.push_str(&line);
+            said.push('\n');
+        }
+    }
+    let status = child.wait().with_context(|| failed(command))?;
+    if !status.success() {
+        bail!(
+            "step `{name}` failed: `{}` ended with {status}",
+            shown(command)
+        );
+    }
+    Ok(said)
 }
 
 /// As [`step`], beside other steps: the output is shown in one piece when the step has ended.

@@ -37,13 +37,14 @@ impl<S: Store> Account<S> {
     ) -> Result<TakenIn, KeyError> {
         let keys = self.own_keys().await?;
         let limits = Limits::default();
-        let raw = match decrypt::message(&incoming.message, &keys, &limits) {
+        let opened = decrypt::message_with(&incoming.message, &keys, &limits, self.bulk()).await;
+        let raw = match opened {
             Ok(decrypted) => decrypted.plaintext,
             Err(error) => return self.keep(incoming, error.to_string(), now).await,
         };
         let raw: &[u8] = raw.as_ref();
         let stripped = strip_status_fields(raw);
-        let pending = pgp_mime::open(&stripped, &keys, &limits);
+        let pending = pgp_mime::open_with(&stripped, &keys, &limits, self.bulk()).await;
         let author = pending.from_address().cloned();
         let signed = !pending.signatures().is_empty();
         let mut contact = match &author {

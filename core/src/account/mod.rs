@@ -33,9 +33,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
-use rand::SeedableRng;
+use rand::{RngCore as _, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
 use crate::id::{Address, Timestamp};
@@ -43,6 +43,7 @@ use crate::keys::Found;
 use crate::keys::lookup::Sources;
 use crate::keys::own::OwnKeyError;
 use crate::openpgp::Certificate;
+use crate::openpgp::bulk::BulkCipher;
 use crate::seal::AccountKeys;
 use crate::sending::SendingPolicy;
 use crate::store::Store;
@@ -95,6 +96,8 @@ pub struct Account<S> {
     policy: RwLock<SendingPolicy>,
     sources: RwLock<Sources>,
     own: keys::Kept,
+    /// The platform's AES.
+    bulk: OnceLock<Box<dyn BulkCipher>>,
     rng: Mutex<ChaCha20Rng>,
     indexing: indexing::Indexing,
     /// Whoever holds it talks with the key directory.
@@ -130,6 +133,7 @@ impl<S: Store> Account<S> {
             policy: RwLock::default(),
             sources: RwLock::default(),
             own: keys::Kept::default(),
+            bulk: OnceLock::new(),
             rng: Mutex::new(ChaCha20Rng::from_seed(own)),
             indexing: indexing::Indexing::default(),
             directory_turn: futures::lock::Mutex::default(),
@@ -163,6 +167,15 @@ impl<S: Store> Account<S> {
         *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
     }
 
+    /// Hands in the platform's AES, for long messages; the first one stays.
+    pub fn set_bulk_cipher(&self, cipher: Box<dyn BulkCipher>) {
+        self.bulk.get_or_init(|| cipher);
+    }
+
+    fn bulk(&self) -> Option<&dyn BulkCipher> {
+        self.bulk.get().map(|cipher| &**cipher)
+    }
+
     /// The certificates that judge what an address has signed: our own, a contact's, or what a
     /// directory answered. `None`: nobody has been asked yet; empty: nobody has one.
     async fn certificates_of(
@@ -188,6 +201,13 @@ impl<S: Store> Account<S> {
             let both = found.flat_map(|found| [Some(&found.certificate), found.companion.as_ref()]);
             both.flatten().cloned().collect()
         }))
+    }
+
+    /// Randomness for what takes a while, during which others need theirs.
+    fn own_rng(&self) -> ChaCha20Rng {
+        let mut seed = [0; 32];
+        self.with_rng(|rng| rng.fill_bytes(&mut seed));
+        ChaCha20Rng::from_seed(seed)
     }
 
     fn with_rng<T>(&self, work: impl FnOnce(&mut ChaCha20Rng) -> T) -> T {

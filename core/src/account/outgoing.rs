@@ -159,6 +159,7 @@ impl<S: Store> Account<S> {
                     Group { paths, to, told }
                 });
                 self.encrypt(entry, groups.collect(), &own, &sender)
+                    .await
                     .map(|(submissions, to_us)| (submissions, Some(to_us)))
             }
         };
@@ -172,7 +173,7 @@ impl<S: Store> Account<S> {
     }
 
     /// Encrypts a mail to each group, and says how the weakest of them is encrypted to us.
-    fn encrypt(
+    async fn encrypt(
         &self,
         entry: &OutboxEntry,
         groups: Vec<Group<'_>>,
@@ -199,9 +200,10 @@ impl<S: Store> Account<S> {
                 gossip: &to4().collect::<Vec<_>>(),
                 told: &told,
             };
-            let sealed = self.with_rng(|rng| {
-                pgp_mime::sign_and_encrypt_to(&entry.message, &everybody, sender, rng)
-            })?;
+            let (message, bulk) = (&entry.message, self.bulk());
+            let mut rng = self.own_rng();
+            let sealed =
+                pgp_mime::sign_and_encrypt_to(message, &everybody, sender, &mut rng, bulk).await?;
             submissions.push(submission(entry, paths, sealed));
         }
         let cipher = if published::is_version6(to_us) {

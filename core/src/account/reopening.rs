@@ -81,7 +81,8 @@ impl<S: Store> Account<S> {
         };
         let raw = self.raw(&received).await?;
         let stripped = strip_status_fields(&raw);
-        let pending = pgp_mime::open(&stripped, keys, &Limits::default());
+        let limits = Limits::default();
+        let pending = pgp_mime::open_with(&stripped, keys, &limits, self.bulk()).await;
         let author = pending.from_address().cloned();
         let known = match &author {
             Some(author) => self.certificates_of(author, &Answers::new()).await?,

@@ -7,15 +7,20 @@
 //! Rejected: rPGP's key search, which tries every key for every wildcard packet and does not tell
 //! what was used; its streaming mode for SEIPD version 1, which releases unauthenticated octets.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use futures::FutureExt as _;
 use pgp::composed::{DecryptionOptions, Edata, Esk, Message, PlainSessionKey, TheRing};
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
 use pgp::packet::{PublicKeyEncryptedSessionKey, Signature};
 use pgp::types::{DecryptionKey, EskType, KeyDetails, Password, PkeskVersion, Seipdv1ReadMode};
 
 use super::armor::{self, ArmorError, Kind};
+use super::bulk::document::Inside;
+use super::bulk::open::Body;
+use super::bulk::{self, BulkCipher};
 use super::pending::{PendingSignature, PendingSignatures};
 use super::policy::{self, Refused, container, limits};
 use super::protection::{Cipher, SignatureStatus, Undecryptable};
@@ -97,6 +102,36 @@ pub fn message(
     keys: &[SecretCertificate],
     limits: &Limits,
 ) -> Result<Decrypted, DecryptError> {
+    let opened = inspected(octets, limits)
+        .and_then(|(binary, container)| caught(|| open(&binary, container, keys, limits)));
+    #[cfg(test)]
+    bulk::tests::assert_same(&opened, octets, keys, limits);
+    opened
+}
+
+/// Like [`message`], with the platform's AES if that is handed in.
+pub async fn message_with(
+    octets: &[u8],
+    keys: &[SecretCertificate],
+    limits: &Limits,
+    bulk: Option<&dyn BulkCipher>,
+) -> Result<Decrypted, DecryptError> {
+    let Some(bulk) = bulk else {
+        return message(octets, keys, limits);
+    };
+    let (binary, container) = inspected(octets, limits)?;
+    let in_bulk = AssertUnwindSafe(open_in_bulk(&binary, container, keys, limits, bulk));
+    if let Ok(Some(opened)) = in_bulk.catch_unwind().await {
+        return opened;
+    }
+    caught(|| open(&binary, container, keys, limits))
+}
+
+/// The binary form of a message that may be opened.
+fn inspected<'a>(
+    octets: &'a [u8],
+    limits: &Limits,
+) -> Result<(Cow<'a, [u8]>, container::Container), DecryptError> {
     let binary = armor::binary(octets, Kind::Message, limits.ciphertext_octets).map_err(
         |error| match error {
             ArmorError::TooLarge(limit) => DecryptError::TooLarge(limit),
@@ -111,9 +146,12 @@ pub fn message(
             DecryptError::NoKey
         });
     }
-    // Panics in parsers keep turning up; natively one must not end the process.
-    let opened = catch_unwind(AssertUnwindSafe(|| open(&binary, container, keys, limits)));
-    opened.unwrap_or(Err(DecryptError::Damaged))
+    Ok((binary, container))
+}
+
+/// Panics in parsers keep turning up; natively one must not end the process.
+fn caught<T>(read: impl FnOnce() -> Result<T, DecryptError>) -> Result<T, DecryptError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(DecryptError::Damaged))
 }
 
 /// What the decrypt page shows.
@@ -130,13 +168,15 @@ pub struct Letter {
 /// Opens one message with one key and judges its signatures by the certificates at hand: the
 /// whole of the decrypt page. There is no sender to compare with, so a good signature is `Valid`
 /// for the first address of the signer's certificate.
-pub fn armored(
+pub async fn armored(
     text: &[u8],
     key: &SecretCertificate,
     certificates: &[Certificate],
     now: Timestamp,
+    bulk: Option<&dyn BulkCipher>,
 ) -> Result<Letter, DecryptError> {
-    let decrypted = message(text, core::slice::from_ref(key), &Limits::default())?;
+    let keys = core::slice::from_ref(key);
+    let decrypted = message_with(text, keys, &Limits::default(), bulk).await?;
     let judge = |from: Option<&Address>| decrypted.signatures.judge(certificates, from, now);
     let mut signature = judge(None);
     if let SignatureStatus::WrongSender {
@@ -180,11 +220,7 @@ fn open(
         return Err(Refused::NoIntegrity.into());
     }
     let (session_key, encrypted_to) = session_key(esk, keys).ok_or(DecryptError::NoKey)?;
-    let cipher = match (container.aead_cipher, session_key.sym_algorithm()) {
-        (Some(number), _) => policy::algorithm::cipher(SymmetricKeyAlgorithm::from(number), true),
-        (None, Some(algorithm)) => policy::algorithm::cipher(algorithm, false),
-        (None, None) => Cipher::Other,
-    };
+    let cipher = cipher(container, &session_key);
     let read_mode = Seipdv1ReadMode::CheckFirst {
         max_message_size: limits.ciphertext_octets,
     };
@@ -203,6 +239,52 @@ fn open(
     })
 }
 
+fn cipher(container: container::Container, session_key: &PlainSessionKey) -> Cipher {
+    match (container.aead_cipher, session_key.sym_algorithm()) {
+        (Some(number), _) => policy::algorithm::cipher(SymmetricKeyAlgorithm::from(number), true),
+        (None, Some(algorithm)) => policy::algorithm::cipher(algorithm, false),
+        (None, None) => Cipher::Other,
+    }
+}
+
+/// Opens a message as [`open`] does, with the platform's AES; `None` if rPGP is to decide.
+pub(super) async fn open_in_bulk(
+    binary: &[u8],
+    container: container::Container,
+    keys: &[SecretCertificate],
+    limits: &Limits,
+    bulk: &dyn BulkCipher,
+) -> Option<Result<Decrypted, DecryptError>> {
+    if binary.len() < bulk.least_octets() {
+        return None;
+    }
+    let body = Body::find(binary)?;
+    let (session_key, encrypted_to) = {
+        let message = Message::from_bytes(binary).ok()?;
+        let Message::Encrypted { esk, .. } = &message else {
+            return None;
+        };
+        session_key(esk, keys)?
+    };
+    let inside = bulk::open::inside(body, &session_key, bulk, limits.plaintext_octets).await?;
+    let (plaintext, signatures) = match inside {
+        Inside::Document(text, signatures) => (Plaintext::from(text), signatures),
+        Inside::Compressed(octets) => {
+            let message = Message::from_bytes(&octets[..]).ok()?;
+            match contents(message, binary.len(), limits) {
+                Ok(read) => read,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    };
+    Some(Ok(Decrypted {
+        plaintext,
+        signatures: PendingSignatures::new(signatures, Some(encrypted_to)),
+        encrypted_to,
+        cipher: cipher(container, &session_key),
+    }))
+}
+
 /// Reads a signed message that is not encrypted (RFC 9580 10.3), binary or armored: its document,
 /// and the signatures over it.
 pub fn signed(
@@ -217,7 +299,7 @@ pub fn signed(
         let (plaintext, signatures) = contents(message, binary.len(), limits)?;
         Ok((plaintext, PendingSignatures::new(signatures, None)))
     };
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(DecryptError::Damaged))
+    caught(read)
 }
 
 /// What is inside a message whose encryption, if there was any, is open.

@@ -9,7 +9,7 @@ use super::decrypt::{self, Limits};
 use super::pgp_mime::{self, Sender};
 use super::protection::{Encryption, SignatureStatus};
 use super::test_support::{NOW, address, later, rng, secret};
-use super::{Certificate, SecretCertificate, encrypt, sign};
+use super::{Certificate, SecretCertificate, bulk, encrypt, sign};
 
 /// A keyring that is gone when it is dropped.
 struct Gpg {
@@ -214,7 +214,8 @@ fn keys_exported_from_gpg_are_unlocked_and_open_mail() {
     let dave = SecretCertificate::parse(&armored, Some("open sesame")).unwrap();
     assert_eq!(dave.certificate().addresses(later(90)), [address("dave")]);
     let letter = gpg.good(&["--armor", "--encrypt", "--recipient", user], b"to dave");
-    let shown = decrypt::armored(&letter, &dave, &[], later(90)).unwrap();
+    let shown = decrypt::armored(&letter, &dave, &[], later(90), None);
+    let shown = bulk::without(shown).unwrap();
     assert_eq!(&*shown.plaintext, b"to dave");
     assert_eq!(shown.signature, SignatureStatus::None);
     let mail = [

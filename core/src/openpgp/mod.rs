@@ -2,7 +2,8 @@
 //!
 //! Reading order: what a message's protection is ([`protection`]), the one judge ([`policy`]),
 //! keys ([`certificate`], [`secret_certificate`]), operations on octets ([`encrypt`], [`decrypt`],
-//! [`sign`], [`cleartext`], [`pending`]), and mail ([`pgp_mime`]).
+//! [`sign`], [`cleartext`], [`pending`]), what a browser does faster ([`bulk`]), and mail
+//! ([`pgp_mime`]).
 //!
 //! Invariants: nobody outside this folder names the `pgp` crate; nothing inside it calls rPGP's
 //! verification but [`policy`], because rPGP checks mathematics and not meaning, and what encrypts,
@@ -12,11 +13,13 @@
 //! Rejected: leaving the checks to each caller; one forgotten check is a forged signature.
 
 pub mod armor;
+pub mod bulk;
 pub mod certificate;
 pub mod cleartext;
 pub mod decrypt;
 pub mod encrypt;
 mod fingerprint;
+mod frame;
 pub mod pending;
 pub mod pgp_mime;
 mod plaintext;

@@ -15,6 +15,7 @@ use crate::id::{Address, Timestamp};
 
 /// One signature and the digest of what it claims to sign.
 #[derive(Clone)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) struct PendingSignature {
     signature: Signature,
     digest: Option<Vec<u8>>,
@@ -43,6 +44,7 @@ impl PendingSignature {
 
 /// All signatures of one message.
 #[derive(Clone, Default)]
+#[cfg_attr(test, derive(PartialEq))]
 pub struct PendingSignatures {
     signatures: Vec<PendingSignature>,
     /// Our certificate that opened the encryption around them.

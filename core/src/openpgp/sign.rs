@@ -146,6 +146,29 @@ pub(super) fn subpackets(
     Ok(SubpacketConfig::UserDefined { hashed, unhashed })
 }
 
+/// What a signature says, before the document is hashed: made at a time, and for whom it is meant.
+pub(super) fn config(
+    key: &dyn SigningKey,
+    mode: Mode,
+    hash: HashAlgorithm,
+    (at, recipients): (u32, &[Certificate]),
+    rng: &mut (impl CryptoRng + RngCore),
+) -> pgp::errors::Result<SignatureConfig> {
+    let kind = match mode {
+        Mode::Binary => SignatureType::Binary,
+        Mode::Text => SignatureType::Text,
+    };
+    let mut config = match key.version() {
+        KeyVersion::V6 => SignatureConfig::v6(rng, kind, key.algorithm(), hash)?,
+        _ => SignatureConfig::v4(kind, key.algorithm(), hash),
+    };
+    if let SubpacketConfig::UserDefined { hashed, unhashed } = subpackets(key, at, recipients)? {
+        config.hashed_subpackets = hashed;
+        config.unhashed_subpackets = unhashed;
+    }
+    Ok(config)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that signs documents, by keys that the policy lets sign"
@@ -157,19 +180,7 @@ fn sign(
     at: u32,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> pgp::errors::Result<pgp::packet::Signature> {
-    let hash = HashAlgorithm::Sha512;
-    let kind = match mode {
-        Mode::Binary => SignatureType::Binary,
-        Mode::Text => SignatureType::Text,
-    };
-    let mut config = match key.version() {
-        KeyVersion::V6 => SignatureConfig::v6(rng, kind, key.algorithm(), hash)?,
-        _ => SignatureConfig::v4(kind, key.algorithm(), hash),
-    };
-    if let SubpacketConfig::UserDefined { hashed, unhashed } = subpackets(key, at, &[])? {
-        config.hashed_subpackets = hashed;
-        config.unhashed_subpackets = unhashed;
-    }
+    let config = config(key, mode, HashAlgorithm::Sha512, (at, &[]), rng)?;
     let mut hasher = config.into_hasher()?;
     std::io::Write::write_all(&mut hasher, document)?;
     hasher.sign(key, &Password::empty())

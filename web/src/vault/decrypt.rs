@@ -5,14 +5,19 @@
 
 use letterlock_core::id::Timestamp;
 use letterlock_core::mime::{Structure, header, split};
+use letterlock_core::openpgp::bulk::BulkCipher;
 use letterlock_core::openpgp::decrypt::{DecryptError, armored};
 use letterlock_core::openpgp::{Certificate, SecretCertificate, SignatureStatus};
 
 use super::present;
 use crate::protocol::{Body, Decrypt, Decrypted, Encryption, Failure, Protection};
 
-/// Opens the message.
-pub fn run(request: &Decrypt, now: Timestamp) -> Result<Decrypted, Failure> {
+/// Opens the message, with the browser's AES if that is at hand.
+pub async fn run(
+    request: &Decrypt,
+    now: Timestamp,
+    bulk: Option<&dyn BulkCipher>,
+) -> Result<Decrypted, Failure> {
     let passphrase = Some(request.passphrase.0.as_str()).filter(|text| !text.is_empty());
     let key = SecretCertificate::parse(request.key.0.trim().as_bytes(), passphrase)
         .map_err(|error| Failure::Refused(format!("The secret key cannot be used: {error}.")))?;
@@ -24,7 +29,8 @@ pub fn run(request: &Decrypt, now: Timestamp) -> Result<Decrypted, Failure> {
         certificates.push(sender);
     }
     let message = from_armor(&request.message);
-    let letter = armored(message.as_bytes(), &key, &certificates, now).map_err(refused)?;
+    let letter = armored(message.as_bytes(), &key, &certificates, now, bulk).await;
+    let letter = letter.map_err(refused)?;
     Ok(shown(&letter.plaintext, &letter.signature))
 }
 

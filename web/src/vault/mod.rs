@@ -8,6 +8,7 @@
 //! | [`mail`] | what the page asks of an open account |
 //! | [`device`] | what this device knows of its accounts before one is open |
 //! | `indexeddb_store` | the core's store over IndexedDB |
+//! | `bulk` | the browser's AES, for long messages |
 //! | `http`, `provider` | the provider's calls by fetch |
 //! | `session` | unlocking an account |
 //! | `account` | its password, recovery phrase, devices and end |
@@ -28,6 +29,8 @@ pub mod present;
 
 #[cfg(target_arch = "wasm32")]
 pub mod account;
+#[cfg(target_arch = "wasm32")]
+pub mod bulk;
 #[cfg(target_arch = "wasm32")]
 pub mod devices;
 #[cfg(target_arch = "wasm32")]

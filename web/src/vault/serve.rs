@@ -14,6 +14,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{Closure, JsValue};
 use web_sys::{Blob, BlobPropertyBag, DedicatedWorkerGlobalScope, MessageEvent, Url};
 
+use super::bulk::BrowserCipher;
 use super::exchange::{self, ExchangeError};
 use super::provider::ProviderError;
 use super::session::{self, Session, now};
@@ -69,7 +70,8 @@ async fn answer(ask: Ask) {
 async fn handle(request: Request) -> Result<Response, Failure> {
     match request {
         Request::Decrypt(request) => {
-            let opened = decrypt::run(&request, now())?;
+            let cipher = BrowserCipher::boxed();
+            let opened = decrypt::run(&request, now(), cipher.as_deref()).await?;
             Ok(Response::Decrypted(Box::new(opened)))
         }
         Request::Resume { tab } => match session::resume(tab).await? {

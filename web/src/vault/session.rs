@@ -19,6 +19,7 @@ use letterlock_core::store::{SealedStore, StoreError};
 use rand::RngCore;
 use rand::rngs::OsRng;
 
+use super::bulk::BrowserCipher;
 use super::device::{self, Known, Opened};
 use super::devices;
 use super::indexeddb_store::IndexedDbStore;
@@ -306,6 +307,9 @@ async fn open(
     let account = Account::open(store, address, keys, random(), now())
         .await
         .map_err(mail::failed)?;
+    if let Some(cipher) = BrowserCipher::boxed() {
+        account.set_bulk_cipher(cipher);
+    }
     Ok(Session {
         account,
         known,

@@ -135,7 +135,7 @@ fn packets(mut octets: &[u8]) -> Vec<(u8, Vec<u8>)> {
 }
 
 /// A packet of the new form.
-fn packet(tag: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn packet(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap().to_be_bytes();
     [&[0xc0 | tag, 0xff], &length[..], body].concat()
 }

@@ -68,7 +68,7 @@ fn a_letter_is_signed_and_encrypted() {
             SignatureStatus::UnknownKey { issuer: Some(_) }
         ));
     }
-    let page = armored(&letter, &bob, &to, NOW).unwrap();
+    let page = bulk::without(armored(&letter, &bob, &to, NOW, None)).unwrap();
     assert_eq!(
         page.signer.as_deref(),
         Some("alice <alice@letterlock.example>")

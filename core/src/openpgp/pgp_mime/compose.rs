@@ -15,6 +15,7 @@ use super::{HP_PARAMETERS, is_status, is_structural, is_transport, with_crlf, wi
 use crate::id::{Address, Timestamp};
 use crate::mime::address::parse_mailboxes;
 use crate::mime::header::{self, Field};
+use crate::openpgp::bulk::{self, BulkCipher};
 use crate::openpgp::encrypt::{self, EncryptError};
 use crate::openpgp::sign::{self, SignError};
 use crate::openpgp::{Certificate, SecretCertificate};
@@ -78,15 +79,17 @@ pub fn sign_and_encrypt(
         gossip: recipients,
         told: "",
     };
-    sign_and_encrypt_to(message, &everybody, sender, rng)
+    bulk::without(sign_and_encrypt_to(message, &everybody, sender, rng, None))
 }
 
-/// The same where who signs, who is encrypted to and what is told of them are not of one key.
-pub fn sign_and_encrypt_to(
+/// The same where who signs, who is encrypted to and what is told of them are not of one key; with
+/// the platform's AES if that is handed in.
+pub async fn sign_and_encrypt_to(
     message: &[u8],
     everybody: &Everybody<'_>,
     sender: &Sender<'_>,
     rng: &mut (impl CryptoRng + RngCore),
+    bulk: Option<&dyn BulkCipher>,
 ) -> Result<Vec<u8>, ComposeError> {
     let message = with_crlf(message);
     let letter = Letter::read(&message);
@@ -104,7 +107,8 @@ pub fn sign_and_encrypt_to(
     let mut payload = letter.gossip(everybody.gossip, sender);
     payload.extend_from_slice(everybody.told.as_bytes());
     payload.extend_from_slice(&letter.payload("cipher", &outer));
-    let armored = encrypt::message(&everyone, Some(sender.key), &payload, sender.now, rng)?;
+    let (key, now) = (Some(sender.key), sender.now);
+    let armored = encrypt::message_with(&everyone, key, &payload, now, rng, bulk).await?;
     let boundary = boundary(rng);
     let mut out = outer;
     out.extend_from_slice(&autocrypt(sender));

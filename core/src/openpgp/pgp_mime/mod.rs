@@ -28,7 +28,7 @@ pub use compose::{
     sign_and_encrypt_to,
 };
 pub use head_field::{head_field, read_head_field};
-pub use open::{Opened, Pending, open};
+pub use open::{Opened, Pending, open, open_with};
 
 use crate::id::Address;
 use crate::mime::EnvelopeAddress;

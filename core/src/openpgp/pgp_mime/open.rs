@@ -12,6 +12,7 @@ use super::{single_from, with_crlf};
 use crate::id::{Address, Timestamp};
 use crate::mime::address::parse_mailboxes;
 use crate::mime::{header, split};
+use crate::openpgp::bulk::{self, BulkCipher};
 use crate::openpgp::decrypt::{self, DecryptError, Decrypted, Limits};
 use crate::openpgp::protection::{Cipher, Encryption, Protection, SignatureStatus, Undecryptable};
 use crate::openpgp::{Certificate, Fingerprint, PendingSignatures, Plaintext, SecretCertificate};
@@ -68,6 +69,16 @@ pub(super) enum InsideKind {
 /// Opens a raw message with the keys at hand. Never fails: what does not open is shown as it came,
 /// with the reason.
 pub fn open<'a>(raw: &'a [u8], keys: &[SecretCertificate], limits: &Limits) -> Pending<'a> {
+    bulk::without(open_with(raw, keys, limits, None))
+}
+
+/// Like [`open()`], with the platform's AES if that is handed in.
+pub async fn open_with<'a>(
+    raw: &'a [u8],
+    keys: &[SecretCertificate],
+    limits: &Limits,
+    bulk: Option<&dyn BulkCipher>,
+) -> Pending<'a> {
     let structure = split(raw).structure;
     let root = &structure.root;
     let outer_from = single_from(root.header.of(raw));
@@ -90,18 +101,20 @@ pub fn open<'a>(raw: &'a [u8], keys: &[SecretCertificate], limits: &Limits) -> P
             }
         }
         Envelope::Encrypted(ciphertext) => {
-            let opened = decrypt::message(&ciphertext, keys, limits);
+            let opened = decrypt::message_with(&ciphertext, keys, limits, bulk).await;
             pending_encrypted(raw, outer_from, opened, InsideKind::Entity)
         }
         // Armor without a MIME entity in it is a file that somebody encrypted: it stays one.
-        Envelope::Mangled(ciphertext) => match decrypt::message(&ciphertext, keys, limits) {
-            Ok(opened) if is_entity(&opened.plaintext) => {
-                pending_encrypted(raw, outer_from, Ok(opened), InsideKind::RepairedEntity)
+        Envelope::Mangled(ciphertext) => {
+            match decrypt::message_with(&ciphertext, keys, limits, bulk).await {
+                Ok(opened) if is_entity(&opened.plaintext) => {
+                    pending_encrypted(raw, outer_from, Ok(opened), InsideKind::RepairedEntity)
+                }
+                Ok(_) | Err(_) => plain(outer_from),
             }
-            Ok(_) | Err(_) => plain(outer_from),
-        },
+        }
         Envelope::Inline { blocks, charset } => {
-            let opened = open_blocks(&blocks, keys, limits);
+            let opened = open_blocks(&blocks, keys, limits, bulk).await;
             pending_encrypted(raw, outer_from, opened, InsideKind::Text { charset })
         }
     }
@@ -242,14 +255,15 @@ fn pending_encrypted(
 
 /// Opens all blocks of an inline message, or none: what is shown is their texts one behind the
 /// other, and the message is signed as well as the worst of them.
-fn open_blocks(
+async fn open_blocks(
     blocks: &[Vec<u8>],
     keys: &[SecretCertificate],
     limits: &Limits,
+    bulk: Option<&dyn BulkCipher>,
 ) -> Result<Decrypted, DecryptError> {
     let mut all: Option<Decrypted> = None;
     for block in blocks {
-        let next = decrypt::message(block, keys, limits)?;
+        let next = decrypt::message_with(block, keys, limits, bulk).await?;
         all = Some(match all {
             None => next,
             Some(before) => {

@@ -5,6 +5,7 @@
 //! OCB chunks that this target cannot open. Nothing is decrypted or allocated.
 
 use super::limits::{MAX_PASSWORD_PACKETS, MAX_RECIPIENT_PACKETS};
+use crate::openpgp::frame::{Frame, Length};
 use crate::portable::OCB_CHUNK_LIMIT;
 
 /// Why a message is refused before it is opened.
@@ -114,71 +115,17 @@ struct Packet<'a> {
 
 impl<'a> Packet<'a> {
     fn read(octets: &'a [u8]) -> Option<Self> {
-        let (first, after) = octets.split_first()?;
-        if first & 0x80 == 0 {
-            return None;
-        }
-        if first & 0x40 == 0 {
-            return Self::read_legacy(*first, after);
-        }
-        let tag = first & 0x3f;
-        let (length, body) = match after {
-            [length @ 0..=191, body @ ..] => (usize::from(*length), body),
-            [high @ 192..=223, low, body @ ..] => (
-                (usize::from(*high) - 192) * 256 + usize::from(*low) + 192,
-                body,
-            ),
-            [255, a, b, c, d, body @ ..] => (
-                usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok()?,
-                body,
-            ),
-            [partial @ 224..=254, body @ ..] => {
-                let length = 1_usize << (partial & 0x1f);
-                let body = body.get(..length).unwrap_or(body);
-                return Some(Self {
-                    tag,
-                    body,
-                    rest: None,
-                });
-            }
-            _ => return None,
-        };
-        Some(Self::cut(tag, length, body))
-    }
-
-    fn read_legacy(first: u8, after: &'a [u8]) -> Option<Self> {
-        let tag = (first >> 2) & 0x0f;
-        let (length, body) = match (first & 3, after) {
-            (0, [length, body @ ..]) => (usize::from(*length), body),
-            (1, [high, low, body @ ..]) => (usize::from(u16::from_be_bytes([*high, *low])), body),
-            (2, [a, b, c, d, body @ ..]) => (
-                usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok()?,
-                body,
-            ),
-            (3, body) => {
-                return Some(Self {
-                    tag,
-                    body,
-                    rest: None,
-                });
-            }
-            _ => return None,
-        };
-        Some(Self::cut(tag, length, body))
-    }
-
-    fn cut(tag: u8, length: usize, body: &'a [u8]) -> Self {
-        match body.split_at_checked(length) {
-            Some((body, rest)) => Self {
-                tag,
-                body,
-                rest: Some(rest),
+        let frame = Frame::read(octets)?;
+        let after = octets.get(frame.head..)?;
+        let (body, rest) = match frame.length {
+            Length::Fixed(length) => match after.split_at_checked(length) {
+                Some((body, rest)) => (body, Some(rest)),
+                None => (after, None),
             },
-            None => Self {
-                tag,
-                body,
-                rest: None,
-            },
-        }
+            Length::Partial(length) => (after.get(..length).unwrap_or(after), None),
+            Length::Indeterminate => (after, None),
+        };
+        let tag = frame.tag;
+        Some(Self { tag, body, rest })
     }
 }

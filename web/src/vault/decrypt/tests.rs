@@ -43,6 +43,10 @@ fn armored_key(key: &SecretCertificate) -> Secret {
     ))
 }
 
+fn run(request: &Decrypt, now: Timestamp) -> Result<Decrypted, Failure> {
+    futures::executor::block_on(super::run(request, now, None))
+}
+
 fn request(message: &str, key: &SecretCertificate, sender: &str) -> Decrypt {
     Decrypt {
         message: message.to_owned(),
