@@ -9,6 +9,7 @@
 //! would write the mail rules again.
 
 mod batch;
+mod journal;
 mod memory;
 mod sealed;
 #[cfg(any(test, feature = "conformance"))]
@@ -19,6 +20,7 @@ use core::future::Future;
 use crate::portable::{MaybeSend, MaybeSync};
 
 pub use batch::{Batch, Durability, Expectation, Op};
+pub use journal::{JournalKey, RecordPlace, UnknownChange};
 pub use memory::MemoryStore;
 pub use sealed::SealedStore;
 

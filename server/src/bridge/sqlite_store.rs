@@ -5,20 +5,28 @@
 //! are sealed by the core already, and SQLCipher would cost several times their reading and
 //! writing again. Its keys are blinded ids.
 //!
-//! One writer connection for each file and a few readers. What writes, and what reads more than a
-//! few rows, does so in `spawn_blocking`; a row or a few are read where they are asked for, a value
-//! being a megaoctet at most. WAL with `synchronous = FULL`: [`Store::commit`] returns after the
-//! log is on the disk, but for a batch that need only outlive the process: `NORMAL`, and the log is
-//! flushed a moment later (`flush`). One `STRICT` table for each [`Table`] that has ever had a row. How a batch that touches both
-//! files is still one step is told in `writer`.
+//! A commit goes into a sealed journal beside them ([`journal`]): one record, and one wait for the
+//! disk if it must outlive the machine. What it changed is in memory until a thread writes it into
+//! the files, many commits together ([`folding`]), and reading looks there first ([`layers`]). A
+//! batch that is too long for the journal goes into the files at once, all before it first.
+//!
+//! One writer connection for each file and a few readers. What waits for the disk, and what reads
+//! more than a few rows, does so in `spawn_blocking`; a row or a few are read where they are asked
+//! for, a value being a megaoctet at most, and a short commit that does not wait is written there.
+//! WAL with `synchronous = FULL`. One `STRICT` table for each [`Table`] that has ever had a row. How
+//! a step over both files is still one is told in `writer`.
 //!
 //! Invariant: the key and the rows never reach an error, a log or a temporary file; errors carry
 //! SQLite's own words for the code, not rusqlite's, which quote the SQL. Rejected: one table with
 //! a column for the kind; a damaged page would then take every kind of row with it. Rejected: a
 //! file for each content; a mailbox of small letters would be a folder of millions of files.
+//! Rejected: a transaction of SQLite for each commit; through SQLCipher a flag is a dozen pages, and
+//! each page takes some 20 µs.
 
 mod connection;
-mod flush;
+mod folding;
+mod journal;
+mod layers;
 mod redo;
 mod writer;
 #[cfg(test)]
@@ -26,14 +34,17 @@ mod tests;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use letterlock_core::store::{Batch, Durability, Key, KeyRange, Store, StoreError, Table};
+use letterlock_core::store::{Batch, Durability, Key, KeyRange, Op, Store, StoreError, Table};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use connection::{File, select, select_range, store_error};
-use flush::Flush;
+use connection::{File, is_there, select, select_range, store_error};
+use folding::Due;
+use journal::Journal;
+use layers::{Layers, Row};
 use writer::Writer;
 
 /// Most reads at a time.
@@ -42,21 +53,30 @@ const MAX_READERS: usize = 4;
 /// been read before; handing them to another thread and back takes longer, and on a busy machine
 /// milliseconds.
 const READ_HERE: usize = 4;
+/// A batch of at most so many octets that does not wait for the disk is written where it is made.
+const WRITE_HERE_OCTETS: usize = 64 * 1024;
 
 /// A store in two files.
 #[derive(Clone)]
 pub struct SqliteStore {
-    inner: Arc<Inner>,
+    open: Arc<Open>,
 }
+
+/// What closes the store when nobody has it any more.
+struct Open(Arc<Inner>);
 
 struct Inner {
     /// Everything but contents, encrypted.
     rows: Pool,
     /// Contents, sealed one by one.
     contents: Pool,
-    writer: Mutex<Writer>,
-    /// Of the first file's log.
-    flush: Flush,
+    /// Who has both locks took this one first; `None` when the store is closed.
+    writer: Mutex<Option<Writer>>,
+    journal: Mutex<Journal>,
+    layers: Layers,
+    due: Due,
+    /// Which tables may be there, a bit for each: what is in none has no row.
+    tables: AtomicU32,
     reading: Semaphore,
 }
 
@@ -86,32 +106,48 @@ impl SqliteStore {
     pub fn open(path: &Path, key: &[u8; 32]) -> Result<Self, OpenStoreError> {
         let rows = File::encrypted(path.to_owned(), key);
         let contents = File::plain(contents_path(path));
-        let writer = Writer::open(&rows, &contents)?;
+        let mut writer = Writer::open(&rows, &contents)?;
+        let (journal, left) = Journal::open(path, key, writer.folded()?)?;
+        let layers = Layers::default();
+        let due = folding::recover(&mut writer, (&rows, &contents), left, &layers)?;
         let inner = Inner {
             rows: Pool::new(rows),
             contents: Pool::new(contents),
-            writer: Mutex::new(writer),
-            flush: Flush::new(with_suffix(path, "-wal")),
+            writer: Mutex::new(Some(writer)),
+            journal: Mutex::new(journal),
+            layers,
+            due,
+            tables: AtomicU32::new(0),
             reading: Semaphore::new(MAX_READERS),
         };
+        for table in Table::ALL {
+            if inner.read(table, |reader| is_there(reader, table))? {
+                inner.note_table(table);
+            }
+        }
         Ok(Self {
-            inner: Arc::new(inner),
+            open: Arc::new(Open(Arc::new(inner))),
         })
     }
 
     /// Every file that a store at `path` may have.
     pub fn files(path: &Path) -> Vec<PathBuf> {
-        [path.to_owned(), contents_path(path)]
+        let databases = [path.to_owned(), contents_path(path)];
+        let files = databases
             .iter()
-            .flat_map(|file| ["", "-wal", "-shm"].map(|suffix| with_suffix(file, suffix)))
-            .collect()
+            .flat_map(|file| ["", "-wal", "-shm"].map(|suffix| with_suffix(file, suffix)));
+        files.chain(Journal::paths(path)).collect()
+    }
+
+    fn inner(&self) -> &Arc<Inner> {
+        &self.open.0
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let inner = Arc::clone(&self.inner);
+        let inner = Arc::clone(self.inner());
         let place = inner.rows.file.place();
         tokio::task::spawn_blocking(move || work(&inner))
             .await
@@ -125,19 +161,25 @@ impl SqliteStore {
 
     async fn reading<T: Send + 'static>(
         &self,
-        table: Table,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         // The semaphore is never closed, so there is always a permit to come.
-        let _permit = self.inner.reading.acquire().await.ok();
-        self.blocking(move |inner| inner.read(table, work)).await
+        let _permit = self.inner().reading.acquire().await.ok();
+        self.blocking(work).await
     }
 }
 
 impl Store for SqliteStore {
     async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let _permit = self.inner.reading.acquire().await.ok();
-        self.inner.read(table, |reader| select(reader, table, key))
+        let inner = self.inner();
+        if let Some(row) = inner.layers.find(table, key) {
+            return Ok(row.value());
+        }
+        if !inner.has_table(table) {
+            return Ok(None);
+        }
+        let _permit = inner.reading.acquire().await.ok();
+        inner.read(table, |reader| select(reader, table, key))
     }
 
     async fn get_many(
@@ -145,41 +187,77 @@ impl Store for SqliteStore {
         table: Table,
         keys: Vec<Key>,
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let here = keys.len() <= READ_HERE;
-        let work = move |reader: &Connection| {
-            let rows = keys.iter().map(|key| select(reader, table, key));
-            rows.collect::<rusqlite::Result<_>>()
-        };
-        if here {
-            let _permit = self.inner.reading.acquire().await.ok();
-            return self.inner.read(table, work);
+        if keys.len() <= READ_HERE {
+            let _permit = self.inner().reading.acquire().await.ok();
+            return self.inner().get_many(table, &keys);
         }
-        self.reading(table, work).await
-    }
-
-    async fn scan(&self, table: Table, range: KeyRange) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
-        self.reading(table, move |reader| select_range(reader, table, &range))
+        self.reading(move |inner| inner.get_many(table, &keys))
             .await
     }
 
+    async fn scan(&self, table: Table, range: KeyRange) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        let above = self.inner().layers.range(table, &range);
+        if !self.inner().has_table(table) && self.inner().layers.moves() == above.moves {
+            return Ok(above.over(Vec::new(), range.limit));
+        }
+        self.reading(move |inner| inner.scan(table, &range)).await
+    }
+
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let inner = self.inner();
+        let octets = octets(&batch);
+        let waits = batch.durability == Durability::Machine || octets > WRITE_HERE_OCTETS;
+        if !waits
+            && inner.has_room(octets)
+            && let Ok(mut journal) = inner.journal.try_lock()
+        {
+            inner.commit(&mut journal, batch)?;
+            folding::ask(inner);
+            return Ok(());
+        }
         self.blocking(move |inner| {
-            let mut writer = lock(&inner.writer);
-            let result = writer.commit(&batch);
-            // As with a reader: these connections are of no more use.
-            if matches!(result, Err(StoreError::Damaged { .. })) {
-                *writer = reopened(Writer::open(&inner.rows.file, &inner.contents.file))?;
+            if inner.has_room(octets) {
+                inner.commit(&mut lock(&inner.journal), batch)?;
+                folding::ask(inner);
+                Ok(())
+            } else {
+                inner.commit_to_files(&batch)
             }
-            if result.is_ok() && batch.durability == Durability::Process {
-                inner.flush.ask();
-            }
-            result
         })
         .await
     }
 }
 
 impl Inner {
+    fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let above = keys.iter().map(|key| self.layers.find(table, key));
+        let above: Vec<Option<Row>> = above.collect();
+        if above.iter().all(Option::is_some) || !self.has_table(table) {
+            let rows = above.into_iter();
+            return Ok(rows.map(|row| row.and_then(Row::value)).collect());
+        }
+        self.read(table, |reader| {
+            let rows = keys.iter().zip(above).map(|(key, above)| match above {
+                Some(row) => Ok(row.value()),
+                None => select(reader, table, key),
+            });
+            rows.collect()
+        })
+    }
+
+    /// As of one moment: if rows went into the files meanwhile, these may have newer ones.
+    fn scan(&self, table: Table, range: &KeyRange) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        loop {
+            let above = self.layers.range(table, range);
+            let limit = range.limit.saturating_add(above.hides());
+            let wider = range.clone().limit(limit);
+            let below = self.read(table, |reader| select_range(reader, table, &wider))?;
+            if self.layers.moves() == above.moves {
+                return Ok(above.over(below, range.limit));
+            }
+        }
+    }
+
     fn read<T>(
         &self,
         table: Table,
@@ -194,6 +272,15 @@ impl Inner {
             lock(&pool.readers).push(reader);
         }
         result
+    }
+
+    fn has_table(&self, table: Table) -> bool {
+        self.tables.load(Ordering::SeqCst) & bit(table) != 0
+    }
+
+    /// Before it is made.
+    fn note_table(&self, table: Table) {
+        self.tables.fetch_or(bit(table), Ordering::SeqCst);
     }
 
     fn pool(&self, table: Table) -> &Pool {
@@ -228,6 +315,19 @@ fn reopened<T>(result: Result<T, OpenStoreError>) -> Result<T, StoreError> {
             detail: "the first page does not open".to_owned(),
         },
     })
+}
+
+const fn bit(table: Table) -> u32 {
+    1 << table as u32
+}
+
+/// How long a batch is in the journal, about.
+fn octets(batch: &Batch) -> usize {
+    let octets = batch.ops.iter().map(|op| match op {
+        Op::Put(_, key, value) => key.len() + value.len(),
+        Op::Delete(_, key) => key.len(),
+    });
+    octets.sum()
 }
 
 /// A poisoned lock guards a connection whose transaction was rolled back: still good.

@@ -188,11 +188,19 @@ fn prepare<'a>(
     match connection.prepare_cached(sql) {
         Ok(statement) => Ok(Some(statement)),
         Err(error) => {
-            let known = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
-            let count: i64 = connection.query_row(known, [table.name()], |row| row.get(0))?;
-            if count == 0 { Ok(None) } else { Err(error) }
+            if is_there(connection, table)? {
+                Err(error)
+            } else {
+                Ok(None)
+            }
         }
     }
+}
+
+pub(super) fn is_there(connection: &Connection, table: Table) -> rusqlite::Result<bool> {
+    let known = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    let count: i64 = connection.query_row(known, [table.name()], |row| row.get(0))?;
+    Ok(count > 0)
 }
 
 /// Says what failed and where, in SQLite's words for the code alone.

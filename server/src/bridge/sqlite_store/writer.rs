@@ -1,6 +1,6 @@
-//! One step over two files.
+//! One step over two files: a layer of what the journal has, or a batch that is too long for it.
 //!
-//! SQLite commits each file by itself, so a batch with contents goes like this:
+//! SQLite commits each file by itself, so a step with contents goes like this:
 //!
 //! 1. In the first file a transaction begins; expectations are compared and every row is written.
 //!    Whatever can be refused is refused here.
@@ -17,9 +17,9 @@
 //! file's number is one ahead, step 3 never was: what is in `undo` is put back. If it is behind,
 //! the machine lost its power before the last short contents were on the disk: they are in `redo`,
 //! all since the last that waited. If something is doomed, step 4 may not have been: it is done
-//! again. A batch without contents is steps 1 and 3 and waits for the disk once, or not at all if
-//! it need only outlive the process. What waits for the disk in a file takes all before it along,
-//! since its log is one; so the first file is never behind a batch with contents that was done.
+//! again. A step without contents is steps 1 and 3 and waits for the disk once. What waits for the
+//! disk in a file takes all before it along, since its log is one; so the first file is never behind
+//! a step with contents that was done.
 //!
 //! Rejected: keeping short contents in the first file alone; SQLCipher would take its time each
 //! time they are read. Rejected: `ATTACH`; in WAL mode SQLite does not commit attached files as
@@ -32,6 +32,7 @@ use letterlock_core::store::{Batch, Durability, Expectation, Op, StoreError, Tab
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connection::{File, SCHEMA, create_table, delete, put, select, store_error};
+use super::layers::Layer;
 use super::{OpenStoreError, redo};
 
 /// In the first file: contents that are deleted as soon as the batch is done.
@@ -39,6 +40,9 @@ const DOOMED: &str = "CREATE TABLE IF NOT EXISTS doomed (key BLOB NOT NULL PRIMA
     STRICT, WITHOUT ROWID;";
 /// In the second file: what the last batch replaced; NULL where there was nothing.
 const UNDO: &str = "CREATE TABLE IF NOT EXISTS undo (key BLOB NOT NULL, value BLOB) STRICT;";
+/// In the first file: the last generation of the journal that the files have.
+const FOLDED: &str = "CREATE TABLE IF NOT EXISTS folded (generation INTEGER NOT NULL) STRICT;
+    INSERT INTO folded SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM folded);";
 /// Takes out of the second file what was not there before the last batch.
 const TAKE_OUT: &str = "
     DELETE FROM contents WHERE key IN (SELECT key FROM undo WHERE value IS NULL)";
@@ -67,8 +71,56 @@ pub(super) struct Side {
     durability: Durability,
 }
 
-/// What becomes of the contents that a batch names; the last change of each counts.
+/// What becomes of the contents that a step names; the last change of each counts.
 pub(super) type ContentChanges<'a> = BTreeMap<&'a [u8], Option<&'a [u8]>>;
+
+/// A row of a table, by its key, and its value; `None` deletes it.
+pub(super) type RowChange<'a> = (Table, &'a [u8], Option<&'a [u8]>);
+
+/// What one step writes.
+#[derive(Default)]
+struct Step<'a> {
+    expect: &'a [Expectation],
+    rows: Vec<RowChange<'a>>,
+    contents: ContentChanges<'a>,
+    /// The generation of the journal that the files have with it.
+    folded: Option<u64>,
+}
+
+impl<'a> Step<'a> {
+    fn of_batch(batch: &'a Batch) -> Self {
+        let mut step = Self {
+            expect: &batch.expect,
+            ..Self::default()
+        };
+        for op in &batch.ops {
+            match op {
+                Op::Put(table, key, value) => step.add(*table, key, Some(value)),
+                Op::Delete(table, key) => step.add(*table, key, None),
+            }
+        }
+        step
+    }
+
+    fn of_layer(layer: &'a Layer, generation: u64) -> Self {
+        let mut step = Self {
+            folded: Some(generation),
+            ..Self::default()
+        };
+        for (table, key, value) in layer.rows() {
+            step.add(table, key, value);
+        }
+        step
+    }
+
+    fn add(&mut self, table: Table, key: &'a [u8], value: Option<&'a [u8]>) {
+        if table == Table::Contents {
+            self.contents.insert(key, value);
+        } else {
+            self.rows.push((table, key, value));
+        }
+    }
+}
 
 impl Writer {
     /// Opens both files for writing, makes what is missing, and makes them agree.
@@ -81,6 +133,7 @@ impl Writer {
         contents.execute(Table::Contents.name(), &create_table(Table::Contents))?;
         rows.execute(SCHEMA, DOOMED)?;
         rows.execute(SCHEMA, redo::TABLE)?;
+        rows.execute(SCHEMA, FOLDED)?;
         let redo_octets = redo::octets(&rows)?;
         contents.execute(SCHEMA, UNDO)?;
         let mut writer = Self {
@@ -96,50 +149,70 @@ impl Writer {
         Ok(writer)
     }
 
+    /// The last generation of the journal that the files have.
+    pub(super) fn folded(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT generation FROM folded";
+        let generation = self
+            .rows
+            .connection
+            .query_row(sql, [], |row| row.get::<_, i64>(0));
+        let generation = generation.map_err(|error| store_error(&self.rows.path, SCHEMA, &error));
+        Ok(generation?.cast_unsigned())
+    }
+
     /// Applies all of a batch, durably, or nothing.
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.write(&Step::of_batch(batch))
+    }
+
+    /// Writes a layer, durably, or nothing of it.
+    pub(super) fn fold(&mut self, layer: &Layer, generation: u64) -> Result<(), StoreError> {
+        self.write(&Step::of_layer(layer, generation))
+    }
+
+    fn write(&mut self, step: &Step<'_>) -> Result<(), StoreError> {
         if !self.is_even {
             self.agree()?;
         }
-        let done = self.apply(batch);
+        let done = self.apply(step);
         if done.is_err() {
-            // A table that the batch made is gone again, and what was prepared on it is wrong.
+            // A table that the step made is gone again, and what was prepared on it is wrong.
             self.rows.connection.flush_prepared_statement_cache();
         }
         done
     }
 
-    fn apply(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        self.rows.make_outlive(durability(batch))?;
+    fn apply(&mut self, step: &Step<'_>) -> Result<(), StoreError> {
+        let changes = &step.contents;
         let path = &self.rows.path;
         let transaction = begin(&mut self.rows.connection, path)?;
-        compare(&transaction, path, &self.contents, batch)?;
-        let changes = write_rows(&transaction, path, batch)?;
+        compare(&transaction, path, &self.contents, step.expect)?;
+        write_rows(&transaction, path, step)?;
         if self.has_doomed {
             run(&transaction, path, "DELETE FROM doomed")?;
         }
         let mut redo_octets = self.redo_octets;
         if redo_octets > 0 {
-            redo::forget(&transaction, path, &changes)?;
+            redo::forget(&transaction, path, changes)?;
         }
         if changes.values().any(Option::is_some) {
-            let number = step(&transaction, path)?.wrapping_add(1);
-            redo_octets = redo::octets_with(redo_octets, &changes);
+            let number = number_of(&transaction, path)?.wrapping_add(1);
+            redo_octets = redo::octets_with(redo_octets, changes);
             self.contents.make_outlive(if redo_octets > 0 {
                 Durability::Process
             } else {
                 Durability::Machine
             })?;
-            write_contents(&mut self.contents, &changes, number)?;
+            write_contents(&mut self.contents, changes, number)?;
             self.is_even = false;
-            set_step(&transaction, path, number)?;
+            set_number(&transaction, path, number)?;
             if redo_octets > 0 {
-                redo::note(&transaction, path, &changes)?;
+                redo::note(&transaction, path, changes)?;
             } else if self.redo_octets > 0 {
                 run(&transaction, path, "DELETE FROM redo")?;
             }
         }
-        let has_doomed = doom(&transaction, path, &changes)?;
+        let has_doomed = doom(&transaction, path, changes)?;
         transaction
             .commit()
             .map_err(|error| store_error(path, SCHEMA, &error))?;
@@ -155,11 +228,11 @@ impl Writer {
 
     /// Makes the files agree after a crash, or after a batch that failed in between.
     fn agree(&mut self) -> Result<(), StoreError> {
-        let done = step(&self.rows.connection, &self.rows.path)?;
+        let done = number_of(&self.rows.connection, &self.rows.path)?;
         self.contents.make_outlive(Durability::Machine)?;
         let path = &self.contents.path;
         let transaction = begin(&mut self.contents.connection, path)?;
-        let written = step(&transaction, path)?;
+        let written = number_of(&transaction, path)?;
         if written == done.wrapping_add(1) {
             run(&transaction, path, TAKE_OUT)?;
             run(&transaction, path, PUT_BACK)?;
@@ -168,7 +241,7 @@ impl Writer {
         }
         if written != done {
             run(&transaction, path, "DELETE FROM undo")?;
-            set_step(&transaction, path, done)?;
+            set_number(&transaction, path, done)?;
         }
         transaction
             .commit()
@@ -258,26 +331,14 @@ fn begin<'a>(connection: &'a mut Connection, path: &Path) -> Result<Transaction<
         .map_err(|error| store_error(path, SCHEMA, &error))
 }
 
-/// How durable a batch must be: what is done to the second file waits for the first.
-fn durability(batch: &Batch) -> Durability {
-    let is_content = |op: &Op| match op {
-        Op::Put(table, ..) | Op::Delete(table, _) => *table == Table::Contents,
-    };
-    if batch.ops.iter().any(is_content) {
-        Durability::Machine
-    } else {
-        batch.durability
-    }
-}
-
 /// Step 1, first half: are the rows what the batch expects?
 fn compare(
     transaction: &Transaction<'_>,
     path: &Path,
     contents: &Side,
-    batch: &Batch,
+    expect: &[Expectation],
 ) -> Result<(), StoreError> {
-    for Expectation { table, key, value } in &batch.expect {
+    for Expectation { table, key, value } in expect {
         let (connection, path) = match table {
             Table::Contents => (&contents.connection, &*contents.path),
             _ => (&**transaction, path),
@@ -290,29 +351,25 @@ fn compare(
     Ok(())
 }
 
-/// Step 1, second half: writes the rows of the first file and says what is to become of contents.
-fn write_rows<'a>(
+/// Step 1, second half: writes the rows of the first file.
+fn write_rows(
     transaction: &Transaction<'_>,
     path: &Path,
-    batch: &'a Batch,
-) -> Result<ContentChanges<'a>, StoreError> {
-    let mut changes = ContentChanges::new();
-    for op in &batch.ops {
-        let (table, done) = match op {
-            Op::Put(Table::Contents, key, value) => {
-                changes.insert(key, Some(value));
-                continue;
-            }
-            Op::Delete(Table::Contents, key) => {
-                changes.insert(key, None);
-                continue;
-            }
-            Op::Put(table, key, value) => (table, put(transaction, *table, key, value)),
-            Op::Delete(table, key) => (table, delete(transaction, *table, key)),
+    step: &Step<'_>,
+) -> Result<(), StoreError> {
+    for (table, key, value) in &step.rows {
+        let done = match value {
+            Some(value) => put(transaction, *table, key, value),
+            None => delete(transaction, *table, key),
         };
         done.map_err(|error| store_error(path, table.name(), &error))?;
     }
-    Ok(changes)
+    if let Some(generation) = step.folded {
+        let sql = "UPDATE folded SET generation = ?1";
+        let noted = transaction.execute(sql, [generation.cast_signed()]);
+        noted.map_err(|error| store_error(path, SCHEMA, &error))?;
+    }
+    Ok(())
 }
 
 /// Step 2: writes contents and what they replace.
@@ -335,7 +392,7 @@ pub(super) fn write_contents(
             write(key, value).map_err(|error| store_error(path, Table::Contents.name(), &error))?;
         }
     }
-    set_step(&transaction, path, number)?;
+    set_number(&transaction, path, number)?;
     transaction
         .commit()
         .map_err(|error| store_error(path, SCHEMA, &error))
@@ -363,13 +420,13 @@ fn doom(
 
 /// The number of the last batch with contents, as a file has it: SQLite keeps such a number for
 /// its users, and it is part of a transaction.
-pub(super) fn step(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
+pub(super) fn number_of(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
     connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(|error| store_error(path, SCHEMA, &error))
 }
 
-fn set_step(connection: &Connection, path: &Path, number: i32) -> Result<(), StoreError> {
+fn set_number(connection: &Connection, path: &Path, number: i32) -> Result<(), StoreError> {
     connection
         .execute_batch(&format!("PRAGMA user_version = {number}"))
         .map_err(|error| store_error(path, SCHEMA, &error))
