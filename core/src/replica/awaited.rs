@@ -9,6 +9,7 @@
 //! is copied; copies are frequent, and something awaited is rare.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::change::Change;
 use super::document::{Document, message_doc_id};
@@ -24,10 +25,40 @@ use crate::store::{KeyRange, Store, Table};
 pub(super) struct Awaited {
     /// Whether the table had any row before; `None` if nobody has asked.
     any: Option<bool>,
+    /// Whether it has got one.
+    gets_one: bool,
     edits: BTreeMap<DocId, bool>,
 }
 
+/// After which write the table is known to have no row: nearly always the last. Whoever writes has
+/// to know, and asking the store takes as long as the rest of a change of flags.
+#[derive(Debug, Default)]
+pub(super) struct NothingAwaited(Mutex<Option<u64>>);
+
+impl NothingAwaited {
+    pub(super) fn at(&self, writes: u64) -> bool {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) == Some(writes)
+    }
+
+    pub(super) fn note(&self, writes: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(writes);
+    }
+}
+
 impl Awaited {
+    /// For a change that comes after a write.
+    pub(super) fn after(nothing: &NothingAwaited, writes: u64) -> Self {
+        Self {
+            any: nothing.at(writes).then_some(false),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the table is known to have no row after this change.
+    pub(super) fn leaves_nothing(&self) -> bool {
+        self.any == Some(false) && !self.gets_one
+    }
+
     /// It has come, or nothing refers to it any more.
     pub(super) fn end(&mut self, id: DocId) {
         self.edits.insert(id, false);
@@ -87,6 +118,7 @@ impl<S: Store> Change<'_, S> {
     pub(super) async fn finish_awaited(&mut self) -> Result<(), ReplicaError> {
         for (id, awaited) in core::mem::take(&mut self.awaited.edits) {
             if awaited {
+                self.awaited.gets_one = true;
                 self.batch.put(Table::Awaited, *id.as_bytes(), Vec::new());
             } else if self.awaits_any().await? {
                 self.batch.delete(Table::Awaited, *id.as_bytes());

@@ -62,7 +62,8 @@ impl<'a, S: Store> Change<'a, S> {
         now: Timestamp,
     ) -> Self {
         let old_counters = replica.view().counters.clone();
-        let pages = replica.kept_pages().take(old_counters.writes);
+        let writes = old_counters.writes;
+        let pages = replica.kept_pages().take(writes);
         let delta = Delta {
             counters: old_counters.clone(),
             mailboxes: BTreeMap::new(),
@@ -81,7 +82,7 @@ impl<'a, S: Store> Change<'a, S> {
             links: Vec::new(),
             written: BTreeMap::new(),
             counts: BTreeMap::new(),
-            awaited: Awaited::default(),
+            awaited: Awaited::after(&replica.nothing_awaited, writes),
             moved: BTreeMap::new(),
             pages,
             keeps_pages: false,
@@ -111,6 +112,8 @@ impl<'a, S: Store> Change<'a, S> {
         self.batch.expect(Table::Meta, COUNTERS, Some(old));
         self.batch
             .put(Table::Meta, COUNTERS, encode_row(&self.delta.counters));
+        let forgets = |written| matches!(written, &Written::Removed(_) | &Written::Forgotten);
+        let forgets = self.written.values().any(forgets);
         let outcome = self.replica.store.commit(self.batch).await;
         if let Err(error) = outcome {
             let error = ReplicaError::from(error);
@@ -129,6 +132,10 @@ impl<'a, S: Store> Change<'a, S> {
             }
             return Err(error);
         }
+        if self.awaited.leaves_nothing() {
+            let writes = self.delta.counters.writes;
+            self.replica.nothing_awaited.note(writes);
+        }
         if self.keeps_pages {
             let mut kept = self.replica.kept_pages();
             kept.keep(self.delta.counters.writes, self.pages);
@@ -139,6 +146,9 @@ impl<'a, S: Store> Change<'a, S> {
             .unwrap_or_else(PoisonError::into_inner)
             .apply(self.delta);
         self.replica.apply_links(self.links);
+        if forgets {
+            self.replica.recent.forget();
+        }
         self.replica.notify();
         Ok(())
     }

@@ -103,7 +103,7 @@ impl<S: Store> Change<'_, S> {
             Document::Removed(_) => Written::Removed(base),
             _ => Written::Waits(base),
         };
-        self.note_written(id, written);
+        self.note_written(collection, id, written);
         Ok(envelope)
     }
 
@@ -118,11 +118,12 @@ impl<S: Store> Change<'_, S> {
         }
         let row = self.replica.packed(envelope);
         self.batch.put(table_of(collection), *id.as_bytes(), row);
-        self.note_written(id, Written::Settled);
+        self.note_written(collection, id, Written::Settled);
     }
 
-    fn note_written(&mut self, id: DocId, written: Written) {
-        if matches!(written, Written::Waits(_) | Written::Settled) {
+    fn note_written(&mut self, collection: Collection, id: DocId, written: Written) {
+        let is_here = matches!(written, Written::Waits(_) | Written::Settled);
+        if is_here && removable_classes(collection).is_some() {
             self.awaited.end(id);
         }
         self.written.insert(id, written);

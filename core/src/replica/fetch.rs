@@ -97,7 +97,10 @@ impl<S: Store> Replica<S> {
         id: DocId,
         envelope: &[u8],
     ) -> Result<Document, ReplicaError> {
-        open_document(&self.keys, id, envelope)
+        let mut decoder = self.decoders.take();
+        let opened = open_with(&mut decoder, &self.keys, id, envelope);
+        self.decoders.give(decoder);
+        opened
     }
 }
 

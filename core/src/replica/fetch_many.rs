@@ -32,19 +32,33 @@ impl<S: Store> Replica<S> {
     ) -> Result<Vec<Result<Option<Arc<Message>>, ReplicaError>>, ReplicaError> {
         let ids = hashes.iter().map(|hash| message_doc_id(&self.keys, *hash));
         let ids: Vec<DocId> = ids.collect();
+        if let [id] = ids[..]
+            && let Some(message) = self.recent.message(id)
+        {
+            return Ok(vec![Ok(Some(message))]);
+        }
         let keys = ids.iter().map(|id| id.as_bytes().to_vec()).collect();
         let table = table_of(Collection::Messages);
         let rows = self.store.get_many(table, keys).await?;
-        let mut decoder = Decoder::default();
+        let mut decoder = self.decoders.take();
+        let is_one = ids.len() == 1;
         let messages = ids.into_iter().zip(rows).map(|(id, row)| {
             let Some(row) = row else { return Ok(None) };
             match self.opened(&mut decoder, table, id, &row)? {
-                Document::Message(message) => Ok(Some(Arc::from(message))),
+                Document::Message(message) => {
+                    let message = Arc::from(message);
+                    if is_one {
+                        self.recent.keep_message(id, &message);
+                    }
+                    Ok(Some(message))
+                }
                 Document::Removed(_) => Ok(None),
                 _ => Err(ReplicaError::Row(table.name())),
             }
         });
-        Ok(messages.collect())
+        let messages = messages.collect();
+        self.decoders.give(decoder);
+        Ok(messages)
     }
 
     /// The octets of spans of messages, as [`Replica::read`] gives them one by one.
@@ -52,6 +66,9 @@ impl<S: Store> Replica<S> {
         &self,
         wanted: &[(Arc<Message>, Span)],
     ) -> Result<Vec<Result<Vec<u8>, ReplicaError>>, ReplicaError> {
+        if let [(message, span)] = wanted {
+            return Ok(vec![self.read_one(message, *span).await]);
+        }
         let mut plans = Vec::with_capacity(wanted.len());
         let mut keys = Vec::new();
         for (message, span) in wanted {
@@ -69,7 +86,7 @@ impl<S: Store> Replica<S> {
             self.store.get_many(Table::Contents, keys).await?
         };
         let mut rows = rows.into_iter();
-        let mut decoder = Decoder::default();
+        let mut decoder = self.decoders.take();
         let read = wanted.iter().zip(plans).map(|((message, span), plan)| {
             // A plan takes its rows even where it fails, for those behind it.
             let plan = plan?;
@@ -77,7 +94,40 @@ impl<S: Store> Replica<S> {
             let rows: Vec<Option<Vec<u8>>> = rows.by_ref().take(contents.count()).collect();
             self.joined(&mut decoder, (message, *span), plan, rows)
         });
-        Ok(read.collect())
+        let read = read.collect();
+        self.decoders.give(decoder);
+        Ok(read)
+    }
+
+    /// The octets of a span of one message, of which more may be asked for next.
+    async fn read_one(&self, message: &Message, span: Span) -> Result<Vec<u8>, ReplicaError> {
+        let most = span.len().min(message.structure.size);
+        let mut octets = Vec::with_capacity(usize::try_from(most).unwrap_or(0));
+        for run in self.runs(message, span)? {
+            match run {
+                Run::Skeleton(range) => {
+                    octets.extend_from_slice(message.skeleton.get(range).ok_or_else(damaged)?);
+                }
+                Run::Content(id, range) => {
+                    let content = self.content(id).await?;
+                    octets.extend_from_slice(content.get(range).ok_or_else(damaged)?);
+                }
+            }
+        }
+        Ok(octets)
+    }
+
+    async fn content(&self, id: DocId) -> Result<Arc<Vec<u8>>, ReplicaError> {
+        if let Some(content) = self.recent.content(id) {
+            return Ok(content);
+        }
+        let Some(Document::Content(content)) = self.document(Collection::Contents, id).await?
+        else {
+            return Err(ReplicaError::NotHere(id));
+        };
+        let content = Arc::new(content);
+        self.recent.keep_content(id, &content);
+        Ok(content)
     }
 
     fn joined(

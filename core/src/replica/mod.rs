@@ -43,6 +43,7 @@ mod incoming;
 mod mailboxes;
 mod outbox;
 mod remote;
+mod recent;
 mod reopen;
 mod take_page;
 mod removable;
@@ -201,6 +202,9 @@ pub struct Replica<S> {
     page_placements: u32,
     /// What the last changes read.
     kept_pages: Mutex<KeptPages>,
+    recent: recent::Recent,
+    nothing_awaited: awaited::NothingAwaited,
+    decoders: coding::Decoders,
     /// The threads, once somebody has asked for them.
     forest: Mutex<Option<Forest>>,
     /// Whoever holds it writes.
@@ -244,6 +248,9 @@ impl<S: Store> Replica<S> {
             first_mod_seq,
             page_placements: PAGE_PLACEMENTS,
             kept_pages: Mutex::default(),
+            recent: recent::Recent::default(),
+            nothing_awaited: awaited::NothingAwaited::default(),
+            decoders: coding::Decoders::default(),
             forest: Mutex::new(None),
             writer: futures::lock::Mutex::new(rng),
             subscribers: Mutex::new(Vec::new()),

@@ -24,6 +24,7 @@ use super::lanes::load;
 use super::search_text::sent_day;
 use super::{Context, OpError};
 use crate::imap::date::Date;
+use crate::imap::recall::Recall;
 
 /// Under this name it is kept.
 const NAME: &[u8] = b"digest";
@@ -103,6 +104,13 @@ impl Digest {
         }
         octets.extend_from_slice(texts.concat().as_bytes());
         Self(octets.into())
+    }
+
+    /// Keeps it for the next who asks.
+    pub(super) fn keep(&self, recall: &Recall, message: MessageHash) {
+        if let Some(kind) = recall.kind(NAME) {
+            recall.keep(kind, message, &self.0);
+        }
     }
 
     /// When it says that it was sent.

@@ -16,7 +16,7 @@ use letterlock_core::model::{Flag, FlagChange, FlagSet};
 use letterlock_core::store::Store;
 use tokio::time::sleep;
 
-use super::fetch_parts::{is_octets, values};
+use super::fetch_parts::{Made, is_octets, made};
 use super::lanes::load;
 use super::{Context, FetchOp, Fetched, FetchedMessage, OpError, Tells};
 use crate::imap::command::{Access, BinaryRequest, FetchItem, SectionRequest, SetsSeen};
@@ -176,14 +176,17 @@ async fn fill<S: Store>(
             items: plan.values.iter().map(Option::is_none).collect(),
         })
         .collect();
-    let made = load(context.account, open, |account, wanted| {
+    let read = load(context.account, open, |account, wanted| {
         let items = Arc::clone(items);
-        async move { Ok(values(&account, &wanted, &items).await) }
+        async move { Ok(made(&account, &wanted, &items).await) }
     });
-    let mut made = made.await?.into_iter();
+    let mut read = read.await?.into_iter();
     for plan in plans.iter_mut().filter(|plan| plan.is_open()) {
-        match made.next() {
-            Some(Ok(values)) => {
+        match read.next() {
+            Some(Ok(Made { values, digest })) => {
+                if let Some(digest) = digest {
+                    digest.keep(context.recall, plan.entry.message());
+                }
                 let places = plan.values.iter_mut().zip(&kinds);
                 let open = places.filter(|(place, _)| place.is_none());
                 for ((place, kind), value) in open.zip(values) {

@@ -9,6 +9,7 @@ use letterlock_core::mime::{SectionKind, Span, decode_binary};
 use letterlock_core::store::Store;
 
 use super::OpError;
+use super::digest::Digest;
 use super::fetch::Wanted;
 use crate::imap::command::{FetchItem, Octets, SectionRequest, SectionText};
 use crate::imap::object_id::thread_id;
@@ -31,12 +32,33 @@ pub(super) fn is_octets(item: &FetchItem) -> bool {
     }
 }
 
-/// The values of those items that are wanted of messages.
-pub(super) async fn values<S: Store>(
+/// Whether an item is what lists of messages show; whoever shows one sorts and searches it next.
+pub(super) fn is_listed(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::Envelope => true,
+        FetchItem::Section(request) => matches!(
+            request.text,
+            SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_)
+        ),
+        _ => false,
+    }
+}
+
+/// What was made of a message.
+pub(super) struct Made {
+    /// The values of the items that are wanted.
+    pub(super) values: Vec<FetchValue>,
+    /// If the message is listed.
+    pub(super) digest: Option<Digest>,
+}
+
+/// What is wanted of messages.
+pub(super) async fn made<S: Store>(
     account: &Account<S>,
     wanted: &[Wanted],
     items: &[FetchItem],
-) -> Vec<Result<Vec<FetchValue>, OpError>> {
+) -> Vec<Result<Made, OpError>> {
+    let is_listed = items.iter().any(is_listed);
     let messages = documents(account, wanted).await;
     let mut spans = Vec::new();
     let here = messages.iter().zip(wanted);
@@ -71,7 +93,8 @@ pub(super) async fn values<S: Store>(
                 Err(error) => drop(failed.get_or_insert(error)),
             }
         }
-        all.push(failed.map_or(Ok(values), Err));
+        let digest = is_listed.then(|| Digest::of(&message));
+        all.push(failed.map_or(Ok(Made { values, digest }), Err));
     }
     all
 }
