@@ -1,13 +1,13 @@
 //! What differs between native targets and `wasm32-unknown-unknown`, in one place.
 //!
-//! Invariant: this is, with what lies below it, the only file in core with a `cfg` on the target. Natively every future of
-//! a store is `Send`, so that a multi-threaded runtime can carry it; in a browser there is one
-//! thread and handles to JavaScript objects are not `Send`.
+//! Invariant: this is, with what lies below it, the only file in core with a `cfg` on the target.
+//! Natively every future of a store is `Send`, so that a multi-threaded runtime can carry it; in a
+//! browser there is one thread and handles to JavaScript objects are not `Send`.
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod zstd;
 #[cfg(any(test, target_arch = "wasm32"))]
-mod zstd_in_rust;
+pub(crate) mod zstd_in_rust;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use zstd_in_rust as zstd;
 
