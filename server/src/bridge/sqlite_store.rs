@@ -205,10 +205,10 @@ impl Store for SqliteStore {
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let inner = self.inner();
-        let octets = octets(&batch);
-        let waits = batch.durability == Durability::Machine || octets > WRITE_HERE_OCTETS;
+        let size = Size::of(&batch);
+        let waits = batch.durability == Durability::Machine || size.octets > WRITE_HERE_OCTETS;
         if !waits
-            && inner.has_room(octets)
+            && inner.has_room(size)
             && let Ok(mut journal) = inner.journal.try_lock()
         {
             inner.commit(&mut journal, batch)?;
@@ -216,7 +216,7 @@ impl Store for SqliteStore {
             return Ok(());
         }
         self.blocking(move |inner| {
-            if inner.has_room(octets) {
+            if inner.has_room(size) {
                 inner.commit(&mut lock(&inner.journal), batch)?;
                 folding::ask(inner);
                 Ok(())
@@ -322,12 +322,30 @@ const fn bit(table: Table) -> u32 {
 }
 
 /// How long a batch is in the journal, about.
-fn octets(batch: &Batch) -> usize {
-    let octets = batch.ops.iter().map(|op| match op {
-        Op::Put(_, key, value) => key.len() + value.len(),
-        Op::Delete(_, key) => key.len(),
-    });
-    octets.sum()
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    octets: usize,
+    /// Of these, octets of contents.
+    contents: usize,
+}
+
+impl Size {
+    fn of(batch: &Batch) -> Self {
+        let mut size = Self::default();
+        for op in &batch.ops {
+            match op {
+                Op::Put(table, key, value) => {
+                    let octets = key.len() + value.len();
+                    size.octets += octets;
+                    if *table == Table::Contents {
+                        size.contents += octets;
+                    }
+                }
+                Op::Delete(_, key) => size.octets += key.len(),
+            }
+        }
+        size
+    }
 }
 
 /// A poisoned lock guards a connection whose transaction was rolled back: still good.

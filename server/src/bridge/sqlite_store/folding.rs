@@ -17,16 +17,20 @@ use super::connection::{File, select};
 use super::journal::{Journal, Left};
 use super::layers::{Folding, Layer, Layers};
 use super::writer::Writer;
-use super::{Inner, Open, OpenStoreError, lock, reopened};
+use super::{Inner, Open, OpenStoreError, Size, lock, reopened};
 
 /// How long a change may be in the journal alone, and a change of flags be lost with the power.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
 /// From so many octets on the journal is folded at once.
-const FOLD_OCTETS: usize = 2 * 1024 * 1024;
-/// A batch that is longer goes into the files at once.
+const FOLD_OCTETS: usize = 1024 * 1024;
+/// A batch that is longer goes into the files at once: that of a change of flags of some ten
+/// thousand messages does not.
 const MAX_JOURNALED: usize = 4 * 1024 * 1024;
-/// So many octets wait in memory at most; then commits wait.
-const MAX_UNFOLDED: usize = 8 * 1024 * 1024;
+/// So does one with longer contents: to write them twice takes longer than another wait for the
+/// disk, and the pieces of an attachment would fill the memory.
+const MAX_CONTENTS: usize = 256 * 1024;
+/// So many octets are waiting in memory when commits begin to wait.
+const MAX_UNFOLDED: usize = 3 * 1024 * 1024;
 
 /// Which threads are on their way.
 #[derive(Default)]
@@ -105,9 +109,10 @@ pub(super) fn ask(inner: &Arc<Inner>) {
 }
 
 impl Inner {
-    /// Whether a batch of so many octets goes into the journal.
-    pub(super) fn has_room(&self, octets: usize) -> bool {
-        octets <= MAX_JOURNALED
+    /// Whether a batch of this size goes into the journal.
+    pub(super) fn has_room(&self, size: Size) -> bool {
+        size.octets <= MAX_JOURNALED
+            && size.contents <= MAX_CONTENTS
             && self.layers.octets() <= MAX_UNFOLDED
             && !self.due.blocked.load(Ordering::SeqCst)
     }
