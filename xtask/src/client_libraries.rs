@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::paths::Paths;
 use crate::step::{program, step};
@@ -16,8 +17,12 @@ const IMAPFLOW: &str = "2.10.2";
 const PYSEQUOIA: &str = "0.1.35";
 const OPENPGP_JS: &str = "6.3.2";
 
+/// Parts of the tests run beside each other: one installs, and the other finds it.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Installs what is missing; the folder that has `python` and `node/node_modules`.
 pub(crate) fn ensure(paths: &Paths) -> Result<PathBuf> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let versions = [IMAPCLIENT, IMAPFLOW, PYSEQUOIA, OPENPGP_JS].join("-");
     let folder = paths.cache.join("client-libraries").join(versions);
     let python = folder.join("python");
