@@ -7,11 +7,11 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`open`] | SEIPD of version 1, and of version 2 with GCM, to what is inside |
-//! | [`document`] | what is inside: a literal packet, signed or not, read as it comes |
-//! | [`seal`] | the other way |
-//! | [`cfb`] | AES-CFB of many blocks at once |
-//! | [`chunks`] | keys, nonces and associated data of SEIPD version 2 |
+//! | `open` | SEIPD of version 1, and of version 2 with GCM, to what is inside |
+//! | `document` | what is inside: a literal packet, signed or not, read as it comes |
+//! | `seal` | the other way |
+//! | `cfb` | AES-CFB of many blocks at once |
+//! | `chunks` | keys, nonces and associated data of SEIPD version 2 |
 //!
 //! Invariants: what comes out is what rPGP would give, to the octet and to the digest, which every
 //! test of `decrypt` checks besides its own matter; only what usual messages look like is done
