@@ -5,9 +5,9 @@
 //! are sealed by the core already, and SQLCipher would cost several times their reading and
 //! writing again. Its keys are blinded ids.
 //!
-//! A commit goes into a sealed journal beside them ([`journal`]): one record, and one wait for the
+//! A commit goes into a sealed journal beside them (`journal`): one record, and one wait for the
 //! disk if it must outlive the machine. What it changed is in memory until a thread writes it into
-//! the files, many commits together ([`folding`]), and reading looks there first ([`layers`]). A
+//! the files, many commits together (`folding`), and reading looks there first (`layers`). A
 //! batch that is too long for the journal goes into the files at once, all before it first.
 //!
 //! One writer connection for each file and a few readers. What waits for the disk, and what reads
