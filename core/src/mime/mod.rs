@@ -35,6 +35,7 @@ mod html;
 mod status_fields;
 mod encode;
 pub mod build;
+mod notice;
 
 pub use address::{EnvelopeAddress, Mailbox};
 pub use binary::{BinaryError, decode_binary};
@@ -46,6 +47,7 @@ pub use encoded_word::decode_header;
 pub use envelope::EnvelopeData;
 pub use html::html_to_text;
 pub use join::{JoinError, join};
+pub(crate) use notice::Notice;
 pub use parameters::{Parameterised, decode_extended, parse_parameterised};
 pub use searchable::{MAX_SEARCHABLE_OCTETS, SearchablePiece, file_names, searchable_pieces};
 pub use section::{Piece, SectionKind};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Address, ReplicaId, Timestamp};
 use crate::keys::transparency::Hash;
-use crate::mime;
+use crate::mime::Notice;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,32 +48,16 @@ impl DeviceAlarm {
     /// The message in INBOX that tells of it.
     pub fn letter(&self, to: &Address, now: Timestamp) -> AlarmLetter {
         let digest = self.digest();
-        let domain = to.domain();
-        let message = format!(
-            "From: Letterlock on your device <mailer-daemon@{domain}>\r\n\
-             To: <{to}>\r\n\
-             Subject: Warning: the list of your devices does not hold\r\n\
-             Date: {date}\r\n\
-             Message-ID: <{digest}@{domain}>\r\n\
-             Auto-Submitted: auto-generated\r\n\
-             MIME-Version: 1.0\r\n\
-             Content-Type: text/plain; charset=utf-8\r\n\
-             Content-Transfer-Encoding: 8bit\r\n\
-             \r\n\
-             This message was made by your own device; nobody has sent it.\r\n\
-             \r\n\
-             What was found: {self}.\r\n\
-             \r\n\
-             {meanwhile}\r\n\
-             \r\n\
-             {advice}\r\n",
-            date = mime::format_date(now),
-            meanwhile = self.meanwhile(),
-            advice = self.advice(),
-        );
+        let notice = Notice {
+            subject: "the list of your devices does not hold",
+            id: &digest,
+            found: self,
+            meanwhile: self.meanwhile(),
+            advice: self.advice(),
+        };
         AlarmLetter {
             digest,
-            message: message.into_bytes(),
+            message: notice.message(to, now),
         }
     }
 
