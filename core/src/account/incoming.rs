@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Account, Answers, KeyError};
 use crate::id::{Address, MessageHash, Timestamp};
 use crate::keys::transparency::SignedHead;
-use crate::keys::{Contact, Decision, Offer, Source, attached, autocrypt, keyring};
+use crate::keys::{Contact, Decision, Offer, Source, attached, autocrypt, keyring, openpgp_field};
 use crate::mime::{header, strip_status_fields};
 use crate::openpgp::decrypt::{self, Limits};
 use crate::openpgp::pgp_mime::{Opened, Pending};
@@ -51,6 +51,12 @@ impl<S: Store> Account<S> {
             Some(author) => self.learn_from_mail(raw, &pending, author, now).await?,
             None => None,
         };
+        if let Some(author) = author.as_ref().filter(|author| !self.is_at_home(author)) {
+            let header = raw.get(..header::header_end(raw)).unwrap_or(raw);
+            if let Some(pointer) = openpgp_field::read(header, author) {
+                self.note_pointer(author, pointer, now).await?;
+            }
+        }
         self.learn_from_gossip(&pending, now).await?;
         let mut certificates: Vec<Certificate> = contact
             .iter()

@@ -2,9 +2,7 @@
 //!
 //! Invariant: what this module returns names the mail's one author and is usable for nothing but a
 //! [`super::Level::WeakChain`] offer. Rejected: importing others' certificates that a mail brings;
-//! whoever can send one mail would fill the keyring for everybody. Rejected, too: fetching what an
-//! `OpenPGP:` field points to (draft-josefsson-openpgp-mailnews-header). An address that is made
-//! for one mail and fetched when that is read tells its sender so, like a remote image.
+//! whoever can send one mail would fill the keyring for everybody.
 
 use crate::id::{Address, Timestamp};
 use crate::mime::{decode_transfer, split};

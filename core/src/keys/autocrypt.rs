@@ -47,13 +47,7 @@ pub struct Autocrypt {
 /// `None` if there is none, if there are several valid ones, or for a delivery report
 /// (`multipart/report`), whose header is not its sender's.
 pub fn read(message_header: &[u8], from: &Address) -> Option<Autocrypt> {
-    let is_report = header::find(message_header, "Content-Type").is_some_and(|field| {
-        field
-            .unfolded()
-            .to_ascii_lowercase()
-            .starts_with(b"multipart/report")
-    });
-    if is_report {
+    if is_report(message_header) {
         return None;
     }
     let mut valid = header::fields(message_header)
@@ -63,6 +57,14 @@ pub fn read(message_header: &[u8], from: &Address) -> Option<Autocrypt> {
         .map(|(_, found)| found);
     let found = valid.next()?;
     valid.next().is_none().then_some(found)
+}
+
+/// Whether a message is a delivery report: its header is not its sender's.
+pub(super) fn is_report(message_header: &[u8]) -> bool {
+    header::find(message_header, "Content-Type").is_some_and(|field| {
+        let value = field.unfolded().to_ascii_lowercase();
+        value.starts_with(b"multipart/report")
+    })
 }
 
 /// The certificates that a mail's encrypted header tells of its other recipients; of an address

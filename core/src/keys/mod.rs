@@ -3,8 +3,8 @@
 //!
 //! Pure: contacts and offers come in, decisions go out; who stores and who asks the network is
 //! elsewhere. Reading order: [`level`] (how well a certificate is known), [`keyring`] (contacts and
-//! the rules of replacement), [`autocrypt`] and [`attached`] (certificates that come with mail), [`lookup`]
-//! (whom to ask for one), [`published`] (what a directory has of an address), [`own`] (the account's
+//! the rules of replacement), [`autocrypt`] and [`attached`] (certificates that come with mail),
+//! [`openpgp_field`] (where mail says that one is), [`lookup`] (whom to ask for one), [`published`] (what a directory has of an address), [`own`] (the account's
 //! own keys), [`wkd`] (where domains publish certificates), [`verification`] (what two people
 //! compare).
 //!
@@ -15,6 +15,7 @@ pub mod autocrypt;
 pub mod keyring;
 pub mod level;
 pub mod lookup;
+pub mod openpgp_field;
 pub mod own;
 pub mod published;
 pub mod transparency;

@@ -42,6 +42,7 @@ mod flags;
 mod incoming;
 mod mailboxes;
 mod outbox;
+mod pointers;
 mod remote;
 mod recent;
 mod reopen;

@@ -33,14 +33,14 @@ mod writers;
 
 use writers::Shared;
 
-const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 const LETTER: &[u8] = b"From: a@x.example\r\nSubject: hello\r\n\r\nDear B,\r\nbye\r\n";
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(1_700_000_000 + secs)
 }
 
-async fn device(seed: u8) -> Replica<MemoryStore> {
+pub(super) async fn device(seed: u8) -> Replica<MemoryStore> {
     let root = RootKey::from_octets([1; 32]);
     let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
     let replica = Replica::open(MemoryStore::new(), keys, [seed; 32], NOW)

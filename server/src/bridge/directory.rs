@@ -48,7 +48,9 @@ async fn one(
 ) -> Result<Option<Found>, ExchangeError> {
     let sources = account.account.key_sources();
     let sources = account.not_found().sources(address, &sources, now);
+    let pointer = account.account.pointer(address).await?;
     let lookup = Lookup::new(account.account.address(), address, purpose, &sources);
+    let lookup = lookup.with_pointer(pointer.as_ref());
     let at_home = move |address| asked_at_home(account, address, purpose, now);
     let lookup = carry_out(lookup, &account.fetcher, at_home, now).await?;
     account.not_found().note(address, lookup.strangers(), now);

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Keys {
     /// The Web Key Directory of the domain that is written to.
     pub web_key_directory: bool,
+    /// Their domain, at the address that the `OpenPGP` field of their last mail named.
+    pub openpgp_field: bool,
     /// A verifying key server, such as `keys.openpgp.org`; it learns whom one writes to.
     pub key_server: String,
     /// A key server that is asked for revocations, by fingerprint.
@@ -19,11 +21,13 @@ impl Default for Keys {
     fn default() -> Self {
         let Sources {
             web_key_directory,
+            openpgp_field,
             key_server,
             revocation_server,
         } = Sources::default();
         Self {
             web_key_directory,
+            openpgp_field,
             key_server: key_server.unwrap_or_default(),
             revocation_server: revocation_server.unwrap_or_default(),
         }
@@ -31,13 +35,19 @@ impl Default for Keys {
 }
 
 impl Keys {
-    pub(super) const KEYS: &[&str] = &["web_key_directory", "key_server", "revocation_server"];
+    pub(super) const KEYS: &[&str] = &[
+        "web_key_directory",
+        "openpgp_field",
+        "key_server",
+        "revocation_server",
+    ];
 
     /// For the accounts.
     pub fn sources(&self) -> Sources {
         let named = |host: &str| (!host.is_empty()).then(|| host.to_owned());
         Sources {
             web_key_directory: self.web_key_directory,
+            openpgp_field: self.openpgp_field,
             key_server: named(&self.key_server),
             revocation_server: named(&self.revocation_server),
         }

@@ -226,3 +226,35 @@ async fn what_a_later_key_opens_is_opened_when_it_comes() {
     let again = shown(&bob, &newest(&bob, "INBOX")).await.0;
     assert!(matches!(again.encryption, Encryption::ToUs { .. }));
 }
+
+#[tokio::test]
+async fn where_mail_says_that_a_certificate_is_is_kept_and_nobody_is_asked() {
+    let (bob, to_bob) = account("bob", 2).await;
+    let author = address("gull@sea.org");
+    let mail = |from: &str, url: &str| {
+        format!("From: {from}\r\nOpenPGP: id=12345678; url=\"{url}\"\r\n\r\nHello.\r\n")
+    };
+    for (n, from, url) in [
+        (1, "gull@sea.org", "https://sea.org/gull.asc"),
+        (2, "gull@sea.org", "https://evil.org/gull.asc"),
+        (3, "tern@sea.org", "https://evil.org/tern.asc"),
+        // Of our own provider's users its directory speaks.
+        (
+            4,
+            "alice@letterlock.example",
+            "https://letterlock.example/alice.asc",
+        ),
+    ] {
+        deliver(&bob, &to_bob, mail(from, url).as_bytes(), n).await;
+        let incoming = only_incoming(&bob).await;
+        let taken = bob.take_in(&incoming, &Answers::new(), NOW).await.unwrap();
+        assert!(matches!(taken, TakenIn::Done(Some(_))), "{taken:?}");
+    }
+    let kept = bob.pointer(&author).await.unwrap().unwrap();
+    assert_eq!(kept.url_for(&author), Some("https://sea.org/gull.asc"));
+    for other in ["tern@sea.org", "alice@letterlock.example"] {
+        assert_eq!(bob.pointer(&address(other)).await.unwrap(), None, "{other}");
+    }
+    // A hint is no certificate.
+    assert_eq!(bob.contact(&author).await.unwrap(), None);
+}

@@ -1,12 +1,14 @@
 //! Looking certificates up: whom to ask for one, in which order, and what an answer is worth.
 //!
 //! No network here: a [`Lookup`] hands a [`Request`] out and takes an [`Answer`] in, until there is
-//! none left. `wkd` and `key_server` know the addresses of what they ask.
+//! none left. `wkd` and `key_server` know the addresses of what they ask, a mail has said the one of
+//! an [`openpgp_field`](super::openpgp_field).
 //!
 //! | source | asked for | level | asked when |
 //! |---|---|---|---|
 //! | our provider's directory | any address; alone for those of our own domain | provider trust there, else weak chain | always |
 //! | Web Key Directory of the address's domain | an address | provider trust | mail is sent, unless it is switched off |
+//! | what the `OpenPGP` field of their last mail pointed to | an address | weak chain | the same |
 //! | verifying key server (VKS) | an address, a fingerprint | weak chain | only if the account names one |
 //! | key server (HKP) | a full fingerprint | none: it adds revocations to what is known | only if the account names one |
 //!
@@ -18,19 +20,25 @@
 //! Rejected for want of a resolver that validates: DANE (RFC 7929).
 
 mod key_server;
+mod names;
 mod not_found;
+mod source;
 mod wkd;
 
 use std::collections::VecDeque;
 
 use super::keyring::Offer;
-use super::level::Level;
+use super::openpgp_field::Pointer;
 use super::published;
 use crate::id::{Address, Timestamp};
 use crate::openpgp::policy::limits::MAX_CERTIFICATE_OCTETS;
 use crate::openpgp::{Certificate, Fingerprint};
 
+pub(in crate::keys) use names::is_public;
 pub use not_found::{MAX_NOTED, NOT_FOUND_SECS, NotFound, UNREACHABLE_SECS};
+pub use source::{Source, Sources};
+
+use names::percent_encoded;
 
 /// Largest answer, in octets; whoever carries out a request stops reading there.
 pub const MAX_ANSWER_OCTETS: usize = MAX_CERTIFICATE_OCTETS;
@@ -40,72 +48,6 @@ pub const MAX_ANSWER_CERTIFICATES: usize = 8;
 pub const REQUEST_SECS: u64 = 10;
 /// The verifying key server that most people use.
 pub const WELL_KNOWN_KEY_SERVER: &str = "keys.openpgp.org";
-
-/// Where a certificate came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// Our provider's directory, of an address of our own domain.
-    Directory,
-    /// Our provider's directory, of another address.
-    ForeignDirectory,
-    /// The Web Key Directory of the address's domain.
-    WebKeyDirectory,
-    /// A key server that has verified the address.
-    KeyServer,
-    /// The `Autocrypt` field of a mail.
-    Autocrypt,
-    /// An `Autocrypt-Gossip` field of an encrypted mail.
-    Gossip,
-    /// A mail's attachment.
-    Attachment,
-}
-
-impl Source {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Directory,
-        Self::ForeignDirectory,
-        Self::WebKeyDirectory,
-        Self::KeyServer,
-        Self::Autocrypt,
-        Self::Gossip,
-        Self::Attachment,
-    ];
-
-    /// How well it proves whose a certificate is.
-    pub const fn level(self) -> Level {
-        match self {
-            Self::Directory | Self::WebKeyDirectory => Level::ProviderTrust,
-            Self::ForeignDirectory
-            | Self::KeyServer
-            | Self::Autocrypt
-            | Self::Gossip
-            | Self::Attachment => Level::WeakChain,
-        }
-    }
-}
-
-/// Whom an account lets be asked, beside its own provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sources {
-    /// The domain of whom one writes to: it will have the mail anyway.
-    pub web_key_directory: bool,
-    /// The host of a verifying key server. It learns whom one writes to, so there is none unless
-    /// it is named.
-    pub key_server: Option<String>,
-    /// The host of a key server that is asked for revocations by fingerprint; the same holds.
-    pub revocation_server: Option<String>,
-}
-
-impl Default for Sources {
-    fn default() -> Self {
-        Self {
-            web_key_directory: true,
-            key_server: None,
-            revocation_server: None,
-        }
-    }
-}
 
 /// What a lookup is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +113,7 @@ impl Found {
         answer: &[u8],
         now: Timestamp,
     ) -> Option<Self> {
-        let (certificate, companion) = pick(answer, address, now)?;
+        let (certificate, companion) = pick(answer, address, None, now)?;
         Some(Self {
             companion,
             ..Self::in_directory(own, address, certificate)
@@ -197,6 +139,7 @@ pub struct Lookup {
     steps: VecDeque<Step>,
     found: Option<Found>,
     strangers: Strangers,
+    follows_pointers: bool,
 }
 
 /// What strangers have had to say in a lookup, all together.
@@ -216,6 +159,8 @@ pub enum Strangers {
 struct Step {
     request: Request,
     source: Source,
+    /// The certificate that it shall be; `None`: any for the address.
+    wanted: Option<Fingerprint>,
     /// Only if the host of the step before does not exist.
     only_without_host: bool,
 }
@@ -229,6 +174,7 @@ impl Lookup {
             steps.extend(url.map(|url| Step {
                 request: Request::Https { url },
                 source,
+                wanted: None,
                 only_without_host,
             }));
         };
@@ -237,27 +183,49 @@ impl Lookup {
             ask(wkd::advanced(address), Source::WebKeyDirectory, false);
             ask(wkd::direct(address), Source::WebKeyDirectory, true);
         }
-        let server = sources.key_server.as_deref().filter(|_| strangers);
-        let by_address = server.and_then(|host| key_server::by_address(host, address));
-        ask(by_address, Source::KeyServer, false);
         // What our provider says of others is worth less than their own directory, and more than
         // a key server.
-        let directory = Step {
+        steps.push_back(Step {
             request: Request::Directory(address.clone()),
             source: directory(own, address),
+            wanted: None,
             only_without_host: false,
-        };
-        let place = steps
-            .iter()
-            .position(|step| step.source == Source::KeyServer)
-            .unwrap_or(steps.len());
-        steps.insert(place, directory);
+        });
+        let server = sources.key_server.as_deref().filter(|_| strangers);
+        let by_address = server.and_then(|host| key_server::by_address(host, address));
+        steps.extend(by_address.map(|url| Step {
+            request: Request::Https { url },
+            source: Source::KeyServer,
+            wanted: None,
+            only_without_host: false,
+        }));
         Self {
             address: address.clone(),
             steps,
             found: None,
             strangers: Strangers::NotAsked,
+            follows_pointers: strangers && sources.openpgp_field,
         }
+    }
+
+    /// The same, with what the last mail of the address said of its certificate: asked before a key
+    /// server, and only for mail that is sent.
+    #[must_use]
+    pub fn with_pointer(mut self, pointer: Option<&Pointer>) -> Self {
+        let pointer = pointer.filter(|_| self.follows_pointers);
+        let known = pointer.and_then(|pointer| Some((pointer.url_for(&self.address)?, pointer)));
+        if let Some((url, pointer)) = known {
+            let is_server = |step: &Step| step.source == Source::KeyServer;
+            let place = self.steps.iter().position(is_server);
+            let step = Step {
+                request: Request::Https { url: url.into() },
+                source: Source::OpenPgpField,
+                wanted: pointer.fingerprint(),
+                only_without_host: false,
+            };
+            self.steps.insert(place.unwrap_or(self.steps.len()), step);
+        }
+        self
     }
 
     /// The next question; `None` at the end.
@@ -278,7 +246,7 @@ impl Lookup {
             };
         }
         if let Answer::Octets(octets) = answer
-            && let Some((certificate, companion)) = pick(octets, &self.address, now)
+            && let Some((certificate, companion)) = pick(octets, &self.address, step.wanted, now)
         {
             self.found = Some(Found {
                 certificate,
@@ -327,6 +295,7 @@ fn directory(own: &Address, address: &Address) -> Source {
 fn pick(
     octets: &[u8],
     address: &Address,
+    wanted: Option<Fingerprint>,
     now: Timestamp,
 ) -> Option<(Certificate, Option<Certificate>)> {
     if octets.len() > MAX_ANSWER_OCTETS {
@@ -338,7 +307,8 @@ fn pick(
         .filter_map(|octets| Certificate::parse(&octets).ok())
         .collect();
     named.sort_by_key(|certificate| certificate.usable_for_encryption(now).is_err());
-    let picked = named.first()?.clone();
+    let is_wanted = |one: &&Certificate| wanted.is_none_or(|wanted| one.fingerprint() == wanted);
+    let picked = named.iter().find(is_wanted)?.clone();
     let companion = published::companion(&picked, &named, address, now).cloned();
     Some((picked, companion))
 }
@@ -390,56 +360,6 @@ impl Refresh {
     pub fn finish(self) -> Certificate {
         self.known
     }
-}
-
-/// Whether a host may be asked at all: a name of the public DNS, in ASCII. Names that resolve
-/// nowhere or at home only (RFC 6761, RFC 7686) would tell the resolver whom one writes to.
-fn is_public(host: &str) -> bool {
-    const NOWHERE: [&str; 9] = [
-        "example",
-        "invalid",
-        "localhost",
-        "local",
-        "test",
-        "onion",
-        "internal",
-        "home.arpa",
-        "alt",
-    ];
-    let labels: Vec<&str> = host.split('.').collect();
-    let is_label = |label: &&str| {
-        let octets = label.as_bytes();
-        (1..=63).contains(&octets.len())
-            && octets
-                .iter()
-                .all(|o| o.is_ascii_alphanumeric() || *o == b'-')
-            && octets.first() != Some(&b'-')
-            && octets.last() != Some(&b'-')
-    };
-    let lower = host.to_ascii_lowercase();
-    let nowhere = NOWHERE.iter().any(|name| {
-        lower
-            .strip_suffix(name)
-            .is_some_and(|rest| rest.ends_with('.'))
-    });
-    let numeric = labels
-        .last()
-        .is_some_and(|last| last.bytes().all(|octet| octet.is_ascii_digit()));
-    labels.len() >= 2 && host.len() <= 253 && labels.iter().all(is_label) && !numeric && !nowhere
-}
-
-/// A text as it stands in a path or a query (RFC 3986 2.1).
-fn percent_encoded(text: &str) -> String {
-    use core::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            out.push(char::from(octet));
-        } else {
-            let _ = write!(out, "%{octet:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is asked of whom, and what answers are worth.
 
 use super::*;
+use crate::keys::{Level, openpgp_field};
 use crate::openpgp::policy::Unusable;
 use crate::openpgp::secret_certificate::{Profile, RevocationReason, Template};
 use crate::openpgp::test_support::{NOW, later, rng, secret_numbered};
@@ -275,4 +276,82 @@ fn what_proves_nothing_is_worth_nothing() {
     let of = |own: &Address| Found::in_directory(own, &bob(), key.clone()).source;
     assert_eq!(of(&own()), Source::ForeignDirectory);
     assert_eq!(of(&address("zoe@example.org")), Source::Directory);
+}
+
+const POINTED: &str = "https://example.org/~bob/key.asc";
+
+fn pointer(id: &str) -> Pointer {
+    let field = format!("OpenPGP: id={id}; url=\"{POINTED}\"\r\n");
+    openpgp_field::read(field.as_bytes(), &bob()).unwrap()
+}
+
+#[test]
+fn what_mail_points_to_is_asked_last_but_for_key_servers_and_only_to_send() {
+    let any = pointer("none");
+    let begin =
+        |purpose, sources| Lookup::new(&own(), &bob(), purpose, sources).with_pointer(Some(&any));
+    let (all, default) = (with_key_server(), Sources::default());
+    let order = asked(begin(Purpose::Sending, &all), &Answer::Nothing);
+    let server = "https://keys.openpgp.org/vks/v1/by-email/Bob.Stone%40example.org";
+    assert_eq!(order[1..], ["directory", POINTED, server]);
+    let order = asked(begin(Purpose::Sending, &default), &Answer::Failed);
+    assert_eq!(order[1..], ["directory", POINTED]);
+    // Nobody is asked because a mail was read, or against the user's will.
+    let reading = asked(begin(Purpose::Verifying, &all), &Answer::Nothing);
+    assert_eq!(reading, ["directory"]);
+    let off = Sources {
+        openpgp_field: false,
+        ..all.clone()
+    };
+    let order = asked(begin(Purpose::Sending, &off), &Answer::Nothing);
+    assert_eq!(order[1..], ["directory", server]);
+    // Of our own domain, or of another than the address's, no mail points anywhere.
+    for other in [address("carol@example.net"), address("eve@elsewhere.org")] {
+        let lookup = Lookup::new(&own(), &other, Purpose::Sending, &all).with_pointer(Some(&any));
+        let order = asked(lookup, &Answer::Nothing);
+        assert!(!order.iter().any(|url| url == POINTED), "{order:?}");
+    }
+}
+
+#[test]
+fn what_mail_points_to_is_the_certificate_that_the_mail_named() {
+    let (old, new) = (key_of(&bob(), 1), key_of(&bob(), 2));
+    let both = [old.certificate().to_bytes(), new.certificate().to_bytes()].concat();
+    let eve = key_of(&address("eve@example.org"), 4);
+    let revoked = new.revoked(RevocationReason::Compromised, "", NOW, &mut rng(2));
+    let revoked = revoked.unwrap().certificate().clone();
+    let named = new.fingerprint().to_string();
+    for (id, answer, found) in [
+        ("none", both.clone(), Some(old.fingerprint())),
+        (&named[24..], both.clone(), Some(old.fingerprint())),
+        (&named, both, Some(new.fingerprint())),
+        (&named, old.certificate().to_bytes(), None),
+        (&named, revoked.to_bytes(), Some(new.fingerprint())),
+        ("none", eve.certificate().to_bytes(), None),
+        ("none", b"<html>".to_vec(), None),
+    ] {
+        let lookup = Lookup::new(&own(), &bob(), Purpose::Sending, &Sources::default());
+        let mut lookup = lookup.with_pointer(Some(&pointer(id)));
+        while let Some(request) = lookup.next_request() {
+            let pointed = *request
+                == Request::Https {
+                    url: POINTED.into(),
+                };
+            let answer = if pointed {
+                Answer::Octets(answer.clone())
+            } else {
+                Answer::Nothing
+            };
+            lookup.handle(&answer, NOW);
+        }
+        let brought = lookup.finish();
+        let fingerprint = brought
+            .as_ref()
+            .map(|brought| brought.certificate.fingerprint());
+        assert_eq!(fingerprint, found, "{id}");
+        if let Some(brought) = brought {
+            assert_eq!(brought.source, Source::OpenPgpField);
+            assert_eq!(brought.offer(&bob(), NOW).level, Level::WeakChain);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! A server for keys that misbehaves, over real TLS on loopback.
 
+mod openpgp_field;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
