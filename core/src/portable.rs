@@ -11,6 +11,11 @@ pub(crate) mod zstd_in_rust;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use zstd_in_rust as zstd;
 
+#[cfg(not(target_arch = "wasm32"))]
+mod two_processors;
+#[cfg(not(target_arch = "wasm32"))]
+pub use two_processors::TwoProcessors;
+
 /// `Send` natively, nothing on wasm32.
 #[cfg(not(target_arch = "wasm32"))]
 pub trait MaybeSend: Send {}

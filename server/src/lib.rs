@@ -16,7 +16,6 @@ pub mod provider;
 pub mod imap;
 pub mod bridge;
 pub mod transfer;
-pub mod sop;
 pub mod upkeep;
 pub mod demo;
 pub mod account_command;

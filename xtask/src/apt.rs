@@ -74,7 +74,7 @@ pub(crate) const PEERS: &[Requirement] = &[
         probe: Probe::File("/usr/lib/dovecot/imap"),
     },
     program("openssl", "openssl"),
-    program("gpg", "gnupg"),
+    program("gnupg", "gpg"),
     program("sq", "sq"),
     program("curl", "curl"),
     program("python3", "python3"),

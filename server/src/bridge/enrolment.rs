@@ -23,6 +23,7 @@ use letterlock_core::auth::{
     ClientSignUp, LocalWrap, LocalWrapError, LogInError, RecoveryPhrase, SignUpError, WrapError,
 };
 use letterlock_core::id::{AccountId, Address, Timestamp};
+use letterlock_core::portable::TwoProcessors;
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::{Batch, Store, StoreError, Table};
 use letterlock_core::sync::wire::DocumentsRequest;
@@ -354,6 +355,7 @@ impl Enrolment {
             .map_err(|_| self.folder_error(io::Error::other("interrupted")))??;
         let address = self.address.clone();
         let account = Account::open(store.clone(), address, keys, random(), now).await?;
+        account.set_bulk_cipher(Box::new(TwoProcessors));
         Ok(Opened { account, store })
     }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use letterlock_core::account::Account;
 use letterlock_core::id::{Address, Timestamp};
+use letterlock_core::portable::TwoProcessors;
 use letterlock_core::seal::{AccountKeys, RootKey};
 use rand::RngCore as _;
 use rand::rngs::OsRng;
@@ -103,9 +104,9 @@ pub async fn unlock_offline(
         })??;
     let mut seed = [0; 32];
     OsRng.fill_bytes(&mut seed);
-    Ok(Some(
-        Account::open(store, unlock.address, keys, seed, now).await?,
-    ))
+    let account = Account::open(store, unlock.address, keys, seed, now).await?;
+    account.set_bulk_cipher(Box::new(TwoProcessors));
+    Ok(Some(account))
 }
 
 #[cfg(test)]

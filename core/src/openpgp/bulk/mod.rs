@@ -1,9 +1,9 @@
 //! Long messages, opened and sealed with what a platform has for AES.
 //!
-//! Natively rPGP uses the processor's instructions and needs nothing of this. In WebAssembly there
-//! are none, but the browser around it has them: what it offers is handed in as a [`BulkCipher`],
-//! bare AES, and what RFC 9580 makes of AES (chunks, nonces, tags, the MDC, packets) stays here,
-//! the same code for every platform.
+//! WebAssembly has no instructions for AES, but the browser around it does; natively there is a second
+//! processor, which rPGP leaves idle. What a platform offers is handed in as a [`BulkCipher`]
+//! (natively `portable::TwoProcessors`), bare AES and digests, and what RFC 9580 makes of them (chunks, nonces, tags, the MDC, packets) stays
+//! here, the same code for every platform.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -36,6 +36,7 @@ use core::pin::Pin;
 use std::future::Future;
 
 use futures::FutureExt as _;
+use sha2::digest::DynDigest;
 
 use crate::portable::{MaybeSend, MaybeSync};
 
@@ -69,6 +70,34 @@ pub trait BulkCipher: MaybeSend + MaybeSync {
         octets: &'a [u8],
         purpose: Purpose,
     ) -> Deferred<'a, Option<Box<dyn BulkKey>>>;
+
+    /// Takes a digest while other work goes on, where the platform can.
+    fn beside(&self, hasher: Box<dyn DynDigest + Send>) -> Box<dyn Digesting> {
+        Box::new(InPlace(hasher))
+    }
+}
+
+/// A digest that is being taken.
+pub trait Digesting: MaybeSend {
+    /// The next octets.
+    fn update(&mut self, octets: &[u8]);
+
+    /// The digest of all of them; `None` if the platform failed.
+    fn finish(self: Box<Self>) -> Deferred<'static, Option<Vec<u8>>>;
+}
+
+/// A digest that is taken when it is asked for.
+struct InPlace(Box<dyn DynDigest + Send>);
+
+impl Digesting for InPlace {
+    fn update(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+
+    fn finish(self: Box<Self>) -> Deferred<'static, Option<Vec<u8>>> {
+        let digest = self.0.finalize().into_vec();
+        Box::pin(core::future::ready(Some(digest)))
+    }
 }
 
 /// What a key is for.

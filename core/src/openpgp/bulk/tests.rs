@@ -23,6 +23,7 @@ use crate::openpgp::secret_certificate::Profile;
 use crate::openpgp::sign::{self, Mode};
 use crate::openpgp::test_support::{NOW, rng, secret, template};
 use crate::openpgp::{SecretCertificate, encrypt, policy};
+use crate::portable::TwoProcessors;
 
 /// AES of a crate, slow and right.
 #[derive(Debug, Default)]
@@ -36,6 +37,28 @@ enum Key {
     Aes128(Box<Aes128>),
     Aes192(Box<Aes192>),
     Aes256(Box<Aes256>),
+}
+
+/// What a machine of two processors has, for short messages too.
+#[derive(Debug)]
+struct Threads;
+
+impl BulkCipher for Threads {
+    fn least_octets(&self) -> usize {
+        0
+    }
+
+    fn key<'a>(
+        &'a self,
+        octets: &'a [u8],
+        purpose: Purpose,
+    ) -> Deferred<'a, Option<Box<dyn BulkKey>>> {
+        TwoProcessors.key(octets, purpose)
+    }
+
+    fn beside(&self, hasher: Box<dyn DynDigest + Send>) -> Box<dyn Digesting> {
+        TwoProcessors.beside(hasher)
+    }
 }
 
 impl BulkCipher for Software {
@@ -140,9 +163,17 @@ pub(in crate::openpgp) fn assert_same(
     keys: &[SecretCertificate],
     limits: &Limits,
 ) {
-    let software = Software::default();
-    let found = block_on(decrypt::message_with(octets, keys, limits, Some(&software)));
-    match (expected, &found) {
+    for bulk in [&Software::default() as &dyn BulkCipher, &Threads] {
+        let found = block_on(decrypt::message_with(octets, keys, limits, Some(bulk)));
+        assert_alike(expected, &found);
+    }
+}
+
+fn assert_alike(
+    expected: &Result<Decrypted, DecryptError>,
+    found: &Result<Decrypted, DecryptError>,
+) {
+    match (expected, found) {
         (Ok(expected), Ok(found)) => {
             assert!(expected.plaintext == found.plaintext, "the same plaintext");
             assert!(
@@ -255,11 +286,12 @@ fn every_size_opens_to_the_same_whoever_sealed_it() {
                 signers: signers.get(..number % 2).unwrap(),
                 ..Order::default()
             };
-            let software = Software::default();
-            let here = block_on(order.seal(&document, NOW, &mut rng(4), Some(&software)));
-            let here = here.unwrap();
-            let there = block_on(order.seal(&document, NOW, &mut rng(4), None)).unwrap();
-            for message in [&here, &there] {
+            let seal = |bulk: Option<&dyn BulkCipher>| {
+                block_on(order.seal(&document, NOW, &mut rng(4), bulk)).unwrap()
+            };
+            let software = seal(Some(&Software::default()));
+            let threads = seal(Some(&Threads));
+            for message in [&software, &threads, &seal(None)] {
                 assert!(is_taken(message, &bob), "{size}");
                 let opened = opened(message, &bob).unwrap();
                 assert!(*opened.plaintext == *document, "{size}");

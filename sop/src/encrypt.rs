@@ -5,11 +5,14 @@
 use std::io::{Read, Write};
 use std::time::SystemTime;
 
+use futures::executor::block_on;
+use letterlock_core::openpgp::bulk::BulkCipher;
 use letterlock_core::openpgp::decrypt::{self, DecryptError, Limits};
 use letterlock_core::openpgp::encrypt::{EncryptError, Order};
 use letterlock_core::openpgp::policy::Refused;
 use letterlock_core::openpgp::sign::Mode;
 use letterlock_core::openpgp::{Certificate, SecretCertificate};
+use letterlock_core::portable::TwoProcessors;
 use rand::rngs::OsRng;
 use sop::errors::Error;
 use sop::ops::{self, EncryptAs, Ready, Verification};
@@ -125,9 +128,7 @@ impl Ready<Option<SessionKey>> for Encryption {
             mode: self.order.mode,
             armored: self.order.armored,
         };
-        let mut sealed = Vec::with_capacity(self.document.len());
-        order
-            .write(self.document.as_slice(), &mut sealed, now(), &mut OsRng)
+        let sealed = block_on(order.seal(&self.document, now(), &mut OsRng, Some(&TwoProcessors)))
             .map_err(|error| match error {
                 EncryptError::NoRecipients => Error::MissingArg,
                 EncryptError::Recipient { .. } => Error::CertCannotEncrypt,
@@ -236,13 +237,12 @@ impl Ready<(Option<SessionKey>, Vec<Verification>)> for Decryption {
             ciphertext_octets: most,
             plaintext_octets: most,
         };
-        let opened =
-            decrypt::message(&self.ciphertext, &self.keys, &limits).map_err(
-                |error| match error {
-                    DecryptError::Refused(Refused::Form | Refused::NotEncrypted) => Error::BadData,
-                    _ => Error::CannotDecrypt,
-                },
-            )?;
+        let bulk = Some(&TwoProcessors as &dyn BulkCipher);
+        let opened = decrypt::message_with(&self.ciphertext, &self.keys, &limits, bulk);
+        let opened = block_on(opened).map_err(|error| match error {
+            DecryptError::Refused(Refused::Form | Refused::NotEncrypted) => Error::BadData,
+            _ => Error::CannotDecrypt,
+        })?;
         let verifications = self.window.verifications(&opened.signatures)?;
         sink.write_all(&opened.plaintext)?;
         Ok((None, verifications))

@@ -11,22 +11,27 @@
 
 mod armor;
 mod encrypt;
+mod huge_pages;
 mod inline;
 mod keys;
 mod objects;
 mod sign;
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use letterlock_core::id::Timestamp;
 use sop::Result;
 use sop::errors::Error;
 use sop::ops;
 
+pub use self::huge_pages::HugePages;
 use self::objects::{Certs, Keys, Sigs};
 
 /// What the program must be called to be the stateless command line alone.
@@ -162,13 +167,24 @@ impl ops::Version<'_> for Version {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that may, here")]
 fn now() -> Timestamp {
-    crate::clock::now()
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// All of a document, up to [`MAX_DOCUMENT_OCTETS`].
 fn read_document(source: &mut (dyn Read + Send + Sync)) -> Result<Vec<u8>> {
-    let mut octets = Vec::new();
+    // Of a file the length is known: then nothing is copied as it grows.
+    let file = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(File::from);
+    let length = file.and_then(|file| file.metadata()).map(|file| file.len());
+    let octets = usize::try_from(length.unwrap_or(0).min(MAX_DOCUMENT_OCTETS)).unwrap_or(0);
+    let mut octets = Vec::with_capacity(octets.saturating_add(1));
     source
         .take(MAX_DOCUMENT_OCTETS.saturating_add(1))
         .read_to_end(&mut octets)?;
