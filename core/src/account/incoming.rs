@@ -82,6 +82,7 @@ impl<S: Store> Account<S> {
         }
         let opened = pending.judge(&certificates, now);
         self.hear_of_directory(&pending, &opened, now).await?;
+        let contact = self.note_signed(contact, &opened).await?;
         let rendered = strip_below(&opened);
         let arrived = Arrived {
             rendered: &rendered,
@@ -159,6 +160,36 @@ impl<S: Store> Account<S> {
             }
         }
         Ok(None)
+    }
+
+    /// What is known of the author, with the mark that a letter came that their key has signed.
+    async fn note_signed(
+        &self,
+        learnt: Option<Contact>,
+        opened: &Opened,
+    ) -> Result<Option<Contact>, ReplicaError> {
+        let SignatureStatus::Valid {
+            fingerprint,
+            address,
+        } = &opened.protection.signature
+        else {
+            return Ok(learnt);
+        };
+        let known = match &learnt {
+            Some(contact) => Some(contact.clone()),
+            None => self.contact(address).await?,
+        };
+        let news = known.filter(|contact| {
+            let certificate = contact.parse_certificate();
+            !contact.verified_from
+                && certificate.is_some_and(|known| known.fingerprint() == *fingerprint)
+        });
+        Ok(news.map_or(learnt, |contact| {
+            Some(Contact {
+                verified_from: true,
+                ..contact
+            })
+        }))
     }
 
     /// What an encrypted mail tells of its other recipients. It makes nobody's key another: it

@@ -3,7 +3,7 @@
 use super::recipients::{Recipient, Wanted};
 use super::{Account, Answers, KeyError};
 use crate::id::{Address, OutboxId, Timestamp};
-use crate::keys::published;
+use crate::keys::{Contact, published};
 use crate::mime::address::parse_message_ids;
 use crate::mime::header;
 use crate::mime::{self, EnvelopeAddress};
@@ -148,6 +148,11 @@ impl<S: Store> Account<S> {
                 .with_rng(|rng| pgp_mime::sign(&entry.message, &sender, rng))
                 .map(|signed| (vec![submission(entry, paths.clone(), signed)], None)),
             Decision::Encrypt(groups) => {
+                for (address, recipient) in &found {
+                    if let Some(recipient) = recipient {
+                        self.note_encrypted_to(address, recipient, now).await?;
+                    }
+                }
                 let own = self.own_recipient(now).await?.ok_or(KeyError::NotHere)?;
                 let head = self.head_for(paths).await?;
                 let groups = groups.into_iter().map(|paths| {
@@ -232,6 +237,27 @@ impl<S: Store> Account<S> {
         let rendered = [protection.header_fields().as_bytes(), &entry.message].concat();
         self.outbox_sent(entry, sent, protection, &rendered, now)
             .await
+    }
+
+    /// Marks a contact's certificate as one that something was encrypted to.
+    async fn note_encrypted_to(
+        &self,
+        address: &Address,
+        recipient: &Recipient,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        let Some(contact) = self.contact(address).await? else {
+            return Ok(());
+        };
+        let known = contact.parse_certificate().map(|known| known.fingerprint());
+        if contact.encrypted_to || known != Some(recipient.certificate.fingerprint()) {
+            return Ok(());
+        }
+        let used = Contact {
+            encrypted_to: true,
+            ..contact
+        };
+        self.store_contact(used, now).await
     }
 
     /// Whether a mail answers one that was encrypted to us: what it names as answered, and the

@@ -258,3 +258,93 @@ async fn where_mail_says_that_a_certificate_is_is_kept_and_nobody_is_asked() {
     // A hint is no certificate.
     assert_eq!(bob.contact(&author).await.unwrap(), None);
 }
+
+/// A letter of one line, sent and filed: what the provider was handed.
+async fn send(from: &Account<MemoryStore>, to: &Address, answers: &Answers) -> Vec<u8> {
+    let text = format!("From: {}\r\nTo: {to}\r\n\r\nHello.\r\n", from.address());
+    let paths = vec![to.clone()];
+    let queued = from.submit(from.address(), paths, text.as_bytes(), NOW);
+    queued.await.unwrap();
+    let entry = from.outbox().await.unwrap().remove(0);
+    let prepared = from.prepare(&entry, answers, NOW).await.unwrap();
+    let Prepared::Ready(ready) = prepared else {
+        panic!("everything is known: {prepared:?}");
+    };
+    let message = ready.submissions[0].message.to_vec();
+    from.file_sent(&entry, ready.protection, NOW).await.unwrap();
+    message
+}
+
+/// What the rules of replacement call "used in both directions" is written down as it happens.
+#[tokio::test]
+async fn letters_both_ways_put_a_key_in_use_and_a_higher_level_does_not_replace_it() {
+    let (alice, to_alice) = account("alice", 1).await;
+    let (bob, to_bob) = account("bob", 2).await;
+    let at_alice = || async { alice.contact(bob.address()).await.unwrap().unwrap() };
+    let letter = send(&bob, alice.address(), &answered(alice.address(), &to_alice)).await;
+    deliver(&alice, &to_alice, &letter, 1).await;
+    let incoming = only_incoming(&alice).await;
+    alice
+        .take_in(&incoming, &Answers::new(), NOW)
+        .await
+        .unwrap();
+    let known = at_alice().await;
+    assert!(known.verified_from && !known.encrypted_to);
+    // To be asked for both of bob's keys is no use yet.
+    let nobody = Answers::from([(bob.address().canonical(), None)]);
+    send(&alice, bob.address(), &nobody).await;
+    assert!(at_alice().await.is_in_use());
+    // Nor does the provider's word, which is above that of a mail.
+    let (_, other) = account("bob", 9).await;
+    send(&alice, bob.address(), &answered(bob.address(), &other)).await;
+    let known = at_alice().await;
+    let fingerprint = known.parse_certificate().unwrap().fingerprint();
+    assert_eq!(fingerprint, to_bob.fingerprint());
+    assert!(known.former.is_empty());
+}
+
+#[tokio::test]
+async fn a_letter_in_the_clear_and_a_signature_by_another_put_nothing_in_use() {
+    let (alice, to_alice) = account("alice", 1).await;
+    let (eve, _) = account("eve", 3).await;
+    let (_, to_bob) = account("bob", 2).await;
+    let bob = address("bob@letterlock.example");
+    let offer = Found::in_directory(alice.address(), &bob, to_bob).offer(&bob, NOW);
+    let crate::keys::Decision::Store(contact) = keyring::consider(None, &offer, NOW) else {
+        panic!("nobody was known");
+    };
+    alice.store_contact(*contact, NOW).await.unwrap();
+    // Eve signs a letter that says it is by bob.
+    let letter = b"From: bob@letterlock.example\r\nTo: alice@letterlock.example\r\n\r\nHi.\r\n";
+    let keys = eve.own_keys().await.unwrap();
+    let sender = crate::openpgp::pgp_mime::Sender {
+        key: keys.signer(eve.address(), NOW).unwrap(),
+        address: eve.address(),
+        now: NOW,
+    };
+    let signed = eve.with_rng(|rng| crate::openpgp::pgp_mime::sign(letter, &sender, rng));
+    deliver(&alice, &to_alice, &signed.unwrap(), 1).await;
+    let incoming = only_incoming(&alice).await;
+    let nobody = Answers::from([(bob.canonical(), None)]);
+    alice.take_in(&incoming, &nobody, NOW).await.unwrap();
+    // A letter that goes in the clear because another recipient has no key.
+    let (carol, paths) = (address("carol@elsewhere.example"), bob.clone());
+    let paths = vec![carol.clone(), paths];
+    let text = b"To: carol@elsewhere.example, bob@letterlock.example\r\n\r\nHello.\r\n";
+    alice
+        .submit(alice.address(), paths, text, NOW)
+        .await
+        .unwrap();
+    let entry = alice.outbox().await.unwrap().remove(0);
+    let answers = Answers::from([(carol, None), (bob.canonical(), None)]);
+    let Prepared::Ready(ready) = alice.prepare(&entry, &answers, NOW).await.unwrap() else {
+        panic!("in the clear");
+    };
+    assert_eq!(ready.protection.encryption, Encryption::None);
+    alice
+        .file_sent(&entry, ready.protection, NOW)
+        .await
+        .unwrap();
+    let known = alice.contact(&bob).await.unwrap().unwrap();
+    assert!(!known.verified_from && !known.encrypted_to);
+}
