@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use letterlock_core::account::Account;
 use letterlock_core::auth::DeviceAlarm;
@@ -26,6 +26,7 @@ use super::app_passwords::{Admitted, AppPasswords, LOOK_EVERY, Scope};
 use super::attempts::Attempts;
 use super::enrolment::write_token;
 use super::key_fetcher::KeyFetcher;
+use super::key_resolver::KeyResolver;
 use super::provider_client::ProviderClient;
 use super::sqlite_store::SqliteStore;
 use crate::clock;
@@ -59,6 +60,8 @@ pub struct BridgeAccount {
     pub provider: ProviderClient,
     /// Asks strangers for certificates.
     pub fetcher: KeyFetcher,
+    /// Asks the DNS for certificates, if that is wanted and it can be asked.
+    pub resolver: OnceLock<KeyResolver>,
     /// Rung when a mail was put into the outbox.
     pub submitted: Notify,
     status: watch::Sender<SyncStatus>,
@@ -87,6 +90,7 @@ impl BridgeAccount {
             account: Arc::new(account),
             provider,
             fetcher: KeyFetcher::default(),
+            resolver: OnceLock::new(),
             submitted: Notify::new(),
             status: watch::Sender::new(SyncStatus::Starting),
             behind: watch::Sender::new(asked.0 == 0),

@@ -14,6 +14,7 @@ use letterlock_core::sync::engine::Next;
 
 use super::accounts::BridgeAccount;
 use super::key_fetcher::KeyFetcher;
+use super::key_resolver::KeyResolver;
 use super::sqlite_store::SqliteStore;
 use super::sync_loop::ExchangeError;
 use crate::clock;
@@ -52,22 +53,27 @@ async fn one(
     let lookup = Lookup::new(account.account.address(), address, purpose, &sources);
     let lookup = lookup.with_pointer(pointer.as_ref());
     let at_home = move |address| asked_at_home(account, address, purpose, now);
-    let lookup = carry_out(lookup, &account.fetcher, at_home, now).await?;
+    let strangers = (&account.fetcher, account.resolver.get());
+    let lookup = carry_out(lookup, strangers, at_home, now).await?;
     account.not_found().note(address, lookup.strangers(), now);
     Ok(lookup.finish())
 }
 
-/// Asks whom a lookup wants to be asked: strangers by the fetcher, our provider's directory by
-/// `at_home`.
+/// Asks whom a lookup wants to be asked: strangers by the fetcher and the resolver, our provider's
+/// directory by `at_home`.
 pub(super) async fn carry_out<E, F: Future<Output = Result<Answer, E>>>(
     mut lookup: Lookup,
-    fetcher: &KeyFetcher,
+    (fetcher, resolver): (&KeyFetcher, Option<&KeyResolver>),
     at_home: impl Fn(Address) -> F,
     now: Timestamp,
 ) -> Result<Lookup, E> {
     while let Some(request) = lookup.next_request().cloned() {
         let answer = match request {
             Request::Https { url } => fetcher.fetch(&url).await,
+            Request::OpenPgpKey { name } => match resolver {
+                Some(resolver) => resolver.openpgp_keys(&name).await,
+                None => Answer::Failed,
+            },
             Request::Directory(address) => at_home(address).await?,
         };
         lookup.handle(&answer, now);

@@ -20,6 +20,7 @@ pub mod backoff;
 pub mod key_fetcher;
 pub mod directory;
 pub mod key_refresh;
+pub mod key_resolver;
 mod own_keys;
 pub mod sync_loop;
 pub mod outgoing;

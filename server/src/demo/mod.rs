@@ -28,6 +28,7 @@ use tokio::net::TcpListener;
 use crate::bridge::accounts::{Accounts, SyncStatus};
 use crate::bridge::imap::{self, Door};
 use crate::bridge::key_refresh;
+use crate::bridge::key_resolver::KeyResolver;
 use crate::bridge::lock::DataDir;
 use crate::bridge::provider_client::ProviderClient;
 use crate::bridge::submission::Submissions;
@@ -349,6 +350,9 @@ impl Running {
     ) {
         for account in accounts.iter() {
             account.account.set_key_sources(self.config.keys.sources());
+            if let Some(resolver) = KeyResolver::configured(&self.config.keys) {
+                account.resolver.set(resolver).ok();
+            }
             sync_loop::start(account, &self.shutdown);
             key_refresh::start(account, &self.shutdown);
             outgoing::start(account, &self.shutdown);

@@ -1,14 +1,15 @@
 //! Looking certificates up: whom to ask for one, in which order, and what an answer is worth.
 //!
 //! No network here: a [`Lookup`] hands a [`Request`] out and takes an [`Answer`] in, until there is
-//! none left. `wkd` and `key_server` know the addresses of what they ask, a mail has said the one of
+//! none left. `wkd`, `dane` and `key_server` know the addresses of what they ask, a mail has said the one of
 //! an [`openpgp_field`](super::openpgp_field).
 //!
 //! | source | asked for | level | asked when |
 //! |---|---|---|---|
 //! | our provider's directory | any address; alone for those of our own domain | provider trust there, else weak chain | always |
 //! | Web Key Directory of the address's domain | an address | provider trust | mail is sent, unless it is switched off |
-//! | what the `OpenPGP` field of their last mail pointed to | an address | weak chain | the same |
+//! | DNS of the address's domain (DANE) | an address | provider trust | mail is sent, if it is switched on |
+//! | what the `OpenPGP` field of their last mail pointed to | an address | weak chain | mail is sent, unless it is switched off |
 //! | verifying key server (VKS) | an address, a fingerprint | weak chain | only if the account names one |
 //! | key server (HKP) | a full fingerprint | none: it adds revocations to what is known | only if the account names one |
 //!
@@ -17,8 +18,8 @@
 //! only the user ids of the address asked for are kept; every answer has a largest size.
 //! Nobody but our provider is asked when mail is read: a sender would learn from a question to
 //! their domain when it was. Rejected: asking all at once; each would learn of every letter.
-//! Rejected for want of a resolver that validates: DANE (RFC 7929).
 
+mod dane;
 mod key_server;
 mod names;
 mod not_found;
@@ -63,6 +64,13 @@ pub enum Purpose {
 pub enum Request {
     /// To our provider's directory.
     Directory(Address),
+    /// The `OPENPGPKEY` records (RFC 7929) of this name, all their octets one behind the other, if
+    /// DNSSEC proves every record on the way to them; at most [`MAX_ANSWER_OCTETS`] and
+    /// [`REQUEST_SECS`].
+    OpenPgpKey {
+        /// An absolute owner name.
+        name: String,
+    },
     /// `GET` by HTTPS: no cookies, no redirect to another host, at most [`MAX_ANSWER_OCTETS`] and
     /// [`REQUEST_SECS`].
     Https {
@@ -183,6 +191,17 @@ impl Lookup {
             ask(wkd::advanced(address), Source::WebKeyDirectory, false);
             ask(wkd::direct(address), Source::WebKeyDirectory, true);
         }
+        let names = if strangers && sources.dane {
+            dane::names(address)
+        } else {
+            Vec::new()
+        };
+        steps.extend(names.into_iter().map(|name| Step {
+            request: Request::OpenPgpKey { name },
+            source: Source::Dane,
+            wanted: None,
+            only_without_host: false,
+        }));
         // What our provider says of others is worth less than their own directory, and more than
         // a key server.
         steps.push_back(Step {
@@ -238,7 +257,7 @@ impl Lookup {
         let Some(step) = self.steps.pop_front() else {
             return;
         };
-        let is_stranger = matches!(step.request, Request::Https { .. });
+        let is_stranger = step.request != Request::Directory(self.address.clone());
         if is_stranger {
             self.strangers = match (self.strangers, answer) {
                 (Strangers::Unreachable, _) | (_, Answer::Failed) => Strangers::Unreachable,

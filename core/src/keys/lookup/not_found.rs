@@ -32,6 +32,7 @@ impl NotFound {
         if noted.is_some_and(|until| *until > now) {
             Sources {
                 web_key_directory: false,
+                dane: false,
                 openpgp_field: false,
                 key_server: None,
                 ..sources.clone()

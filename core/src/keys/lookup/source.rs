@@ -22,11 +22,13 @@ pub enum Source {
     Attachment,
     /// Where the `OpenPGP` field of a mail pointed to.
     OpenPgpField,
+    /// The DNS of the address's domain, proven by DNSSEC.
+    Dane,
 }
 
 impl Source {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Directory,
         Self::ForeignDirectory,
         Self::WebKeyDirectory,
@@ -35,12 +37,13 @@ impl Source {
         Self::Gossip,
         Self::Attachment,
         Self::OpenPgpField,
+        Self::Dane,
     ];
 
     /// How well it proves whose a certificate is.
     pub const fn level(self) -> Level {
         match self {
-            Self::Directory | Self::WebKeyDirectory => Level::ProviderTrust,
+            Self::Directory | Self::WebKeyDirectory | Self::Dane => Level::ProviderTrust,
             Self::ForeignDirectory
             | Self::KeyServer
             | Self::Autocrypt
@@ -56,6 +59,9 @@ impl Source {
 pub struct Sources {
     /// The domain of whom one writes to: it will have the mail anyway.
     pub web_key_directory: bool,
+    /// The DNS of their domain. Whoever is between here and there sees a hash of whom one writes
+    /// to, which is easily undone, so it is not asked unless that is wanted.
+    pub dane: bool,
     /// Their domain again, at the address that the `OpenPGP` field of their last mail named.
     pub openpgp_field: bool,
     /// The host of a verifying key server. It learns whom one writes to, so there is none unless
@@ -69,6 +75,7 @@ impl Default for Sources {
     fn default() -> Self {
         Self {
             web_key_directory: true,
+            dane: false,
             openpgp_field: true,
             key_server: None,
             revocation_server: None,

@@ -34,6 +34,7 @@ fn asked(mut lookup: Lookup, answer: &Answer) -> Vec<String> {
         asked.push(match request {
             Request::Directory(_) => "directory".to_owned(),
             Request::Https { url } => url.clone(),
+            Request::OpenPgpKey { name } => name.clone(),
         });
         lookup.handle(answer, NOW);
     }
@@ -264,7 +265,10 @@ fn a_refresh_brings_revocations_by_fingerprint_alone() {
 #[test]
 fn what_proves_nothing_is_worth_nothing() {
     for source in Source::ALL {
-        let trusted = matches!(source, Source::Directory | Source::WebKeyDirectory);
+        let trusted = matches!(
+            source,
+            Source::Directory | Source::WebKeyDirectory | Source::Dane
+        );
         let level = if trusted {
             Level::ProviderTrust
         } else {
@@ -354,4 +358,36 @@ fn what_mail_points_to_is_the_certificate_that_the_mail_named() {
             assert_eq!(brought.offer(&bob(), NOW).level, Level::WeakChain);
         }
     }
+}
+
+#[test]
+fn the_dns_of_the_domain_is_asked_after_its_directory_if_that_is_wanted() {
+    let wanted = Sources {
+        dane: true,
+        ..with_key_server()
+    };
+    let (own, bob, default) = (own(), bob(), Sources::default());
+    let begin = |purpose, sources| Lookup::new(&own, &bob, purpose, sources);
+    let order = asked(begin(Purpose::Sending, &wanted), &Answer::Nothing);
+    let names = dane::names(&bob);
+    assert_eq!(names.len(), 2, "as it is written, and in lower case");
+    assert_eq!(order[1..4], [&names[0], &names[1], "directory"]);
+    assert_eq!(order.len(), 5);
+    for (purpose, sources) in [(Purpose::Sending, &default), (Purpose::Verifying, &wanted)] {
+        let order = asked(begin(purpose, sources), &Answer::Nothing);
+        assert!(
+            order.iter().all(|asked| !asked.contains("_openpgpkey")),
+            "{order:?}"
+        );
+    }
+    // What it brings is for the address, and worth what the domain's word is.
+    let key = key_of(&bob, 1);
+    let mut lookup = begin(Purpose::Sending, &wanted);
+    lookup.handle(&Answer::Nothing, NOW);
+    let eve = key_of(&address("eve@example.org"), 4);
+    lookup.handle(&octets(eve.certificate()), NOW);
+    lookup.handle(&octets(key.certificate()), NOW);
+    let found = lookup.finish().unwrap();
+    assert_eq!(found.source, Source::Dane);
+    assert_eq!(found.offer(&bob, NOW).level, Level::ProviderTrust);
 }

@@ -82,7 +82,7 @@ fn attack_13_a_weak_source_replaces_nothing_that_lives() {
             }
         }
     }
-    assert_eq!(members, 8 * 8 * 2);
+    assert_eq!(members, 9 * 9 * 2);
 }
 
 #[test]

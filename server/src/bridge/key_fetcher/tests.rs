@@ -235,7 +235,7 @@ async fn look_up(world: &World, sources: &Sources) -> Option<letterlock_core::ke
     let mut lookup = Lookup::new(&own, &bob(), Purpose::Sending, sources);
     while let Some(request) = lookup.next_request().cloned() {
         let answer = match request {
-            Request::Directory(_) => Answer::Nothing,
+            Request::Directory(_) | Request::OpenPgpKey { .. } => Answer::Nothing,
             Request::Https { url } => world.fetcher.fetch(&url).await,
         };
         lookup.handle(&answer, LATER);
@@ -324,7 +324,7 @@ async fn who_had_nothing_is_left_alone_for_an_hour() {
         let sources = notes.sources(&bob(), &Sources::default(), now);
         let lookup = Lookup::new(&own, &bob(), Purpose::Sending, &sources);
         let at_home = |_| async { Ok::<_, io::Error>(Answer::Nothing) };
-        let lookup = carry_out(lookup, &world.fetcher, at_home, now)
+        let lookup = carry_out(lookup, (&world.fetcher, None), at_home, now)
             .await
             .unwrap();
         notes.note(&bob(), lookup.strangers(), now);

@@ -17,7 +17,7 @@ async fn look_up(world: &World, pointer: &Pointer) -> Option<letterlock_core::ke
     let lookup = Lookup::new(&own, &bob(), Purpose::Sending, &Sources::default());
     let lookup = lookup.with_pointer(Some(pointer));
     let at_home = |_| async { Ok::<_, io::Error>(Answer::Nothing) };
-    let looked = carry_out(lookup, &world.fetcher, at_home, LATER);
+    let looked = carry_out(lookup, (&world.fetcher, None), at_home, LATER);
     let looked = tokio::time::timeout(PATIENCE * 4, looked).await;
     looked.expect("it ends in time").unwrap().finish()
 }
