@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::heard::says_more;
 use super::{Account, Answers, KeyError};
 use crate::id::{Address, MessageHash, Timestamp};
 use crate::keys::transparency::SignedHead;
-use crate::keys::{Contact, Decision, Offer, Source, attached, autocrypt, keyring, openpgp_field};
+use crate::keys::{Contact, Decision, Offer, Source, attached, autocrypt, keyring, silence};
 use crate::mime::{header, strip_status_fields};
 use crate::openpgp::decrypt::{self, Limits};
 use crate::openpgp::pgp_mime::{Opened, Pending};
@@ -51,11 +52,9 @@ impl<S: Store> Account<S> {
             Some(author) => self.learn_from_mail(raw, &pending, author, now).await?,
             None => None,
         };
-        if let Some(author) = author.as_ref().filter(|author| !self.is_at_home(author)) {
-            let header = raw.get(..header::header_end(raw)).unwrap_or(raw);
-            if let Some(pointer) = openpgp_field::read(header, author) {
-                self.note_pointer(author, pointer, now).await?;
-            }
+        let header = raw.get(..header::header_end(raw)).unwrap_or(raw);
+        if let Some(author) = &author {
+            self.hear_of_pointer(header, author, now).await?;
         }
         self.learn_from_gossip(&pending, now).await?;
         let mut certificates: Vec<Certificate> = contact
@@ -82,7 +81,11 @@ impl<S: Store> Account<S> {
         }
         let opened = pending.judge(&certificates, now);
         self.hear_of_directory(&pending, &opened, now).await?;
-        let contact = self.note_signed(contact, &opened).await?;
+        let sent_at = silence::effective_date(header, incoming.received_at);
+        let (author, signature) = (pending.from_address(), &opened.protection.signature);
+        let contact = self
+            .hear_of_key(contact, author, signature, sent_at, now)
+            .await?;
         let rendered = strip_below(&opened);
         let arrived = Arrived {
             rendered: &rendered,
@@ -160,36 +163,6 @@ impl<S: Store> Account<S> {
             }
         }
         Ok(None)
-    }
-
-    /// What is known of the author, with the mark that a letter came that their key has signed.
-    async fn note_signed(
-        &self,
-        learnt: Option<Contact>,
-        opened: &Opened,
-    ) -> Result<Option<Contact>, ReplicaError> {
-        let SignatureStatus::Valid {
-            fingerprint,
-            address,
-        } = &opened.protection.signature
-        else {
-            return Ok(learnt);
-        };
-        let known = match &learnt {
-            Some(contact) => Some(contact.clone()),
-            None => self.contact(address).await?,
-        };
-        let news = known.filter(|contact| {
-            let certificate = contact.parse_certificate();
-            !contact.verified_from
-                && certificate.is_some_and(|known| known.fingerprint() == *fingerprint)
-        });
-        Ok(news.map_or(learnt, |contact| {
-            Some(Contact {
-                verified_from: true,
-                ..contact
-            })
-        }))
     }
 
     /// What an encrypted mail tells of its other recipients. It makes nobody's key another: it
@@ -283,7 +256,7 @@ impl<S: Store> Account<S> {
         Ok(match keyring::consider(existing.as_ref(), offer, now) {
             Decision::Store(contact) => {
                 let contact = contact.with_companion(companion, now);
-                (existing.as_ref() != Some(&contact)).then_some(contact)
+                says_more(existing.as_ref(), &contact).then_some(contact)
             }
             Decision::Keep(_) => None,
         })

@@ -16,6 +16,7 @@ mod chest;
 mod devices;
 mod directory;
 mod events;
+mod heard;
 mod incoming;
 mod indexing;
 mod keys;

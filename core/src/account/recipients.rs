@@ -101,9 +101,9 @@ impl<S: Store> Account<S> {
         }))
     }
 
-    /// The certificate to encrypt to: the one that is known while it can be used, else what was
-    /// looked up, as far as the rules of replacement let it take that one's place. `None`: it has
-    /// not been looked up yet.
+    /// The certificate to encrypt to: the one that is known while it can be used and is not stale,
+    /// else what was looked up, as far as the rules of replacement let it take that one's place.
+    /// `None`: it has not been looked up yet.
     async fn recipient(
         &self,
         address: &Address,
@@ -118,13 +118,17 @@ impl<S: Store> Account<S> {
         let answer = answers.get(&address.canonical());
         let offered = answer.and_then(Option::as_ref);
         let companion = offered.and_then(|found| found.companion.as_ref());
-        if let Some(known) = contact
+        let known = contact
             .clone()
-            .and_then(|contact| pair(contact, companion, now))
-        {
+            .and_then(|contact| pair(contact, companion, now));
+        let mut is_stale = false;
+        if let (Some(contact), Wanted::Both) = (&contact, wanted) {
+            is_stale = self.is_stale(contact).await?;
+        }
+        if let Some(known) = known.as_ref().filter(|_| !is_stale) {
             let at_home = address.domain().eq_ignore_ascii_case(self.address.domain());
             let may_have_more = wanted == Wanted::Both && at_home && known.version6().is_none();
-            return Ok((answer.is_some() || !may_have_more).then_some(Some(known)));
+            return Ok((answer.is_some() || !may_have_more).then(|| Some(known.clone())));
         }
         if answer.is_none() {
             return Ok(None);
@@ -136,7 +140,8 @@ impl<S: Store> Account<S> {
                 Decision::Keep(_) => None,
             }
         });
-        Ok(Some(found))
+        // What is stale is better than nothing.
+        Ok(Some(found.or(known)))
     }
 }
 

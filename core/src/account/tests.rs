@@ -1,5 +1,6 @@
 //! A letter's way through the account: sealed, taken in, judged; prepared, filed.
 
+mod heard;
 mod keys;
 
 use serde_bytes::ByteBuf;

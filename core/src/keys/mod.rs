@@ -4,7 +4,7 @@
 //! Pure: contacts and offers come in, decisions go out; who stores and who asks the network is
 //! elsewhere. Reading order: [`level`] (how well a certificate is known), [`keyring`] (contacts and
 //! the rules of replacement), [`autocrypt`] and [`attached`] (certificates that come with mail),
-//! [`openpgp_field`] (where mail says that one is), [`lookup`] (whom to ask for one), [`published`] (what a directory has of an address), [`own`] (the account's
+//! [`openpgp_field`] (where mail says that one is), [`silence`] (mail without the one that is known), [`lookup`] (whom to ask for one), [`published`] (what a directory has of an address), [`own`] (the account's
 //! own keys), [`wkd`] (where domains publish certificates), [`verification`] (what two people
 //! compare).
 //!
@@ -18,6 +18,7 @@ pub mod lookup;
 pub mod openpgp_field;
 pub mod own;
 pub mod published;
+pub mod silence;
 pub mod transparency;
 pub mod verification;
 pub mod wkd;

@@ -43,6 +43,7 @@ mod incoming;
 mod mailboxes;
 mod outbox;
 mod pointers;
+mod silences;
 mod remote;
 mod recent;
 mod reopen;

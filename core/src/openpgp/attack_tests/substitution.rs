@@ -143,7 +143,7 @@ fn attack_34_no_spoofed_mail_takes_encryption_away() {
     let bob = address("bob");
     let mut members = 0;
     // Autocrypt forgets a key of which 35 days nothing was heard; a spoofed mail without the field
-    // would begin that. Here silence means nothing, however long.
+    // would begin that. Here silence has others asked, however long (`account::tests::heard`).
     for days in [0, 1, 34, 35, 36, 400] {
         for level in [Level::WeakChain, Level::ProviderTrust] {
             let now = later(days * DAY);
