@@ -87,11 +87,13 @@ impl<S: Store> Account<S> {
             .hear_of_key(contact, author, signature, sent_at, now)
             .await?;
         let rendered = strip_below(&opened);
+        let unjudged = author.filter(|_| signature.is_by_unknown_key());
         let arrived = Arrived {
             rendered: &rendered,
             received: (*rendered != *raw).then_some(raw),
             protection: opened.protection.clone(),
             contact,
+            unjudged: unjudged.map(|author| (author.clone(), pending.signatures().issuers())),
         };
         match self.replica.take_in(incoming, arrived, now).await {
             Ok(message) => Ok(TakenIn::Done(message)),

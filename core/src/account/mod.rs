@@ -24,6 +24,7 @@ mod mailbox;
 mod message;
 mod outgoing;
 mod recipients;
+mod rejudging;
 mod reopening;
 mod search;
 mod verification;

@@ -9,9 +9,10 @@
 
 use super::incoming::strip_below;
 use super::{Account, Answers, KeyError, Placement};
-use crate::id::{MailboxId, Timestamp};
+use crate::id::{MailboxId, MessageHash, Timestamp};
 use crate::mime::strip_status_fields;
 use crate::openpgp::decrypt::Limits;
+use crate::openpgp::pgp_mime::Opened;
 use crate::openpgp::protection::Undecryptable;
 use crate::openpgp::{Encryption, SecretCertificate, pgp_mime};
 use crate::replica::ReplicaError;
@@ -76,8 +77,28 @@ impl<S: Store> Account<S> {
         let Some(received_as) = closed.received_as else {
             return Ok(false);
         };
-        let Some(received) = self.message(received_as).await? else {
+        let Some(opened) = self.read_anew(received_as, keys, now).await? else {
             return Ok(false);
+        };
+        if opened.protection.encryption == no_key {
+            return Ok(false);
+        }
+        let rendered = strip_below(&opened);
+        let form = (&*rendered, opened.protection.clone());
+        let place = (mailbox, placement.uid);
+        let replaced = self.replace_message(place, closed.hash, form, received_as, now);
+        Ok(replaced.await?.is_some())
+    }
+
+    /// A message as it came, opened and judged by what is known now; `None` if it is gone.
+    pub(super) async fn read_anew(
+        &self,
+        received_as: MessageHash,
+        keys: &[SecretCertificate],
+        now: Timestamp,
+    ) -> Result<Option<Opened>, KeyError> {
+        let Some(received) = self.message(received_as).await? else {
+            return Ok(None);
         };
         let raw = self.raw(&received).await?;
         let stripped = strip_status_fields(&raw);
@@ -89,14 +110,6 @@ impl<S: Store> Account<S> {
             None => None,
         };
         let certificates = known.unwrap_or_default();
-        let opened = pending.judge(&certificates, now);
-        if opened.protection.encryption == no_key {
-            return Ok(false);
-        }
-        let rendered = strip_below(&opened);
-        let form = (&*rendered, opened.protection.clone());
-        let place = (mailbox, placement.uid);
-        let replaced = self.replace_message(place, closed.hash, form, received_as, now);
-        Ok(replaced.await?.is_some())
+        Ok(Some(pending.judge(&certificates, now)))
     }
 }

@@ -2,6 +2,7 @@
 
 mod heard;
 mod keys;
+mod rejudging;
 
 use serde_bytes::ByteBuf;
 

@@ -192,6 +192,13 @@ pub enum SignatureStatus {
     },
 }
 
+impl SignatureStatus {
+    /// Whether it may be another once the signer's certificate is known.
+    pub const fn is_by_unknown_key(&self) -> bool {
+        matches!(self, Self::UnknownKey { .. })
+    }
+}
+
 /// In what a signature is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BadSignature {

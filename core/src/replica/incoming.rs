@@ -7,10 +7,10 @@ use super::document::Document;
 use super::documents::PENDING_REMOVAL;
 use super::pages::incoming_placement;
 use super::{Replica, ReplicaError, decode_row, encode_row};
-use crate::id::{Generation, IncomingId, MailboxName, MessageHash, Timestamp};
+use crate::id::{Address, Generation, IncomingId, MailboxName, MessageHash, Timestamp};
 use crate::keys::Contact;
 use crate::model::FlagSet;
-use crate::openpgp::Protection;
+use crate::openpgp::{Issuer, Protection};
 use crate::store::{KeyRange, Store, Table};
 
 /// A message as the MX sealed it.
@@ -40,6 +40,8 @@ pub(crate) struct Arrived<'a> {
     pub(crate) protection: Protection,
     /// What was learnt about the sender.
     pub(crate) contact: Option<Contact>,
+    /// The author and the issuers of signatures whose certificate is not known.
+    pub(crate) unjudged: Option<(Address, Vec<Issuer>)>,
 }
 
 impl<S: Store> Replica<S> {
@@ -102,6 +104,9 @@ impl<S: Store> Replica<S> {
         let message = change
             .store_message(taken.rendered, taken.protection, received_as)
             .await?;
+        if let Some((author, issuers)) = &taken.unjudged {
+            change.note_unjudged(author, issuers, message).await?;
+        }
         let inbox = change
             .id_of(&MailboxName::inbox())
             .ok_or(ReplicaError::NoSuchMailbox)?;

@@ -44,6 +44,7 @@ mod mailboxes;
 mod outbox;
 mod pointers;
 mod silences;
+mod unjudged;
 mod remote;
 mod recent;
 mod reopen;
@@ -94,6 +95,7 @@ pub use partial::{MAX_APPEND_OCTETS, PartialMessage};
 pub use pieces::Pieces;
 pub use remote::PendingPush;
 pub use roster::{Counts, Roster, RosterEntry};
+pub(crate) use unjudged::Unjudged;
 pub use view::{MailboxStatus, Placement, Usage};
 
 use change::Change;

@@ -228,6 +228,7 @@ async fn take_all_in(device: &Replica<MemoryStore>, now: Timestamp) {
             received: None,
             protection: Protection::NONE,
             contact: None,
+            unjudged: None,
         };
         device.take_in(&incoming, taken, now).await.unwrap();
     }

@@ -222,6 +222,11 @@ async fn pull(
         Ok(messages) => tracing::info!(messages, "a key that came later opened them"),
         Err(error) => tracing::warn!(%error, "closed messages were not tried again"),
     }
+    match Box::pin(account.account.judge_again(clock::now())).await {
+        Ok(0) => {}
+        Ok(messages) => tracing::info!(messages, "their signers' keys have become known"),
+        Err(error) => tracing::warn!(%error, "signatures were not judged again"),
+    }
     match next {
         Next::Again => Ok(Next::Again),
         Next::Idle => match first.fill(account).await? {

@@ -257,6 +257,7 @@ async fn pull_round(session: &Session, wait_ms: u32) -> Result<Next, ExchangeErr
         take_in_all(session).await?;
         // What a key opens that has come since; a failure holds up nothing.
         session.account.open_closed(now()).await.ok();
+        session.account.judge_again(now()).await.ok();
     }
     Ok(next)
 }

@@ -99,6 +99,7 @@ async fn a_message_as_received_stays_with_the_one_that_is_shown() {
         received: Some(b"Subject: sealed\r\n\r\ngibberish\r\n"),
         protection: Protection::NONE,
         contact: None,
+        unjudged: None,
     };
     let hash = replica
         .take_in(&incoming, taken, NOW)

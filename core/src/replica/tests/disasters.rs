@@ -21,6 +21,7 @@ async fn arrive(device: &Replica<MemoryStore>, rendered: &[u8]) -> Result<(), Re
         received: None,
         protection: Protection::NONE,
         contact: None,
+        unjudged: None,
     };
     device.take_in(&incoming(1), taken, NOW).await.map(drop)
 }

@@ -143,6 +143,7 @@ async fn devices_that_take_in_apart_have_placed_once() {
                 received: None,
                 protection: Protection::NONE,
                 contact: None,
+                unjudged: None,
             };
             device.take_in(&incoming, taken, NOW).await.unwrap();
         }
@@ -188,6 +189,7 @@ async fn a_generation_that_is_repeated_takes_no_message_away() {
                 received: None,
                 protection: Protection::NONE,
                 contact: None,
+                unjudged: None,
             };
             device.take_in(&incoming, taken, NOW).await.unwrap();
         }
