@@ -2,11 +2,11 @@
 //! policy, so that others can judge it.
 //!
 //! Reading order: this file (what is offered), `objects` (keys, certificates and signatures as
-//! they are read and written), `keys`, `sign`, `inline`, `encrypt`, `armor`.
+//! they are read and written), `keys`, `user_ids`, `sign`, `inline`, `encrypt`, `armor`.
 //!
 //! Invariant: nothing is decided here; what is good, usable or safe says `letterlock_core`. What
-//! mail does not need is refused as unsupported: passwords in place of keys, session keys,
-//! certifications. Rejected: a parser of arguments of our own; the crate `sop` has the
+//! mail does not need is refused as unsupported: passwords in place of keys, session keys, keys
+//! brought up to date. Rejected: a parser of arguments of our own; the crate `sop` has the
 //! draft's words, exit codes and indirections.
 
 mod armor;
@@ -16,6 +16,7 @@ mod inline;
 mod keys;
 mod objects;
 mod sign;
+mod user_ids;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -101,11 +102,11 @@ impl<'s> sop::SOP<'s> for Sop {
     }
 
     fn certify_userid(&'s self) -> Result<Box<dyn ops::CertifyUserID<'s, Self, Certs, Keys> + 's>> {
-        Err(Error::NotImplemented)
+        Ok(Box::new(user_ids::Certify::default()))
     }
 
     fn validate_userid(&'s self) -> Result<Box<dyn ops::ValidateUserID<'s, Self, Certs> + 's>> {
-        Err(Error::NotImplemented)
+        Ok(Box::new(user_ids::Validate::default()))
     }
 
     fn sign(&'s self) -> Result<Box<dyn ops::Sign<'s, Self, Keys, Sigs> + 's>> {

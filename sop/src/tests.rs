@@ -219,3 +219,57 @@ fn a_signature_in_the_same_octets_is_made_verified_and_taken_off() {
         }
     }
 }
+
+#[test]
+fn a_user_id_is_certified_and_found_valid_by_whom_one_trusts() {
+    const ALICE: &str = "Alice <alice@letterlock.example>";
+    let (alice, bob, eve) = (key("compatibility"), key("rfc9580"), key("compatibility"));
+    let certify = |by: &Keys, user_id: &str, of: &Certs| {
+        let operation = Sop.certify_userid()?.userid(user_id.into());
+        operation.keys(by)?.certify(of)
+    };
+    let validate = |roots: &[&Certs], of: &Certs| {
+        let mut operation = Sop.validate_userid()?.target_certs(of)?;
+        for root in roots {
+            operation = operation.trust_roots(root)?;
+        }
+        Ok::<_, Error>(operation)
+    };
+    let (public, root, other) = (certs(&alice), certs(&bob), certs(&eve));
+    let none = |outcome: Result<()>| matches!(outcome, Err(Error::CertUseridNoMatch));
+    assert!(none(validate(&[&root], &public).unwrap().userid(ALICE)));
+    let certified = certify(&bob, ALICE, &public).unwrap();
+    let certified = Certs::from_bytes(&Sop, &certified.to_vec(true).unwrap()).unwrap();
+    let by = |roots: &[&Certs]| validate(roots, &certified).unwrap();
+    by(&[&root]).userid(ALICE).unwrap();
+    by(&[&other, &root])
+        .email("alice@letterlock.example")
+        .unwrap();
+    for outcome in [
+        by(&[&other]).userid(ALICE),
+        by(&[&root]).userid("Alice"),
+        by(&[&root]).email("bob@letterlock.example"),
+        by(&[&root]).email("Alice"),
+        // Before there was the word, or the key.
+        by(&[&root]).validate_at(UNIX_EPOCH).unwrap().userid(ALICE),
+        // All of them must be valid.
+        by(&[&root]).target_certs(&other).unwrap().userid(ALICE),
+        Sop.validate_userid()
+            .unwrap()
+            .trust_roots(&root)
+            .unwrap()
+            .userid(ALICE),
+    ] {
+        assert!(none(outcome));
+    }
+    assert!(none(certify(&bob, "Mallory", &public).map(drop)));
+    let operation = Sop.certify_userid().unwrap().userid(ALICE.into());
+    let operation = operation.no_require_self_sig().keys(&bob).unwrap();
+    assert!(matches!(
+        operation.certify(&public),
+        Err(Error::UnsupportedOption)
+    ));
+    // A key that was revoked vouches for nobody.
+    let revoked = Sop.revoke_key().unwrap().keys(&bob).unwrap();
+    assert!(none(by(&[&revoked]).userid(ALICE)));
+}

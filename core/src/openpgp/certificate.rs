@@ -232,11 +232,23 @@ impl Certificate {
     /// Whether the key of `known` has certified, by `now`, that this certificate belongs to the
     /// address: how a key names its successor.
     pub fn is_certified_by(&self, known: &Self, address: &Address, now: Timestamp) -> bool {
-        self.verified
-            .certified_by(&known.verified, policy::seconds(now), |user_id| {
-                address_of_user_id(user_id)
-                    .is_some_and(|named| named.canonical() == address.canonical())
-            })
+        let is_meant = |user_id: &str| {
+            let named = address_of_user_id(user_id);
+            named.is_some_and(|named| named.canonical() == address.canonical())
+        };
+        self.is_certified_for(known, is_meant, now)
+    }
+
+    /// Whether the key of `known` has certified, by `now`, that one of the user ids that are meant
+    /// and stand belongs to this certificate.
+    pub fn is_certified_for(
+        &self,
+        known: &Self,
+        is_meant: impl Fn(&str) -> bool,
+        now: Timestamp,
+    ) -> bool {
+        let at = policy::seconds(now);
+        self.verified.certified_by(&known.verified, at, is_meant)
     }
 
     /// Both certificates of one key as one: all that either has, revocations above all. A

@@ -172,6 +172,25 @@ impl SecretCertificate {
         now: Timestamp,
         rng: &mut (impl CryptoRng + RngCore),
     ) -> Result<Certificate, SecretCertificateError> {
+        let is_meant = |user_id: &str| {
+            let named = address_of_user_id(user_id);
+            named.is_some_and(|named| named.canonical() == address.canonical())
+        };
+        self.certify_user_ids(theirs, is_meant, now, rng)
+    }
+
+    /// Certifies that another certificate belongs to those of its user ids that are meant.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretCertificateError::Name`] if none of them stands now.
+    pub fn certify_user_ids(
+        &self,
+        theirs: &Certificate,
+        is_meant: impl Fn(&str) -> bool,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<Certificate, SecretCertificateError> {
         let at = policy::seconds(now);
         let standing = theirs.verified().user_ids(at);
         let mut packets = theirs.verified().packets().clone();
@@ -179,11 +198,8 @@ impl SecretCertificate {
         let maker = Maker::new(&self.packets().primary_key, PgpTimestamp::from_secs(at));
         let mut certified = false;
         for user in &mut packets.details.users {
-            let Some(user_id) = user.id.as_str().filter(|id| standing.contains(id)) else {
-                continue;
-            };
-            let named = address_of_user_id(user_id);
-            if named.is_none_or(|named| named.canonical() != address.canonical()) {
+            let text = user.id.as_str();
+            if text.is_none_or(|id| !standing.contains(&id) || !is_meant(id)) {
                 continue;
             }
             let signature = maker
