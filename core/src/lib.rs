@@ -15,6 +15,7 @@ pub mod auth;
 pub mod casemap;
 pub mod id;
 pub mod keys;
+pub mod manifest;
 pub mod mime;
 pub mod model;
 #[cfg(feature = "openapi")]

@@ -114,7 +114,7 @@ impl Device {
             engine::handle_push(account, &push, response, clock::now()).await?;
         }
         loop {
-            let request = engine::pull_request(account, Extent::Everything, 0);
+            let request = engine::pull_request(account, Extent::Everything, 0).await?;
             let response = provider.pull(&token, &request).await?;
             let next = engine::handle_pull(account, request.since, response, clock::now());
             if next.await? == Next::Idle {
@@ -128,11 +128,7 @@ impl Device {
             next = directory.handle_check(&call, &octets, clock::now()).await?;
         }
         drop(directory);
-        Ok(engine::pull_request(
-            account,
-            Extent::Everything,
-            MAX_WAIT_MS,
-        ))
+        Ok(engine::pull_request(account, Extent::Everything, MAX_WAIT_MS).await?)
     }
 
     /// Puts messages into the inbox; the octets of them all.

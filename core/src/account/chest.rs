@@ -13,10 +13,11 @@ use rand::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 
 use super::KeyError;
-use crate::id::{Generation, ReplicaId, Revision};
+use crate::id::{Generation, ReplicaId, Revision, Timestamp};
 use crate::keys::OwnKeys;
 use crate::openpgp::SecretCertificate;
 use crate::replica::document::{Document, DocumentError, KeyDocument};
+use crate::replica::state_once;
 use crate::seal::{self, AccountKeys, Collection, OpenError, Place, SealError};
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest};
 
@@ -105,6 +106,7 @@ impl KeyChest {
     pub fn add(
         &mut self,
         made: Vec<SecretCertificate>,
+        now: Timestamp,
         rng: &mut (impl CryptoRng + RngCore),
     ) -> Result<PushRequest, ChestError> {
         let mut push = PushRequest::default();
@@ -122,6 +124,9 @@ impl KeyChest {
             let envelope = seal::seal(&self.keys, place, &document.encode()?, rng)?;
             push.documents.push(ByteBuf::from(envelope));
         }
+        // The devices hold the provider to what was stored.
+        let statement = state_once(&self.keys, &push.documents, now, rng)?;
+        push.documents.push(ByteBuf::from(statement));
         self.own = OwnKeys::gather(self.own.iter().cloned().chain(made));
         Ok(push)
     }
@@ -131,7 +136,7 @@ impl KeyChest {
 mod tests {
     use super::*;
     use crate::account::Account;
-    use crate::id::{AccountId, Address, Timestamp};
+    use crate::id::{AccountId, Address};
     use crate::openpgp::secret_certificate::RevocationReason;
     use crate::openpgp::test_support::{NOW, rng};
     use crate::seal::RootKey;
@@ -175,7 +180,7 @@ mod tests {
         let made = both
             .replace(old, why, &address, later, &mut rng(1))
             .unwrap();
-        let push = chest.add(made, &mut rng(2)).unwrap();
+        let push = chest.add(made, later, &mut rng(2)).unwrap();
         account
             .pulled_entries(answer(push.documents), later)
             .await
@@ -194,7 +199,7 @@ mod tests {
     fn what_was_moved_or_is_anothers_is_refused() {
         let mut chest = KeyChest::new(keys(), ReplicaId::new([7; 16]));
         let key = crate::openpgp::test_support::secret("alice");
-        let push = chest.add(vec![key], &mut rng(1)).unwrap();
+        let push = chest.add(vec![key], NOW, &mut rng(1)).unwrap();
         let root = RootKey::from_octets([2; 32]);
         let other = AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
         let mut other = KeyChest::new(other, ReplicaId::new([7; 16]));

@@ -21,6 +21,7 @@ mod incoming;
 mod indexing;
 mod keys;
 mod mailbox;
+mod manifest;
 mod message;
 mod outgoing;
 mod recipients;

@@ -58,6 +58,12 @@ impl DeviceKey {
         self.signing_key().sign(&message).to_bytes().to_vec()
     }
 
+    /// Signs what this device states ([`crate::manifest`]); the message begins with a label of its
+    /// own.
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.signing_key().sign(message).to_bytes()
+    }
+
     fn signing_key(&self) -> SigningKey {
         SigningKey::from_bytes(&self.0)
     }
@@ -85,6 +91,11 @@ pub fn verify(
 ) -> bool {
     let message = challenge_message(address, device, challenge);
     verify_message(key, &message, signature)
+}
+
+/// Whether a device with this public key has signed a message.
+pub(crate) fn has_signed(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    verify_message(Some(key), message, signature)
 }
 
 fn challenge_message(address: &Address, device: ReplicaId, challenge: &[u8]) -> Vec<u8> {

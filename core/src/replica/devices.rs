@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::directory::{decode_versioned, encode_versioned};
 use super::{Replica, ReplicaError};
 use crate::auth::DeviceKey;
@@ -37,14 +38,22 @@ impl<S: Store> Replica<S> {
     ) -> Result<DeviceKey, ReplicaError> {
         // Two who ask at once get one key: whoever writes has the writer's lock.
         let mut change = self.begin(now).await;
-        if let Some(row) = self.store.get(Table::Meta, KEY).await? {
-            let seed = <[u8; 32]>::try_from(row.as_slice());
-            let seed = seed.map_err(|_| ReplicaError::Row(Table::Meta.name()))?;
-            return Ok(DeviceKey::from_octets(seed));
+        if let Some(key) = self.stored_device_key().await? {
+            return Ok(key);
         }
-        change.batch.put(Table::Meta, KEY, fresh.octets().to_vec());
+        change.put_device_key(&fresh);
         change.commit().await?;
         Ok(fresh)
+    }
+
+    /// This device's key, if it has one.
+    pub(super) async fn stored_device_key(&self) -> Result<Option<DeviceKey>, ReplicaError> {
+        let Some(row) = self.store.get(Table::Meta, KEY).await? else {
+            return Ok(None);
+        };
+        let seed = <[u8; 32]>::try_from(row.as_slice());
+        let seed = seed.map_err(|_| ReplicaError::Row(Table::Meta.name()))?;
+        Ok(Some(DeviceKey::from_octets(seed)))
     }
 
     /// What this device has verified of the list of devices.
@@ -66,6 +75,12 @@ impl<S: Store> Replica<S> {
             .batch
             .put(Table::Meta, STATE, encode_versioned(state));
         change.commit().await
+    }
+}
+
+impl<S: Store> Change<'_, S> {
+    pub(super) fn put_device_key(&mut self, key: &DeviceKey) {
+        self.batch.put(Table::Meta, KEY, key.octets().to_vec());
     }
 }
 

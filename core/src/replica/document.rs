@@ -18,6 +18,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::id::{ContentHash, DocId, MailboxId, MailboxName, MessageHash, PageId, ReplicaId};
 use crate::keys::Contact;
+use crate::manifest::{SignedStatement, StatementError};
 use crate::mime::Structure;
 use crate::model::{AnnotationOwner, Role};
 use crate::openpgp::Protection;
@@ -40,7 +41,7 @@ pub const CONTENT_OCTETS: usize = 1024 * 1024;
 pub const DOCUMENT_VERSION: u8 = 1;
 
 /// The kinds that this program knows.
-const KINDS: &[u8] = b"kbgamcdlx";
+const KINDS: &[u8] = b"kbgamcdslx";
 
 /// When a field was written: hybrid logical time, then the replica as the tie-breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -176,6 +177,8 @@ pub enum Document {
     Contact(Box<Contact>),
     /// What was seen of the provider's key directory.
     Directory(Box<DirectoryDocument>),
+    /// What a device states of all documents but these.
+    Statement(Box<SignedStatement>),
     /// A message or a content that nothing referred to any more.
     Removed(Removed),
 }
@@ -201,6 +204,7 @@ impl core::fmt::Debug for Document {
             Self::Content(_) => "Content(…)",
             Self::Contact(_) => "Contact(…)",
             Self::Directory(_) => "Directory(…)",
+            Self::Statement(_) => "Statement(…)",
             Self::Removed(_) => "Removed(…)",
         })
     }
@@ -228,7 +232,7 @@ impl Document {
             Self::Mailbox(_) | Self::Page(_) | Self::Annotations(_) => Collection::Mail,
             Self::Message(_) => Collection::Messages,
             Self::Content(_) => Collection::Contents,
-            Self::Contact(_) | Self::Directory(_) => Collection::Contacts,
+            Self::Contact(_) | Self::Directory(_) | Self::Statement(_) => Collection::Contacts,
             Self::Removed(removed) => removed.collection,
         }
     }
@@ -244,6 +248,7 @@ impl Document {
             Self::Content(octets) => content_doc_id(keys, keys.content_hash(octets)),
             Self::Contact(contact) => contact_doc_id(keys, contact),
             Self::Directory(_) => directory_doc_id(keys),
+            Self::Statement(signed) => statement_doc_id(keys, signed.statement().device),
             Self::Removed(removed) => removed.id,
         }
     }
@@ -257,6 +262,7 @@ impl Document {
             Self::Annotations(value) => encode(b'a', &to_postcard(value)),
             Self::Contact(value) => encode(b'c', &to_postcard(value)),
             Self::Directory(value) => encode(b'd', &to_postcard(value)),
+            Self::Statement(signed) => encode(b's', signed.octets()),
             Self::Message(value) => encode(b'm', &to_postcard(value)),
             Self::Content(octets) => encode(b'l', octets),
             Self::Removed(_) => encode(b'x', &[]),
@@ -295,6 +301,11 @@ impl Document {
             b'm' => decode(rest).map(|message| Self::Message(Box::new(message))),
             b'c' => decode(rest).map(|contact| Self::Contact(Box::new(contact))),
             b'd' => decode(rest).map(|seen| Self::Directory(Box::new(seen))),
+            b's' => match SignedStatement::parse(rest) {
+                Ok(signed) => Ok(Self::Statement(Box::new(signed))),
+                Err(StatementError::Newer(_)) => Err(DocumentError::Newer),
+                Err(StatementError::Malformed) => Err(DocumentError::Damaged),
+            },
             b'l' => Ok(Self::Content(value.into_owned())),
             b'x' if rest.is_empty() && is_removable(collection) => {
                 Ok(Self::Removed(Removed { collection, id }))
@@ -315,6 +326,7 @@ impl Document {
             | Self::Content(_)
             | Self::Contact(_)
             | Self::Directory(_)
+            | Self::Statement(_)
             | Self::Removed(_) => Stamp::OLDEST,
         }
     }
@@ -371,6 +383,15 @@ pub fn message_doc_id(keys: &AccountKeys, hash: MessageHash) -> DocId {
 /// Where a leaf's document is.
 pub fn content_doc_id(keys: &AccountKeys, hash: ContentHash) -> DocId {
     keys.doc_id(Collection::Contents, hash.as_bytes())
+}
+
+/// Where the statement of a device is.
+pub(super) fn statement_doc_id(keys: &AccountKeys, device: ReplicaId) -> DocId {
+    // No address is like this, as contacts are.
+    keys.doc_id(
+        Collection::Contacts,
+        &[b"statement ", &device.as_bytes()[..]].concat(),
+    )
 }
 
 fn contact_doc_id(keys: &AccountKeys, contact: &Contact) -> DocId {

@@ -231,7 +231,7 @@ pub(super) const fn class(document: &Document) -> u8 {
         Document::Key(_) => PENDING_KEY,
         Document::Content(_) => 1,
         Document::Message(_) => 2,
-        Document::Contact(_) | Document::Directory(_) => 3,
+        Document::Contact(_) | Document::Directory(_) | Document::Statement(_) => 3,
         Document::Mailbox(_) => 4,
         Document::Page(_) => PENDING_PAGE,
         Document::Annotations(_) => PENDING_ANNOTATIONS,

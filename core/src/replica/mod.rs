@@ -46,6 +46,10 @@ mod pointers;
 mod silences;
 mod unjudged;
 mod remote;
+mod hearing;
+mod stating;
+mod manifest;
+mod rules;
 mod recent;
 mod reopen;
 mod take_page;
@@ -64,6 +68,7 @@ mod visit;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::channel::mpsc;
@@ -89,12 +94,14 @@ pub use fetch::Message;
 pub use flags::FlagEdit;
 pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
+pub(crate) use manifest::Anew;
 pub use outbox::{OutboxEntry, OutboxProblem};
 pub use pages::PAGE_PLACEMENTS;
 pub use partial::{MAX_APPEND_OCTETS, PartialMessage};
 pub use pieces::Pieces;
 pub use remote::PendingPush;
 pub use roster::{Counts, Roster, RosterEntry};
+pub(crate) use stating::state_once;
 pub(crate) use unjudged::Unjudged;
 pub use view::{MailboxStatus, Placement, Usage};
 
@@ -216,6 +223,10 @@ pub struct Replica<S> {
     subscribers: Mutex<Vec<mpsc::Sender<()>>>,
     /// Contents of messages that are being appended piece by piece, and by how many.
     staged: partial::StagedContents,
+    /// What was known when the last pull was asked.
+    asked: Mutex<Option<manifest::Asked>>,
+    /// The time of the last change, in milliseconds.
+    now: AtomicI64,
 }
 
 /// Wakes when something in the replica has changed; several changes may be one wake-up.
@@ -259,6 +270,8 @@ impl<S: Store> Replica<S> {
             writer: futures::lock::Mutex::new(rng),
             subscribers: Mutex::new(Vec::new()),
             staged: partial::StagedContents::default(),
+            asked: Mutex::new(None),
+            now: AtomicI64::new(now.as_millis()),
         })
     }
 
@@ -414,7 +427,17 @@ impl<S: Store> Replica<S> {
         });
     }
 
+    fn asked(&self) -> MutexGuard<'_, Option<manifest::Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time of the last change.
+    fn last_now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::Relaxed))
+    }
+
     async fn begin(&self, now: Timestamp) -> Change<'_, S> {
+        self.now.store(now.as_millis(), Ordering::Relaxed);
         let rng = self.writer.lock().await;
         Change::new(self, rng, now)
     }

@@ -197,6 +197,7 @@ impl<S: Store> Change<'_, S> {
             | Document::Annotations(_)
             | Document::Contact(_)
             | Document::Directory(_)
+            | Document::Statement(_)
             | Document::Removed(_) => None,
         }
     }

@@ -13,22 +13,31 @@ use super::documents::{
 };
 use super::incoming::incoming_key;
 use super::pages::incoming_placement;
+use super::stating::Stated;
 use super::{IncomingMessage, Replica, ReplicaError, decode_row, encode_row};
-use crate::id::{Address, CollectionId, DocId, IncomingId, MailboxName, Revision, Timestamp};
+use crate::id::{Address, DocId, Generation, IncomingId, MailboxName, Revision, Timestamp};
 use crate::keys::Contact;
 use crate::model::AnnotationOwner;
 use crate::seal::{self, Collection, EnvelopeHash, Header};
 use crate::store::{Durability, KeyRange, Store, Table};
-use crate::sync::wire::{
-    BATCH_OCTETS, Entry, MAX_BATCH_DOCUMENTS, PullRequest, PullResponse, PushRequest,
-};
+use crate::sync::wire::{BATCH_OCTETS, MAX_BATCH_DOCUMENTS, PushRequest};
 
 /// A batch on its way to the provider.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PendingPush {
     /// What to send.
     pub request: PushRequest,
     sent: Vec<Sent>,
+    /// What this device states with it.
+    pub(super) stated: Option<Stated>,
+    /// How often this device had begun anew.
+    pub(super) turn: u32,
+}
+
+impl PendingPush {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -46,52 +55,6 @@ struct SentDocument {
 }
 
 impl<S: Store> Replica<S> {
-    /// The next pull: what changed since the last one in these collections (empty: in all).
-    pub fn pull_request(&self, collections: Vec<CollectionId>, wait_ms: u32) -> PullRequest {
-        PullRequest {
-            since: self.pulled(),
-            collections,
-            wait_ms,
-        }
-    }
-
-    /// Takes in an answer to a pull: one atomic step.
-    pub async fn pulled_entries(
-        &self,
-        response: PullResponse,
-        now: Timestamp,
-    ) -> Result<(), ReplicaError> {
-        let mut change = self.begin(now).await;
-        for entry in response.entries {
-            match entry {
-                Entry::Document { envelope } => {
-                    change.take_envelope(&envelope, Told::InTheLog).await?;
-                }
-                Entry::Incoming {
-                    id,
-                    generation,
-                    received_at,
-                    message,
-                } => {
-                    let message = message.into_vec();
-                    let incoming = IncomingMessage {
-                        id,
-                        generation,
-                        received_at,
-                        problem: None,
-                        message,
-                    };
-                    change.queue_incoming(&incoming).await?;
-                }
-                Entry::IncomingRemoved { id } => change.forget_incoming(id).await?,
-            }
-        }
-        change.delta.counters.pulled = change.delta.counters.pulled.max(response.until);
-        change.place_arrivals().await?;
-        change.settle_names();
-        change.commit().await
-    }
-
     /// Takes in documents that were fetched by id, or that a conflict brought.
     pub async fn take_documents(
         &self,
@@ -100,21 +63,18 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
         for envelope in envelopes {
-            change.take_envelope(&envelope, Told::AsCurrent).await?;
+            change.take_envelope(&envelope).await?;
         }
         change.place_arrivals().await?;
         change.settle_names();
         change.commit().await
     }
 
-    /// What waits to be pushed, cut near [`BATCH_OCTETS`]; `None` if nothing waits.
-    pub async fn pending_push(&self) -> Result<Option<PendingPush>, ReplicaError> {
-        let rows = KeyRange::all().limit(MAX_BATCH_DOCUMENTS);
+    /// What waits to be pushed, cut near [`BATCH_OCTETS`]; room is left for a statement.
+    pub(super) async fn waiting(&self) -> Result<PendingPush, ReplicaError> {
+        let rows = KeyRange::all().limit(MAX_BATCH_DOCUMENTS - 1);
         let rows = self.store.scan(Table::Pending, rows).await?;
-        let mut push = PendingPush {
-            request: PushRequest::default(),
-            sent: Vec::new(),
-        };
+        let mut push = PendingPush::default();
         let mut octets = 0_usize;
         for (key, _) in rows {
             let (&class, id) = key.split_first().ok_or(ReplicaError::Row("pending"))?;
@@ -146,7 +106,7 @@ impl<S: Store> Replica<S> {
             push.sent.push(Sent { key, document });
             push.request.documents.push(ByteBuf::from(envelope));
         }
-        Ok((!push.sent.is_empty()).then_some(push))
+        Ok(push)
     }
 
     /// Whether a secret key waits to be pushed.
@@ -166,7 +126,25 @@ impl<S: Store> Replica<S> {
 
     /// The provider has stored the batch. If this is lost, it is pushed again, and found there.
     pub async fn pushed(&self, push: &PendingPush, now: Timestamp) -> Result<(), ReplicaError> {
+        self.pushed_by(push, None, now).await
+    }
+
+    /// The same; by this generation the provider had it.
+    pub(crate) async fn pushed_by(
+        &self,
+        push: &PendingPush,
+        generation: Option<Generation>,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
+        if !self.is_of_now(push).await? {
+            // What the provider has of it is heard with the log.
+            change.note_counter(push).await?;
+            return change.commit().await;
+        }
+        if let Some(stated) = &push.stated {
+            change.confirm_statement(stated, generation).await?;
+        }
         for Sent { key, document } in &push.sent {
             match document {
                 Some(sent) => change.confirm(key, sent).await?,
@@ -311,18 +289,32 @@ impl<S: Store> Change<'_, S> {
         Ok(())
     }
 
-    /// Takes in one envelope of the provider's.
-    async fn take_envelope(&mut self, envelope: &[u8], told: Told) -> Result<(), ReplicaError> {
+    /// Takes in one envelope of what the provider has now.
+    async fn take_envelope(&mut self, envelope: &[u8]) -> Result<(), ReplicaError> {
         let header = Header::parse(envelope).map_err(seal::OpenError::from)?;
-        let id = header.document;
-        let document = self.replica.open_document(id, envelope)?;
-        let collection = document.collection();
+        let document = self.replica.open_document(header.document, envelope)?;
+        if matches!(document, Document::Statement(_)) {
+            return self.note_statement(&header).await;
+        }
+        let told = Told::AsCurrent;
+        self.take_opened(&header, document, envelope, told).await
+    }
+
+    /// Takes in one document of the provider's.
+    pub(super) async fn take_opened(
+        &mut self,
+        header: &Header,
+        document: Document,
+        envelope: &[u8],
+        told: Told,
+    ) -> Result<(), ReplicaError> {
+        let (id, collection) = (header.document, document.collection());
         if is_removable(collection) {
-            return self.take_removable(&header, document, envelope, told).await;
+            return self.take_removable(header, document, envelope, told).await;
         }
         self.saw(document.latest_stamp());
         let document = match document {
-            Document::Page(page) => return self.take_page(&header, page, envelope, told).await,
+            Document::Page(page) => return self.take_page(header, page, envelope, told).await,
             document => document,
         };
         let Some(stored) = self.envelope(collection, id).await? else {
@@ -372,6 +364,7 @@ impl<S: Store> Change<'_, S> {
             }
             // The first is read where it is wanted; `take_page` and `take_removable` take the others in.
             Document::Directory(_)
+            | Document::Statement(_)
             | Document::Page(_)
             | Document::Message(_)
             | Document::Content(_)
@@ -408,7 +401,10 @@ impl<S: Store> Change<'_, S> {
         self.replica.keys.mailbox_id(MailboxName::inbox().as_str())
     }
 
-    async fn queue_incoming(&mut self, incoming: &IncomingMessage) -> Result<(), ReplicaError> {
+    pub(super) async fn queue_incoming(
+        &mut self,
+        incoming: &IncomingMessage,
+    ) -> Result<(), ReplicaError> {
         let keys = &self.replica.keys;
         let placement = incoming_placement(keys, incoming.id, incoming.generation);
         if self.is_known(placement).await? {
@@ -422,7 +418,7 @@ impl<S: Store> Change<'_, S> {
         Ok(())
     }
 
-    async fn forget_incoming(&mut self, id: IncomingId) -> Result<(), ReplicaError> {
+    pub(super) async fn forget_incoming(&mut self, id: IncomingId) -> Result<(), ReplicaError> {
         for (key, row) in self
             .replica
             .store
@@ -454,9 +450,11 @@ const fn is_mergeable(document: &Document) -> bool {
         | Document::Annotations(_)
         | Document::Contact(_)
         | Document::Directory(_) => true,
-        Document::Key(_) | Document::Message(_) | Document::Content(_) | Document::Removed(_) => {
-            false
-        }
+        Document::Key(_)
+        | Document::Message(_)
+        | Document::Content(_)
+        | Document::Statement(_)
+        | Document::Removed(_) => false,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::model::{Flag, FlagChange, FlagSet, VirtualMailbox};
 use crate::openpgp::Protection;
 use crate::seal::{Header, RootKey};
 use crate::store::MemoryStore;
+use crate::sync::engine;
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
 
 mod annotations;
@@ -26,11 +27,14 @@ mod collecting;
 mod contents;
 mod disasters;
 mod filling;
+mod lies;
 mod network;
 mod pages;
+mod provider;
 mod virtual_mailboxes;
 mod writers;
 
+use provider::{Log, Provider};
 use writers::Shared;
 
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -70,119 +74,9 @@ fn flags(list: &[Flag]) -> FlagSet {
     list.iter().cloned().collect()
 }
 
-/// The rules of the provider, in memory: revisions follow each other, a push is all or nothing.
-#[derive(Default)]
-struct Provider {
-    log: Mutex<Log>,
-}
-
-#[derive(Default)]
-struct Log {
-    generation: u64,
-    documents: BTreeMap<DocId, (u64, Vec<u8>)>,
-    incoming: BTreeMap<u64, IncomingId>,
-    removed: BTreeMap<u64, IncomingId>,
-    /// All that ever came in.
-    received: Vec<(Generation, IncomingId)>,
-}
-
-impl Provider {
-    fn push(&self, request: &PushRequest) -> PushResponse {
-        let mut log = self.log.lock().unwrap();
-        let mut current = Vec::new();
-        for envelope in &request.documents {
-            let header = Header::parse(envelope).unwrap();
-            let stored = log.documents.get(&header.document);
-            let expected = stored.map_or(1, |(_, s)| Header::parse(s).unwrap().revision.get() + 1);
-            if let Some((_, stored)) = stored {
-                if stored == envelope.as_ref() {
-                    continue;
-                }
-                if header.revision.get() != expected {
-                    current.push(ByteBuf::from(stored.clone()));
-                }
-            } else {
-                assert_eq!(header.revision.get(), 1, "a first revision is 1");
-            }
-        }
-        if !current.is_empty() {
-            return PushResponse::Conflict { current };
-        }
-        for envelope in &request.documents {
-            let id = Header::parse(envelope).unwrap().document;
-            if log
-                .documents
-                .get(&id)
-                .is_none_or(|(_, stored)| stored != envelope.as_ref())
-            {
-                log.generation += 1;
-                let entry = (log.generation, envelope.to_vec());
-                log.documents.insert(id, entry);
-            }
-        }
-        for id in &request.remove_incoming {
-            let found = log.incoming.iter().find(|(_, i)| *i == id).map(|(g, _)| *g);
-            if let Some(generation) = found {
-                log.incoming.remove(&generation);
-                log.generation += 1;
-                let generation = log.generation;
-                log.removed.insert(generation, *id);
-            }
-        }
-        PushResponse::Accepted {
-            generation: Generation(log.generation),
-        }
-    }
-
-    fn pull(&self, request: &PullRequest) -> PullResponse {
-        let log = self.log.lock().unwrap();
-        let mut entries: Vec<(u64, Entry)> = Vec::new();
-        for (generation, envelope) in log.documents.values() {
-            let envelope = ByteBuf::from(envelope.clone());
-            entries.push((*generation, Entry::Document { envelope }));
-        }
-        for (generation, id) in &log.incoming {
-            let message = ByteBuf::from(LETTER.to_vec());
-            let (id, received_at) = (*id, NOW);
-            let entry = Entry::Incoming {
-                id,
-                generation: Generation(*generation),
-                received_at,
-                message,
-            };
-            entries.push((*generation, entry));
-        }
-        for (generation, id) in &log.removed {
-            entries.push((*generation, Entry::IncomingRemoved { id: *id }));
-        }
-        entries.retain(|(generation, _)| *generation > request.since.0);
-        entries.sort_by_key(|(generation, _)| *generation);
-        // Small answers, so that several are needed.
-        let more = entries.len() > 7;
-        entries.truncate(7);
-        let until = entries
-            .last()
-            .map_or(request.since.0, |(generation, _)| *generation);
-        let entries = entries.into_iter().map(|(_, entry)| entry).collect();
-        PullResponse {
-            entries,
-            until: Generation(until),
-            more,
-        }
-    }
-
-    fn receive(&self, id: u8) {
-        let mut log = self.log.lock().unwrap();
-        log.generation += 1;
-        let generation = log.generation;
-        let id = IncomingId::new([id; 16]);
-        log.incoming.insert(generation, id);
-        log.received.push((Generation(generation), id));
-    }
-
-    fn received(&self) -> Vec<(Generation, IncomingId)> {
-        self.log.lock().unwrap().received.clone()
-    }
+/// What a device asks for.
+async fn asked(device: &Replica<MemoryStore>) -> PullRequest {
+    device.pull_request(Vec::new(), 0).await.unwrap()
 }
 
 /// One exchange of a device; `lossy` may lose an answer or give one twice.
@@ -193,30 +87,35 @@ async fn exchange(
 ) {
     let mut lose = || lossy.as_mut().is_some_and(|rng| rng.gen_ratio(1, 4));
     loop {
-        let response = provider.pull(&device.pull_request(Vec::new(), 0));
+        let request = asked(device).await;
+        let response = provider.pull(&request);
         if lose() {
             return;
         }
-        let more = response.more;
-        device.pulled_entries(response.clone(), NOW).await.unwrap();
+        let again = response.clone();
+        let next = engine::handle_pull(device, request.since, response, NOW).await;
+        let next = next.unwrap();
         if lose() {
-            device.pulled_entries(response, NOW).await.unwrap();
+            engine::handle_pull(device, request.since, again, NOW)
+                .await
+                .unwrap();
         }
-        if !more {
+        if next == engine::Next::Idle {
             break;
         }
     }
     take_all_in(device, NOW).await;
     while let Some(push) = device.pending_push().await.unwrap() {
-        let response = provider.push(&push.request);
+        let response = provider.push_or_gap(&push.request);
         if lose() {
             return;
         }
         match response {
-            PushResponse::Accepted { .. } => device.pushed(&push, NOW).await.unwrap(),
-            PushResponse::Conflict { current } => {
-                device.take_documents(current, NOW).await.unwrap();
+            Some(response) => {
+                let handled = engine::handle_push(device, &push, response, NOW).await;
+                handled.unwrap();
             }
+            None => return engine::handle_gap(device, &push, NOW).await.unwrap(),
         }
     }
 }
@@ -409,11 +308,12 @@ async fn converge(seed: u64) {
         }
     }
     assert_converge(&devices, &provider, seed).await;
+    assert_eq!(epoch(&devices).await, 0, "seed {seed}");
 }
 
 /// Once the link is sound all devices end equal, and nothing is lost.
 async fn assert_converge(devices: &[Replica<MemoryStore>], provider: &Provider, seed: u64) {
-    for _ in 0..4 {
+    for _ in 0..6 {
         for device in devices {
             exchange(device, provider, &mut None).await;
         }
@@ -435,6 +335,22 @@ async fn assert_converge(devices: &[Replica<MemoryStore>], provider: &Provider, 
     exchange(first, provider, &mut None).await;
     assert!(!first.has_pending().await.unwrap(), "seed {seed}");
     assert_eq!(truth(first), before);
+    for device in devices {
+        let state = device.manifest_state().await.unwrap().unwrap();
+        assert_eq!(state.heard, state.stated, "seed {seed}");
+        assert!(state.at_end && !state.repairs && state.returning.is_none());
+    }
+}
+
+/// How often the devices have begun anew: all as often.
+async fn epoch(devices: &[Replica<MemoryStore>]) -> u32 {
+    let mut epochs = Vec::new();
+    for device in devices {
+        epochs.push(device.manifest_state().await.unwrap().unwrap().epoch);
+    }
+    epochs.dedup();
+    assert_eq!(epochs.len(), 1, "{epochs:?}");
+    epochs[0]
 }
 
 async fn edit(device: &Replica<MemoryStore>, rng: &mut ChaCha20Rng, step: u64, now: Timestamp) {

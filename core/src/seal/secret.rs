@@ -91,7 +91,7 @@ impl Collection {
         }
     }
 
-    const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         match self {
             Self::Keys => 0,
             Self::Mail => 1,
@@ -198,6 +198,23 @@ impl AccountKeys {
     /// Keyed hash of a content: a leaf, or a piece of one.
     pub fn content_hash(&self, leaf: &[u8]) -> ContentHash {
         ContentHash::new(self.keyed(b"content\0", leaf))
+    }
+
+    /// Keyed hash of what a document is at one revision, for the sums of [`crate::manifest`].
+    pub(crate) fn revision_hash(
+        &self,
+        collection: Collection,
+        id: DocId,
+        revision: u64,
+        envelope: &[u8],
+    ) -> [u8; 32] {
+        let mut hasher = self.hasher(b"revision\0");
+        hasher
+            .update(self.collection_id(collection).as_bytes())
+            .update(id.as_bytes())
+            .update(&revision.to_be_bytes())
+            .update(envelope);
+        *hasher.finalize().as_bytes()
     }
 
     /// Keyed hash of a `Message-ID` or a subject, for threads: short, because a collision does no

@@ -59,11 +59,13 @@ pub enum Table {
     Threads,
     /// What is referred to and not on this device, by document id.
     Awaited,
+    /// The revision of each document that the provider's log told last, by document id.
+    Told,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Mailboxes,
         Self::Placements,
@@ -80,6 +82,7 @@ impl Table {
         Self::SearchIndex,
         Self::Threads,
         Self::Awaited,
+        Self::Told,
     ];
 
     /// The name that a backend gives the table.
@@ -101,6 +104,7 @@ impl Table {
             Self::SearchIndex => "search_index",
             Self::Threads => "threads",
             Self::Awaited => "awaited",
+            Self::Told => "told",
         }
     }
 }

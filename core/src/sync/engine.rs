@@ -10,7 +10,8 @@
 //! ```
 
 use crate::id::{CollectionId, Generation, Timestamp};
-use crate::replica::{PendingPush, Replica, ReplicaError};
+use crate::manifest::ManifestAlarm;
+use crate::replica::{Anew, PendingPush, Replica, ReplicaError};
 use crate::seal::Collection;
 use crate::store::Store;
 use crate::sync::wire::{PullRequest, PullResponse, PushResponse};
@@ -38,7 +39,11 @@ pub enum Next {
 }
 
 /// The next pull.
-pub fn pull_request<S: Store>(replica: &Replica<S>, extent: Extent, wait_ms: u32) -> PullRequest {
+pub async fn pull_request<S: Store>(
+    replica: &Replica<S>,
+    extent: Extent,
+    wait_ms: u32,
+) -> Result<PullRequest, ReplicaError> {
     let wanted = |collection: &Collection| *collection != Collection::Contents;
     let collections: Vec<CollectionId> = match extent {
         Extent::Everything => Vec::new(),
@@ -48,7 +53,7 @@ pub fn pull_request<S: Store>(replica: &Replica<S>, extent: Extent, wait_ms: u32
                 .collect()
         }
     };
-    replica.pull_request(collections, wait_ms)
+    replica.pull_request(collections, wait_ms).await
 }
 
 /// Takes in the answer to a pull of everything after `since`.
@@ -58,8 +63,16 @@ pub async fn handle_pull<S: Store>(
     response: PullResponse,
     now: Timestamp,
 ) -> Result<Next, ReplicaError> {
+    if replica.pulled() != since {
+        // The answer to an older question: the next one brings what is in it.
+        return Ok(Next::Again);
+    }
     if response.until < since {
-        replica.provider_was_set_back(now).await?;
+        let found = ManifestAlarm::SetBack {
+            heard: since,
+            shown: response.until,
+        };
+        replica.begin_anew(Anew::Found(found), now).await?;
         return Ok(Next::Again);
     }
     let next = if response.more {
@@ -67,8 +80,10 @@ pub async fn handle_pull<S: Store>(
     } else {
         Next::Idle
     };
-    replica.pulled_entries(response, now).await?;
-    Ok(next)
+    match replica.hear(since, response, now).await? {
+        Some(anew) if replica.begin_anew(anew, now).await? => Ok(Next::Again),
+        _ => Ok(next),
+    }
 }
 
 /// The next push; `None` if nothing waits.
@@ -86,8 +101,15 @@ pub async fn handle_push<S: Store>(
     now: Timestamp,
 ) -> Result<(), ReplicaError> {
     match response {
-        PushResponse::Accepted { .. } => replica.pushed(push, now).await,
-        PushResponse::Conflict { current } => replica.take_documents(current, now).await,
+        PushResponse::Accepted { generation } => {
+            replica.pushed_by(push, Some(generation), now).await
+        }
+        PushResponse::Conflict { current } => {
+            if let Some(anew) = replica.take_conflict(push, current, now).await? {
+                replica.begin_anew(anew, now).await?;
+            }
+            Ok(())
+        }
     }
 }
 
@@ -95,7 +117,8 @@ pub async fn handle_push<S: Store>(
 /// documents that it had. They wait again as new ones.
 pub async fn handle_gap<S: Store>(
     replica: &Replica<S>,
+    push: &PendingPush,
     now: Timestamp,
 ) -> Result<(), ReplicaError> {
-    replica.provider_was_set_back(now).await
+    replica.lost_before(push, now).await
 }

@@ -13,7 +13,9 @@ use rand::rngs::OsRng;
 use zeroize::Zeroizing;
 
 use super::arguments::EnrolArguments;
-use super::{AccountCommandError, DEVICE_NAME, Open, Place, data_dir, random_device, tell_phrase};
+use super::{
+    AccountCommandError, DEVICE_NAME, Open, Place, data_dir, date, random_device, tell_phrase,
+};
 use crate::bridge::accounts::{BridgeAccount, SyncStatus};
 use crate::bridge::credentials::Credentials;
 use crate::bridge::enrolment::{EnrolError, Enrolment};
@@ -207,5 +209,13 @@ async fn fetch(account: BridgeAccount, out: &mut impl Write) -> Result<(), Accou
         "{} is on this device, with {messages} messages.",
         account.account.address()
     )?;
+    // A device that knows nothing yet cannot tell an old state from the newest; its user may.
+    if let Ok(Some(at)) = account.account.last_stated().await {
+        let at = date(at);
+        writeln!(
+            out,
+            "Your other devices have last stored something on {at}."
+        )?;
+    }
     Ok(())
 }

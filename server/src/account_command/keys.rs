@@ -238,7 +238,7 @@ impl Keys {
         now: Timestamp,
     ) -> Result<OwnKeys, AccountCommandError> {
         let next = OwnKeys::gather(own.iter().chain(&made).cloned());
-        let push = self.chest.add(made, &mut OsRng);
+        let push = self.chest.add(made, now, &mut OsRng);
         let push = push.map_err(KeysCommandError::from)?;
         match self.provider.push(&self.token, &push).await? {
             PushResponse::Accepted { .. } => {}

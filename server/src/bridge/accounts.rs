@@ -14,7 +14,6 @@ use letterlock_core::id::Address;
 use letterlock_core::keys::lookup::NotFound;
 use letterlock_core::keys::transparency::Alarm;
 use letterlock_core::store::StoreError;
-use letterlock_core::sync::engine::{self, Extent};
 use rand::RngCore as _;
 use rand::rngs::OsRng;
 use sha2::{Digest as _, Sha256};
@@ -85,7 +84,7 @@ impl BridgeAccount {
         app_passwords: AppPasswords,
     ) -> Self {
         // Whoever has asked before has had an answer, and the next one says whether it was all.
-        let asked = engine::pull_request(&account, Extent::Everything, 0).since;
+        let asked = account.pulled();
         Self {
             account: Arc::new(account),
             provider,

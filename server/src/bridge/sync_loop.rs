@@ -212,9 +212,12 @@ async fn pull(
     first: &mut FirstSync,
     retry_kept: &mut bool,
 ) -> Result<Next, ExchangeError> {
-    let request = engine::pull_request(&account.account, first.extent, wait_ms);
+    let request = engine::pull_request(&account.account, first.extent, wait_ms).await?;
     let response = account.provider.pull(&account.token(), &request).await?;
     let next = engine::handle_pull(&account.account, request.since, response, clock::now()).await?;
+    if let Some(alarm) = account.account.tell_of_manifest(clock::now()).await? {
+        tracing::warn!(%alarm, "the provider does not show what was stored");
+    }
     take_in_all(account, *retry_kept).await?;
     *retry_kept = false;
     match Box::pin(account.account.open_closed(clock::now())).await {
@@ -360,7 +363,7 @@ async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {
     while let Some(push) = engine::next_push(&account.account).await? {
         let response = match account.provider.push(&account.token(), &push.request).await {
             Err(ProviderError::Refused { code, .. }) if code == engine::REVISION_GAP => {
-                engine::handle_gap(&account.account, clock::now()).await?;
+                engine::handle_gap(&account.account, &push, clock::now()).await?;
                 return Err(ProviderError::SetBack.into());
             }
             Err(ProviderError::OverQuota) => {

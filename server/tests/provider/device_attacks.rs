@@ -1,13 +1,9 @@
 //! Attack 19, device-list injection, against the real provider with a misbehaving layer in front:
 //! real devices behind a relay that rewrites what the provider says of the account's devices.
 
-use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
 use letterlock_core::account::STRANGER_MS;
 use letterlock_core::auth::devices::{Standing, shown};
 use letterlock_core::auth::wire::{AccountState, DeviceState, DevicesPut, DevicesShown};
@@ -15,104 +11,24 @@ use letterlock_core::auth::{DeviceAlarm, DeviceKey, ListedDevice, SignedDeviceLi
 use letterlock_core::id::{MailboxName, ReplicaId, Timestamp};
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_server::bridge::accounts::{BridgeAccount, SyncStatus};
-use letterlock_server::bridge::enrolment::Enrolment;
-use letterlock_server::bridge::provider_client::ProviderClient;
 use letterlock_server::bridge::{devices, sync_loop};
 use letterlock_server::shutdown::{GRACE, Shutdown};
 use rand::rngs::OsRng;
-use reqwest::StatusCode;
-use zeroize::Zeroizing;
 
+use super::layer::{Layer, enrol};
 use super::world::{NOW, World, address};
 
 /// What is waited for at most.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A relay before the provider, which may rewrite its answers to `GET`.
-struct Layer {
-    http: reqwest::Client,
-    url: String,
-    target: String,
-    lie: Mutex<Option<Lie>>,
-    shutdown: Shutdown,
-}
-
-/// Of a path and the true answer: what is answered instead.
-type Lie = Arc<dyn Fn(&str, Vec<u8>) -> Vec<u8> + Send + Sync>;
-
-impl Layer {
-    async fn start(target: &str) -> Arc<Self> {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let layer = Arc::new(Self {
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            url: format!("http://{}", listener.local_addr().unwrap()),
-            target: target.to_owned(),
-            lie: Mutex::default(),
-            shutdown: Shutdown::new(),
-        });
-        let app = axum::Router::new()
-            .fallback(relay)
-            .with_state(Arc::clone(&layer))
-            .layer(axum::extract::DefaultBodyLimit::disable());
-        let token = layer.shutdown.token.clone();
-        layer.shutdown.spawn(async move {
-            let end = async move { token.cancelled().await };
-            let served = axum::serve(listener, app).with_graceful_shutdown(end);
-            served.await.unwrap();
-        });
-        layer
-    }
-
-    /// Shows this list from now on, or none.
-    fn show(&self, list: Option<&SignedDeviceList>) {
-        let list = list.map(|list| list.octets().to_vec().into());
-        let shown = serde_json::to_vec(&DevicesShown { list }).unwrap();
-        *self.lie.lock().unwrap() = Some(Arc::new(move |path, answer| match path {
-            "/api/v1/devices" => shown.clone(),
-            _ => answer,
-        }));
-    }
-
-    fn tell_the_truth(&self) {
-        *self.lie.lock().unwrap() = None;
-    }
-}
-
-async fn relay(State(layer): State<Arc<Layer>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    let uri = parts.uri.path_and_query().unwrap();
-    let is_get = parts.method == axum::http::Method::GET;
-    let target = format!("{}{uri}", layer.target);
-    let mut forwarded = layer.http.request(parts.method, target);
-    for name in ["authorization", "content-type"] {
-        if let Some(value) = parts.headers.get(name) {
-            forwarded = forwarded.header(name, value);
-        }
-    }
-    let Ok(answer) = forwarded.body(body).send().await else {
-        return StatusCode::BAD_GATEWAY.into_response();
-    };
-    let status = answer.status();
-    let octets = answer.bytes().await.unwrap_or_default().to_vec();
-    let lie = layer.lie.lock().unwrap().clone();
-    match lie.filter(|_| is_get) {
-        Some(lie) => lie(parts.uri.path(), octets).into_response(),
-        None => (status, octets).into_response(),
-    }
-}
-
-async fn enrol(dir: &Path, layer: &Layer, device: &str) -> Arc<BridgeAccount> {
-    let enrolment = Enrolment {
-        address: address("alice"),
-        password: Zeroizing::new("correct horse".to_owned()),
-        folder: dir.join(device),
-        provider: ProviderClient::new(&layer.url).unwrap(),
-        device_name: device.to_owned(),
-        phrase: None,
-        invite: None,
-    };
-    Arc::new(enrolment.ensure(NOW).await.unwrap())
+/// Shows this list from now on, or none.
+fn show(layer: &Layer, list: Option<&SignedDeviceList>) {
+    let list = list.map(|list| list.octets().to_vec().into());
+    let shown = serde_json::to_vec(&DevicesShown { list }).unwrap();
+    layer.lie(move |asked, answer| match asked {
+        "GET /api/v1/devices" => shown.clone(),
+        _ => answer,
+    });
 }
 
 async fn list_of(device: &BridgeAccount) -> SignedDeviceList {
@@ -171,7 +87,7 @@ async fn attack_19_a_provider_that_adds_a_device_to_the_list_is_found_out() {
     let root = RootKey::generate(&mut OsRng);
     let of_provider = AccountKeys::derive(honest.account(), 1, &root);
     let injected = honest.list().with(spy).unwrap().unwrap();
-    layer.show(Some(&injected.sign(&of_provider)));
+    show(&layer, Some(&injected.sign(&of_provider)));
     for device in [&first, &second] {
         for _ in 0..2 {
             let alarm = check(device, NOW).await;
@@ -215,10 +131,10 @@ async fn attack_19_a_provider_that_brings_a_removed_device_back_is_found_out() {
     // Out at once, also with its key.
     let refused = second.provider.account(&second.token()).await;
     assert!(refused.is_err());
-    layer.show(Some(&both));
+    show(&layer, Some(&both));
     let alarm = DeviceAlarm::SetBack { seen: 3, shown: 2 };
     assert_eq!(check(&first, NOW).await, Some(alarm));
-    layer.show(None);
+    show(&layer, None);
     assert_eq!(check(&first, NOW).await, Some(DeviceAlarm::Withheld(3)));
     let kept = first.account.device_list().await.unwrap().unwrap();
     assert!(kept.find(gone).is_none());
@@ -234,8 +150,8 @@ async fn attack_19_a_device_that_only_the_provider_knows_of_is_none_of_the_accou
     let world = World::start(&dir.path().join("provider")).await;
     let layer = Layer::start(&world.url).await;
     let first = enrol(dir.path(), &layer, "first").await;
-    *layer.lie.lock().unwrap() = Some(Arc::new(|path, answer| {
-        if path != "/api/v1/account" {
+    layer.lie(|asked, answer| {
+        if asked != "GET /api/v1/account" {
             return answer;
         }
         let mut state: AccountState = serde_json::from_slice(&answer).unwrap();
@@ -245,7 +161,7 @@ async fn attack_19_a_device_that_only_the_provider_knows_of_is_none_of_the_accou
             ..state.devices[0].clone()
         });
         serde_json::to_vec(&state).unwrap()
-    }));
+    });
     assert_eq!(check(&first, NOW).await, None);
     let after = Timestamp::from_millis(NOW.as_millis() + STRANGER_MS);
     let alarm = check(&first, after).await;
@@ -296,5 +212,5 @@ async fn a_bridge_whose_token_has_ended_logs_in_by_its_key() {
 
 async fn end(world: World, layer: &Layer) {
     world.stop().await;
-    assert!(layer.shutdown.finish(GRACE).await);
+    layer.stop().await;
 }

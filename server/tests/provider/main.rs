@@ -17,11 +17,15 @@ mod sync;
 #[cfg(test)]
 mod mail;
 #[cfg(test)]
+mod manifest_attacks;
+#[cfg(test)]
 mod storage;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod device_list;
+#[cfg(test)]
+mod layer;
 #[cfg(test)]
 mod device_attacks;
 #[cfg(test)]

@@ -250,9 +250,10 @@ pub(super) fn token(session: &Session) -> Result<Token, ProviderError> {
 
 async fn pull_round(session: &Session, wait_ms: u32) -> Result<Next, ExchangeError> {
     let account = &session.account;
-    let request = engine::pull_request(account, Extent::Everything, wait_ms);
+    let request = engine::pull_request(account, Extent::Everything, wait_ms).await?;
     let response = provider::pull(&token(session)?, &request).await?;
     let next = engine::handle_pull(account, request.since, response, now()).await?;
+    account.tell_of_manifest(now()).await?;
     if next == Next::Idle {
         take_in_all(session).await?;
         // What a key opens that has come since; a failure holds up nothing.
@@ -348,7 +349,7 @@ async fn push_round(session: &Session) -> Result<(), ExchangeError> {
     while let Some(push) = engine::next_push(&session.account).await? {
         let response = match provider::push(&token(session)?, &push.request).await {
             Err(ProviderError::SetBack) => {
-                engine::handle_gap(&session.account, now()).await?;
+                engine::handle_gap(&session.account, &push, now()).await?;
                 return Err(ProviderError::SetBack.into());
             }
             response => response?,

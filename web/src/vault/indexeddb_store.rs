@@ -20,7 +20,7 @@ use indexed_db_futures::typed_array::{Uint8Array, Uint8ArraySlice};
 use letterlock_core::store::{Batch, Key, KeyRange, Op, Store, StoreError, Table};
 
 /// Version of the set of object stores; raised when a table is added.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// A replica's tables in one IndexedDB database.
 #[derive(Debug)]

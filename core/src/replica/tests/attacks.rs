@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::id::{ReplicaId, Revision};
 use crate::seal::{self, HEADER_LEN};
-use crate::sync::engine;
 
 /// One document of each kind, as the provider has them.
 async fn documents() -> (Replica<MemoryStore>, Provider) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::IncomingId;
-use crate::sync::engine;
+use crate::manifest::{ManifestAlarm, Part};
 use crate::sync::wire::{MAX_DOCUMENT_OCTETS, MAX_MESSAGE_OCTETS};
 
 fn incoming(generation: u64) -> IncomingMessage {
@@ -51,12 +51,8 @@ async fn a_header_of_any_length_is_taken_in() {
 }
 
 async fn step(device: &Replica<MemoryStore>, provider: &Provider) {
-    let request = device.pull_request(Vec::new(), 0);
-    let mut response = provider.pull(&request);
-    let last = Generation(provider.log.lock().unwrap().generation);
-    if !response.more {
-        response.until = last;
-    }
+    let request = asked(device).await;
+    let response = provider.pull(&request);
     engine::handle_pull(device, request.since, response, NOW)
         .await
         .unwrap();
@@ -129,15 +125,17 @@ async fn a_conflict_with_an_older_revision_is_resolved_and_not_repeated() {
         .store_flags(id, &[letter.uid], FlagChange::Add, &set, NOW)
         .await
         .unwrap();
-    for _ in 0..3 {
-        let Some(push) = device.pending_push().await.unwrap() else {
-            break;
-        };
-        let response = provider.push(&push.request);
-        engine::handle_push(&device, &push, response, NOW)
-            .await
-            .unwrap();
-    }
+    let push = device.pending_push().await.unwrap().unwrap();
+    let response = provider.push(&push.request);
+    assert!(matches!(response, PushResponse::Conflict { .. }));
+    engine::handle_push(&device, &push, response, NOW)
+        .await
+        .unwrap();
+    let alarm = device.manifest_alarm().await.unwrap();
+    assert_eq!(alarm, Some((1, ManifestAlarm::Older(Part::Statements))));
+    // What it has is heard before anything is pushed after it.
+    assert!(device.pending_push().await.unwrap().is_none());
+    exchange(&device, &provider, &mut None).await;
     assert!(!device.has_pending().await.unwrap());
 }
 

@@ -1,7 +1,7 @@
 //! A device's first sync: mailboxes first, then contents, the newest messages first.
 
 use super::*;
-use crate::sync::engine::{self, Extent};
+use crate::sync::engine::Extent;
 use crate::sync::filling::Filling;
 use crate::sync::wire::{DocumentsRequest, DocumentsResponse};
 
@@ -17,7 +17,9 @@ fn documents(provider: &Provider, request: &DocumentsRequest, room: usize) -> Do
 
 async fn pull_without_contents(device: &Replica<MemoryStore>, provider: &Provider) {
     loop {
-        let request = engine::pull_request(device, Extent::WithoutContents, 0);
+        let request = engine::pull_request(device, Extent::WithoutContents, 0)
+            .await
+            .unwrap();
         let mut response = provider.pull(&request);
         response.entries.retain(|entry| {
             let Entry::Document { envelope } = entry else {

@@ -133,7 +133,7 @@ async fn devices_that_take_in_apart_have_placed_once() {
     }
     // Both hear of the mail before either has pushed what became of it.
     for device in [&one, &two] {
-        let response = provider.pull(&device.pull_request(Vec::new(), 0));
+        let response = provider.pull(&asked(device).await);
         device.pulled_entries(response, NOW).await.unwrap();
         for incoming in device.incoming(100).await.unwrap() {
             // All messages differ, as mail does.
@@ -180,7 +180,7 @@ async fn a_generation_that_is_repeated_takes_no_message_away() {
     provider.receive(2);
     one.provider_was_set_back(NOW).await.unwrap();
     for device in [&one, &two] {
-        let response = provider.pull(&device.pull_request(Vec::new(), 0));
+        let response = provider.pull(&asked(device).await);
         device.pulled_entries(response, NOW).await.unwrap();
         for incoming in device.incoming(9).await.unwrap() {
             assert_eq!(incoming.generation, Generation(1));

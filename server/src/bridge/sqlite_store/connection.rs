@@ -110,7 +110,8 @@ pub(super) fn create_table(table: Table) -> String {
         | Table::Vanished
         | Table::Unindexed
         | Table::Threads
-        | Table::Awaited => "STRICT, WITHOUT ROWID",
+        | Table::Awaited
+        | Table::Told => "STRICT, WITHOUT ROWID",
     };
     format!(
         "CREATE TABLE IF NOT EXISTS {} (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) {layout}",

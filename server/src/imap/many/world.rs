@@ -252,7 +252,8 @@ impl Provider {
 
     async fn exchange(&mut self, device: &Account<MemoryStore>) {
         loop {
-            let request = engine::pull_request(device, Extent::Everything, 0);
+            let request = engine::pull_request(device, Extent::Everything, 0).await;
+            let request = request.unwrap();
             let response = self.pull(request.since);
             let next = engine::handle_pull(device, request.since, response, now());
             if next.await.unwrap() == Next::Idle {

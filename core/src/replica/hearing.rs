@@ -1,0 +1,132 @@
+//! Taking in what the provider's log tells.
+//!
+//! Invariant: an answer is taken in only where it was asked from; one to an older question brings
+//! nothing that the next does not. What is older than what was heard is not taken in at all.
+
+use super::change::Change;
+use super::document::Document;
+use super::incoming::IncomingMessage;
+use super::manifest::{Anew, Asked};
+use super::remote::Told;
+use super::rules::Hearing;
+use super::{Replica, ReplicaError};
+use crate::id::{CollectionId, DocId, Generation, Timestamp};
+use crate::seal::{self, Header};
+use crate::store::Store;
+use crate::sync::wire::{Entry, PullRequest, PullResponse};
+
+impl<S: Store> Replica<S> {
+    /// The next pull: what changed since the last one in these collections (empty: in all).
+    pub async fn pull_request(
+        &self,
+        collections: Vec<CollectionId>,
+        wait_ms: u32,
+    ) -> Result<PullRequest, ReplicaError> {
+        let state = self.manifest_state().await?.unwrap_or_default();
+        let since = self.pulled();
+        let asked = Asked {
+            since,
+            lacks_contents: !collections.is_empty(),
+            epoch: state.epoch,
+            counter: state.own.stored,
+            behind: state.behind,
+        };
+        *self.asked() = state.returning.is_none().then_some(asked);
+        Ok(PullRequest {
+            since,
+            collections,
+            wait_ms,
+        })
+    }
+
+    /// Takes in the answer to a pull from where this device is: one atomic step.
+    pub async fn pulled_entries(
+        &self,
+        response: PullResponse,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        self.hear(self.pulled(), response, now).await.map(drop)
+    }
+
+    /// Takes in the answer to a pull of everything after `since`: one atomic step. What follows
+    /// beside it.
+    pub(crate) async fn hear(
+        &self,
+        since: Generation,
+        response: PullResponse,
+        now: Timestamp,
+    ) -> Result<Option<Anew>, ReplicaError> {
+        let mut change = self.begin(now).await;
+        if change.delta.counters.pulled != since {
+            return Ok(None);
+        }
+        let before = self.manifest_state().await?;
+        if before.is_none() && since != Generation::default() {
+            return Ok(Some(Anew::Upgraded));
+        }
+        let asked = self.asked().take_if(|asked| asked.since == since);
+        let mut state = before.clone().unwrap_or_default();
+        state.lacks_contents |= asked.is_some_and(|asked| asked.lacks_contents);
+        let mut hearing = self.hearing(state, &told_ids(&response)?).await?;
+        for entry in response.entries {
+            change.hear_entry(entry, &mut hearing).await?;
+        }
+        change.delta.counters.pulled = since.max(response.until);
+        change.place_arrivals().await?;
+        change.settle_names();
+        hearing.finish(response.more, response.until, asked);
+        let follows = hearing.write(before.as_ref(), &mut change.batch);
+        change.commit().await?;
+        Ok(follows)
+    }
+}
+
+fn told_ids(response: &PullResponse) -> Result<Vec<DocId>, ReplicaError> {
+    let mut ids = Vec::new();
+    for entry in &response.entries {
+        if let Entry::Document { envelope } = entry {
+            let header = Header::parse(envelope).map_err(seal::OpenError::from)?;
+            ids.push(header.document);
+        }
+    }
+    Ok(ids)
+}
+
+impl<S: Store> Change<'_, S> {
+    async fn hear_entry(
+        &mut self,
+        entry: Entry,
+        hearing: &mut Hearing<'_>,
+    ) -> Result<(), ReplicaError> {
+        match entry {
+            Entry::Document { envelope } => {
+                let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
+                let document = self.replica.open_document(header.document, &envelope)?;
+                let (collection, hash) = (document.collection(), seal::hash(&envelope));
+                if let Document::Statement(signed) = document {
+                    hearing.statement(&header, *signed, hash);
+                } else if hearing.document(&header, collection, &hash) {
+                    let told = Told::InTheLog;
+                    self.take_opened(&header, document, &envelope, told).await?;
+                }
+                Ok(())
+            }
+            Entry::Incoming {
+                id,
+                generation,
+                received_at,
+                message,
+            } => {
+                let incoming = IncomingMessage {
+                    id,
+                    generation,
+                    received_at,
+                    problem: None,
+                    message: message.into_vec(),
+                };
+                self.queue_incoming(&incoming).await
+            }
+            Entry::IncomingRemoved { id } => self.forget_incoming(id).await,
+        }
+    }
+}
