@@ -14,6 +14,7 @@ use super::awaited::Awaited;
 use super::changes::MAX_VANISHED;
 use super::document::{MailboxDocument, Stamp};
 use super::documents::Written;
+use super::flag_edits::FlagEditsDelta;
 use super::pages::OpenPage;
 use super::view::{Counters, Delta, MailboxRow, Placed, View};
 use super::{COUNTERS, Replica, ReplicaError, encode_row};
@@ -70,6 +71,7 @@ impl<'a, S: Store> Change<'a, S> {
             placements: BTreeMap::new(),
             annotations: BTreeMap::new(),
             virtuals: BTreeMap::new(),
+            flag_edits: FlagEditsDelta::default(),
         };
         Self {
             replica,

@@ -1,8 +1,8 @@
 //! Proof that a replica is whole: every placement has its message, every message its octets, and
 //! nothing is kept that nothing refers to.
 //!
-//! For tests, which end with it, and for users who ask. Invariant: it changes nothing, and a
-//! report names ids, never content. Memory is a few octets for each document, and one message's
+//! For tests, which end with it, and for users who ask. Invariant: it changes nothing that
+//! is shown, and a report names ids, never content. Memory is a few octets for each document, and one message's
 //! structure and four contents at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,6 +171,8 @@ struct Found {
 impl<S: Store> Replica<S> {
     /// Looks at everything. No change is made meanwhile; those who want to make one wait.
     pub async fn check(&self) -> Result<CheckReport, ReplicaError> {
+        // What is shown and waits for its pages goes into them first.
+        self.settle_flags().await?;
         let _writer = self.writer.lock().await;
         let mut report = CheckReport::default();
         let mut found = Found::default();

@@ -9,7 +9,7 @@
 //! change that was lost and not pushed shows it until the message changes again.
 
 use super::change::Change;
-use super::{Placement, Replica, ReplicaError};
+use super::{Placement, Replica, ReplicaError, RosterEntry};
 use crate::id::{MailboxId, Timestamp, Uid};
 use crate::model::{FlagChange, FlagSet, MAX_FLAGS_PER_MESSAGE};
 use crate::store::{Durability, Store};
@@ -45,51 +45,65 @@ impl<S: Store> Replica<S> {
             how,
             flags,
         };
-        self.store_flags_if(edit, |_| true, now).await
+        let changed = self.store_flags_if(edit, |_| true, now).await?;
+        let roster = self.roster(mailbox).unwrap_or_default();
+        let found = changed.into_iter().filter_map(|uid| roster.find(uid));
+        Ok(found.map(Placement::from).collect())
     }
 
-    /// The same for those messages alone that pass a test. Between the test and the change
-    /// nobody else writes.
+    /// The same for those messages alone that pass a test; returns the UIDs of those that have
+    /// changed. Between the test and the change nobody else writes.
     pub async fn store_flags_if(
         &self,
         edit: FlagEdit<'_>,
-        mut passes: impl FnMut(&Placement) -> bool,
+        mut passes: impl FnMut(RosterEntry<'_>) -> bool,
         now: Timestamp,
-    ) -> Result<Vec<Placement>, ReplicaError> {
+    ) -> Result<Vec<Uid>, ReplicaError> {
+        let mut change = self.begin(now).await;
+        change.keep_pages();
+        let roster = self.roster(edit.mailbox).unwrap_or_default();
+        let mut seeker = roster.seek();
+        let mut meant = |uid: &Uid| seeker.find(*uid).is_some_and(|(_, entry)| passes(entry));
+        let uids: Vec<Uid> = edit.uids.iter().copied().filter(|uid| meant(uid)).collect();
+        let changed = if change.may_wait() {
+            change.note_flags(edit.mailbox, &roster, uids, (edit.how, edit.flags))?
+        } else {
+            change
+                .edit_all(FlagEdit {
+                    uids: &uids,
+                    ..edit
+                })
+                .await?
+        };
+        change.batch.durability = Durability::Process;
+        change.commit().await?;
+        Ok(changed)
+    }
+}
+
+impl<S: Store> Change<'_, S> {
+    /// Changes flags in their pages.
+    async fn edit_all(&mut self, edit: FlagEdit<'_>) -> Result<Vec<Uid>, ReplicaError> {
         let FlagEdit {
             mailbox,
             uids,
             how,
             flags,
         } = edit;
-        let mut change = self.begin(now).await;
-        change.keep_pages();
-        change.read_pages_of(mailbox, uids).await?;
+        self.read_pages_of(mailbox, uids).await?;
         let mut changed = Vec::new();
         for uid in uids {
-            let Some(shown) = change.shown(mailbox, *uid) else {
-                continue;
-            };
-            if !passes(&Placement::from(&shown)) {
-                continue;
-            }
             let mut is_changed = false;
-            for (mailbox, uid) in change.behind(mailbox, *uid) {
-                is_changed |= change.edit_flags(mailbox, uid, how, flags).await?;
+            for (mailbox, uid) in self.behind(mailbox, *uid) {
+                is_changed |= self.edit_flags(mailbox, uid, how, flags).await?;
             }
             if is_changed {
                 changed.push(*uid);
             }
         }
-        change.batch.durability = Durability::Process;
-        change.commit().await?;
-        let roster = self.roster(mailbox).unwrap_or_default();
-        let found = changed.into_iter().filter_map(|uid| roster.find(uid));
-        Ok(found.map(Placement::from).collect())
+        Ok(changed)
     }
-}
 
-impl<S: Store> Change<'_, S> {
     /// Changes flags of one placement; `false` if it is not there or has them already.
     async fn edit_flags(
         &mut self,

@@ -58,6 +58,7 @@ impl View {
             let row: AnnotationsRow = decode_row(Table::Meta, &row)?;
             view.put_annotations(row.owner, Some(row));
         }
+        view.load_flag_edits(store).await?;
         view.load_virtuals(store).await?;
         Ok(view)
     }

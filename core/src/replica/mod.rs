@@ -39,6 +39,7 @@ mod fetch;
 mod fetch_many;
 mod pieces;
 mod flags;
+mod flag_edits;
 mod incoming;
 mod mailboxes;
 mod outbox;

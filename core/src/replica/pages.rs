@@ -15,7 +15,7 @@ use super::document::{Document, Lww, page_doc_id};
 use super::documents::{Base, PENDING_PAGE, pending_key};
 use super::fetch::open_document;
 use super::packed::unpacked;
-use super::page::{Entry, PageDocument, PlacementEntry};
+use super::page::{Entry, FlagStates, PageDocument, PlacementEntry};
 use super::view::{Numbers, Placed, Shown};
 use super::{Replica, ReplicaError, decode_row, encode_row};
 use crate::id::{DocId, EntryId, Generation, IncomingId, MailboxId, PageId, PlacementId, Uid};
@@ -92,7 +92,12 @@ impl OpenPage {
         self.document.entries.insert(id, entry);
     }
 
-    fn number(&mut self, id: EntryId, numbers: Option<Numbers>) {
+    /// The flags of a placement, to be changed.
+    pub(super) fn flags_of(&mut self, id: EntryId) -> Result<&mut FlagStates, ReplicaError> {
+        self.edit(id).map(|entry| &mut entry.flags)
+    }
+
+    pub(super) fn number(&mut self, id: EntryId, numbers: Option<Numbers>) {
         self.is_renumbered = true;
         match numbers {
             Some(numbers) => self.numbers.insert(id, numbers),
@@ -184,6 +189,7 @@ impl<S: Store> Replica<S> {
 impl<S: Store> Change<'_, S> {
     /// A page, with this change's edits; without entries if it is not on this device.
     pub(super) async fn page(&mut self, id: PageId) -> Result<&mut OpenPage, ReplicaError> {
+        self.settle_flag_edits().await?;
         let replica = self.replica;
         match self.pages.entry(id) {
             btree_map::Entry::Occupied(page) => Ok(page.into_mut()),
@@ -201,6 +207,7 @@ impl<S: Store> Change<'_, S> {
         mailbox: MailboxId,
         uids: &[Uid],
     ) -> Result<(), ReplicaError> {
+        self.settle_flag_edits().await?;
         let ids: BTreeSet<PageId> = {
             let meant = uids.iter().flat_map(|uid| self.behind(mailbox, *uid));
             let meant: Vec<_> = meant.collect();
@@ -209,6 +216,11 @@ impl<S: Store> Change<'_, S> {
             let found = found.filter_map(|(mailbox, uid)| view.find(mailbox, uid));
             found.map(|entry| entry.id().page()).collect()
         };
+        self.read_pages(ids).await
+    }
+
+    /// Reads these pages together.
+    pub(super) async fn read_pages(&mut self, ids: BTreeSet<PageId>) -> Result<(), ReplicaError> {
         let unread = ids.into_iter().filter(|id| !self.pages.contains_key(id));
         let unread: Vec<PageId> = unread.collect();
         for ids in unread.chunks(PAGES_AT_ONCE) {

@@ -72,6 +72,7 @@ impl<S: Store> Replica<S> {
 
     /// What waits to be pushed, cut near [`BATCH_OCTETS`]; room is left for a statement.
     pub(super) async fn waiting(&self) -> Result<PendingPush, ReplicaError> {
+        self.settle_flags().await?;
         let rows = KeyRange::all().limit(MAX_BATCH_DOCUMENTS - 1);
         let rows = self.store.scan(Table::Pending, rows).await?;
         let mut push = PendingPush::default();
@@ -117,6 +118,9 @@ impl<S: Store> Replica<S> {
 
     /// Whether anything waits to be pushed.
     pub async fn has_pending(&self) -> Result<bool, ReplicaError> {
+        if self.has_flag_edits() {
+            return Ok(true);
+        }
         let rows = self
             .store
             .scan(Table::Pending, KeyRange::all().limit(1))

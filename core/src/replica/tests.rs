@@ -27,6 +27,7 @@ mod collecting;
 mod contents;
 mod disasters;
 mod filling;
+mod flag_edits;
 mod lies;
 mod network;
 mod pages;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::annotations::{AnnotationsRow, GivenRole};
 use super::document::MailboxDocument;
+use super::flag_edits::{FlagEdits, FlagEditsDelta};
 use super::page::PlacementEntry;
 use super::places::Places;
 use super::roster::{Counts, Flags, Roster, RosterEntry};
@@ -100,6 +101,8 @@ pub(crate) struct View {
     pub(crate) places: Places,
     /// Those that are on.
     pub(crate) virtuals: BTreeMap<VirtualMailbox, VirtualState>,
+    /// What is shown and waits for its pages.
+    pub(crate) flag_edits: FlagEdits,
     /// Goes up whenever a message gets its first place or loses its last.
     pub(crate) messages_changed: u64,
 }
@@ -113,6 +116,7 @@ pub(crate) struct Delta {
     pub(crate) annotations: BTreeMap<AnnotationOwner, Option<AnnotationsRow>>,
     /// `None` turns one off.
     pub(crate) virtuals: BTreeMap<VirtualMailbox, Option<VirtualDelta>>,
+    pub(crate) flag_edits: FlagEditsDelta,
 }
 
 impl Shown {
@@ -169,6 +173,7 @@ impl View {
             annotations: BTreeMap::new(),
             places: Places::default(),
             virtuals: BTreeMap::new(),
+            flag_edits: FlagEdits::new(),
             messages_changed: 0,
         };
         rows.for_each(|row| view.put_mailbox(row));
@@ -203,6 +208,7 @@ impl View {
         for (which, delta) in delta.virtuals {
             self.apply_virtual(which, delta);
         }
+        self.apply_flag_edits(delta.flag_edits);
     }
 
     /// Fills the mailboxes of a new view.

@@ -144,6 +144,22 @@ impl Chunk {
         Some((self.flags_of(&before), before.size))
     }
 
+    /// Gives a row other flags.
+    pub(super) fn set_flags(&mut self, at: usize, flags: &Flags, mod_seq: ModSeq) {
+        if self.keywords.len() >= MAX_SHARED {
+            self.tidy();
+        }
+        let bits = u16::from(flags.system) | self.keywords_bits(flags.keywords.clone());
+        let Some(row) = self.rows.get_mut(at) else {
+            return;
+        };
+        let was_seen = is_seen(row);
+        (row.flags, row.mod_seq) = (bits, mod_seq);
+        let change = i32::from(was_seen) - i32::from(is_seen(row));
+        self.unseen = self.unseen.saturating_add_signed(change);
+        self.highest = self.highest.max(mod_seq);
+    }
+
     /// Removes a row; returns its flags and size.
     pub(super) fn remove(&mut self, at: usize) -> Option<(Flags, u64)> {
         if at >= self.rows.len() {

@@ -58,6 +58,13 @@ impl Flags {
         self.keywords.as_deref().unwrap_or_default()
     }
 
+    /// How many there are.
+    pub(in crate::replica) fn len(&self) -> usize {
+        self.keywords()
+            .len()
+            .saturating_add(self.system.count_ones() as usize)
+    }
+
     /// As a set of its own.
     pub(in crate::replica) fn to_set(&self) -> FlagSet {
         let system = SYSTEM.iter().filter(|(_, bit)| self.system & bit != 0);

@@ -43,12 +43,12 @@ pub(super) async fn assert_counted(replica: &Replica<MemoryStore>) {
     virtual_mailboxes::assert_kept(replica, &stored);
 }
 
-async fn rows(replica: &Replica<MemoryStore>, table: Table) -> usize {
+pub(super) async fn rows(replica: &Replica<MemoryStore>, table: Table) -> usize {
     let rows = replica.store.scan(table, KeyRange::all()).await.unwrap();
     rows.len()
 }
 
-async fn append(replica: &Replica<MemoryStore>, mailbox: MailboxId, name: &str) -> Uid {
+pub(super) async fn append(replica: &Replica<MemoryStore>, mailbox: MailboxId, name: &str) -> Uid {
     let raw = format!("Subject: {name}\r\n\r\n{name}\r\n");
     let none = FlagSet::new();
     let appended = replica.append(mailbox, raw.as_bytes(), none, NOW, NOW);
@@ -67,7 +67,7 @@ impl Provider {
     }
 }
 
-async fn sync(devices: &[&Replica<MemoryStore>], provider: &Provider) {
+pub(super) async fn sync(devices: &[&Replica<MemoryStore>], provider: &Provider) {
     for _ in 0..3 {
         for device in devices {
             exchange(device, provider, &mut None).await;
@@ -111,7 +111,8 @@ async fn a_change_to_all_messages_writes_each_page_once() {
         .await
         .unwrap();
     assert_eq!(changed.len(), 10);
-    assert_eq!(rows(&replica, Table::Pending).await, 3);
+    let push = replica.pending_push().await.unwrap().unwrap();
+    assert_eq!(push.request.documents.len(), 3);
     assert_eq!(inbox(&replica).unseen, 0);
     replica.expunge(id, &uids, NOW).await.unwrap();
     assert_eq!(rows(&replica, Table::Pending).await, 3);

@@ -1,6 +1,6 @@
 //! STORE (RFC 3501 6.4.6), also on condition (RFC 7162 3.1.3).
 
-use letterlock_core::account::{FlagEdit, Placement, Roster};
+use letterlock_core::account::{FlagEdit, Roster, RosterEntry};
 use letterlock_core::id::Uid;
 use letterlock_core::model::{Flag, FlagChange};
 use letterlock_core::store::Store;
@@ -19,8 +19,9 @@ pub(super) async fn run<S: Store>(
     let before = context.account.roster(op.mailbox).unwrap_or_default();
     // Whether the session knows the flags that a message has before.
     let mut known = Vec::with_capacity(op.slots.len());
+    let mut seeker = before.seek();
     for slot in &op.slots {
-        let entry = before.find(slot.uid);
+        let entry = seeker.find(slot.uid).map(|(_, entry)| entry);
         known.push(entry.is_some_and(|entry| entry.mod_seq() <= slot.mod_seq));
         stored.gone |= entry.is_none();
     }
@@ -31,10 +32,10 @@ pub(super) async fn run<S: Store>(
         how: op.change,
         flags: &op.flags,
     };
-    let passes = |placement: &Placement| {
-        let unchanged = is_unchanged(&op, placement);
+    let passes = |entry: RosterEntry<'_>| {
+        let unchanged = is_unchanged(&op, &entry);
         if !unchanged {
-            stored.modified.push(placement.uid);
+            stored.modified.push(entry.uid());
         }
         unchanged
     };
@@ -44,11 +45,12 @@ pub(super) async fn run<S: Store>(
         .await?;
     stored.modified.sort_unstable();
     let after = context.account.roster(op.mailbox).unwrap_or_default();
+    let mut seeker = after.seek();
     for (uid, known) in uids.into_iter().zip(known) {
         if stored.modified.binary_search(&uid).is_ok() {
             continue;
         }
-        let Some(entry) = after.find(uid) else {
+        let Some((_, entry)) = seeker.find(uid) else {
             stored.told.extend(left(context, &before, uid));
             continue;
         };
@@ -81,13 +83,13 @@ fn left<S: Store>(context: &Context<'_, S>, before: &Roster, uid: Uid) -> Option
 /// Whether a message passes UNCHANGEDSINCE. A message has one mod-sequence for all its flags;
 /// with 0 a client asks whether a keyword is there at all, and that is known exactly
 /// (RFC 7162 3.1.3).
-fn is_unchanged(op: &StoreOp, placement: &Placement) -> bool {
+fn is_unchanged(op: &StoreOp, entry: &RosterEntry<'_>) -> bool {
     let is_keyword = |flag: &Flag| matches!(flag, Flag::Keyword(_));
     match op.unchanged_since {
         None => true,
         Some(0) if op.change != FlagChange::Replace && op.flags.iter().all(is_keyword) => {
-            op.flags.is_disjoint(&placement.flags)
+            !op.flags.iter().any(|flag| entry.has(flag))
         }
-        Some(since) => placement.mod_seq.get() <= since,
+        Some(since) => entry.mod_seq().get() <= since,
     }
 }
