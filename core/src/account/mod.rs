@@ -57,7 +57,7 @@ pub use crate::replica::{
     Collected, Copied, Counts, DevicesState, Finding, FlagEdit, GARBAGE_KEPT_MS, IncomingMessage,
     MAX_APPEND_OCTETS, MAX_FINDINGS, MAX_VANISHED, MailboxStatus, Message as MessageDocument,
     NewMessage, OutboxEntry, OutboxProblem, PartialMessage, PendingPush, Pieces, Placement,
-    Replica, ReplicaError, Roster, RosterEntry, Subscription, Usage, Vanished,
+    Replica, ReplicaError, Roster, RosterEntry, Seeker, Subscription, Usage, Vanished,
 };
 pub use chest::{ChestError, KeyChest};
 pub use devices::{DevicesCheck, DevicesError, STRANGER_MS};

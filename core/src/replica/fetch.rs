@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::coding::Decoder;
 use super::document::{Document, MessageDocument, content_doc_id, message_doc_id};
 use super::documents::table_of;
-use super::{Replica, ReplicaError};
+use super::{Replica, ReplicaError, packed};
 use crate::id::{DocId, MessageHash};
 use crate::mime::Span;
-use crate::seal::{self, AccountKeys, Collection};
+use crate::seal::{self, AccountKeys, Collection, Header};
 use crate::store::{Store, Table};
 
 /// A message without the content of its leaves.
@@ -76,10 +76,14 @@ impl<S: Store> Replica<S> {
         collection: Collection,
         id: DocId,
     ) -> Result<Option<Document>, ReplicaError> {
-        let envelope = self.envelope(table_of(collection), id).await?;
-        envelope
-            .map(|envelope| self.open_document(id, &envelope))
-            .transpose()
+        let table = table_of(collection);
+        let Some(row) = self.store.get(table, id.as_bytes()).await? else {
+            return Ok(None);
+        };
+        let mut decoder = self.decoders.take();
+        let opened = open_row(&mut decoder, &self.keys, (table, id), row);
+        self.decoders.give(decoder);
+        opened.map(Some)
     }
 
     /// The newest envelope of a document.
@@ -121,10 +125,32 @@ pub(super) fn open_with(
     envelope: &[u8],
 ) -> Result<Document, ReplicaError> {
     let (header, payload) = seal::open(keys, envelope)?;
+    judged(decoder, keys, id, &header, &payload)
+}
+
+/// Opens a document as a store has it, in its own memory.
+pub(super) fn open_row(
+    decoder: &mut Decoder,
+    keys: &AccountKeys,
+    place: (Table, DocId),
+    mut row: Vec<u8>,
+) -> Result<Document, ReplicaError> {
+    let (header, payload) = packed::open(keys, place, &mut row)?;
+    judged(decoder, keys, place.1, &header, payload)
+}
+
+/// The document in a payload, if it is what is wanted.
+fn judged(
+    decoder: &mut Decoder,
+    keys: &AccountKeys,
+    id: DocId,
+    header: &Header,
+    payload: &[u8],
+) -> Result<Document, ReplicaError> {
     let forged = || seal::OpenError::Forged(id);
     let collection = keys.collection(header.collection);
     let collection = collection.ok_or_else(forged)?;
-    let document = Document::decode_with(decoder, collection, header.document, &payload)
+    let document = Document::decode_with(decoder, collection, header.document, payload)
         .map_err(|cause| ReplicaError::Document { id, cause })?;
     let is_about = document.doc_id(keys) == id && document.collection() == collection;
     if header.document != id || !is_about {

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use super::coding::Decoder;
 use super::document::{CONTENT_OCTETS, Document, content_doc_id, message_doc_id};
 use super::documents::table_of;
-use super::fetch::open_with;
-use super::packed::unpacked;
+use super::fetch::open_row;
 use super::{Message, Replica, ReplicaError};
 use crate::id::{DocId, MessageHash};
 use crate::mime::{Piece, Span};
@@ -44,7 +43,7 @@ impl<S: Store> Replica<S> {
         let is_one = ids.len() == 1;
         let messages = ids.into_iter().zip(rows).map(|(id, row)| {
             let Some(row) = row else { return Ok(None) };
-            match self.opened(&mut decoder, table, id, &row)? {
+            match open_row(&mut decoder, &self.keys, (table, id), row)? {
                 Document::Message(message) => {
                     let message = Arc::from(message);
                     if is_one {
@@ -151,7 +150,7 @@ impl<S: Store> Replica<S> {
                 }
                 Run::Content(id, range) => {
                     let row = rows.next().flatten().ok_or(ReplicaError::NotHere(id))?;
-                    let opened = self.opened(decoder, Table::Contents, id, &row)?;
+                    let opened = open_row(decoder, &self.keys, (Table::Contents, id), row)?;
                     let Document::Content(content) = opened else {
                         return Err(ReplicaError::NotHere(id));
                     };
@@ -190,17 +189,6 @@ impl<S: Store> Replica<S> {
             }
         }
         Ok(runs)
-    }
-
-    fn opened(
-        &self,
-        decoder: &mut Decoder,
-        table: Table,
-        id: DocId,
-        row: &[u8],
-    ) -> Result<Document, ReplicaError> {
-        let envelope = unpacked(&self.keys, table, id, row)?;
-        open_with(decoder, &self.keys, id, &envelope)
     }
 }
 

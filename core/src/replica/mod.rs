@@ -101,7 +101,7 @@ pub use pages::PAGE_PLACEMENTS;
 pub use partial::{MAX_APPEND_OCTETS, PartialMessage};
 pub use pieces::Pieces;
 pub use remote::PendingPush;
-pub use roster::{Counts, Roster, RosterEntry};
+pub use roster::{Counts, Roster, RosterEntry, Seeker};
 pub(crate) use stating::state_once;
 pub(crate) use unjudged::Unjudged;
 pub use view::{MailboxStatus, Placement, Usage};

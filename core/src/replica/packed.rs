@@ -17,7 +17,7 @@
 use super::{Replica, ReplicaError};
 use crate::id::{DocId, ReplicaId, Revision};
 use crate::seal::header::HEADER_LEN;
-use crate::seal::{AccountKeys, Collection, Header};
+use crate::seal::{AccountKeys, Collection, Header, open_in_place};
 use crate::store::Table;
 
 const WHOLE: u8 = 0;
@@ -51,6 +51,54 @@ pub(super) fn unpacked(
     unpack(keys, id, row).ok_or(ReplicaError::Row(table.name()))
 }
 
+/// Opens the envelope that is kept in a row, in the row's memory: its header and payload.
+pub(super) fn open<'a>(
+    keys: &AccountKeys,
+    (table, id): (Table, DocId),
+    row: &'a mut [u8],
+) -> Result<(Header, &'a [u8]), ReplicaError> {
+    let damaged = || ReplicaError::Row(table.name());
+    let (header, at) = head(keys, id, row).ok_or_else(damaged)?;
+    let (before, sealed) = row.split_at_mut_checked(at).ok_or_else(damaged)?;
+    let payload = match before.split_first() {
+        Some((&WHOLE, bound)) => open_in_place(keys, &header, bound, sealed),
+        _ => open_in_place(keys, &header, &header.to_octets(), sealed),
+    };
+    Ok((header, payload?))
+}
+
+/// The header of the envelope that is kept in a row, and where in the row goes on what is behind it.
+fn head(keys: &AccountKeys, id: DocId, packed: &[u8]) -> Option<(Header, usize)> {
+    let (&kind, rest) = packed.split_first()?;
+    if kind == WHOLE {
+        let header = Header::parse(rest).ok()?;
+        return Some((header, HEADER_LEN.saturating_add(1)));
+    }
+    let (&index, rest) = rest.split_first()?;
+    let collection = *Collection::ALL.get(usize::from(index))?;
+    let (replica, rest) = rest.split_first_chunk::<16>()?;
+    let (revision, previous, sealed) = match kind {
+        FIRST => (Revision::ONE, [0; 32], rest),
+        LATER => {
+            let (revision, rest) = rest.split_first_chunk::<8>()?;
+            let (previous, rest) = rest.split_first_chunk::<32>()?;
+            let revision = Revision::new(u64::from_be_bytes(*revision))?;
+            (revision, *previous, rest)
+        }
+        _ => return None,
+    };
+    let header = Header {
+        account: keys.account(),
+        collection: keys.collection_id(collection),
+        document: id,
+        revision,
+        previous,
+        replica: ReplicaId::new(*replica),
+        epoch: keys.epoch(),
+    };
+    Some((header, packed.len().checked_sub(sealed.len())?))
+}
+
 fn pack(keys: &AccountKeys, envelope: &[u8]) -> Vec<u8> {
     let shorter = shorten(keys, envelope);
     shorter.unwrap_or_else(|| [&[WHOLE], envelope].concat())
@@ -81,36 +129,11 @@ fn shorten(keys: &AccountKeys, envelope: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn unpack(keys: &AccountKeys, id: DocId, packed: &[u8]) -> Option<Vec<u8>> {
-    let (&kind, rest) = packed.split_first()?;
-    if kind == WHOLE {
-        return Some(rest.to_vec());
+    if let Some((&WHOLE, envelope)) = packed.split_first() {
+        return Some(envelope.to_vec());
     }
-    let (&index, rest) = rest.split_first()?;
-    let collection = *Collection::ALL.get(usize::from(index))?;
-    let (replica, rest) = rest.split_first_chunk::<16>()?;
-    let (revision, previous, sealed) = match kind {
-        FIRST => (Revision::ONE, [0; 32], rest),
-        LATER => {
-            let (revision, rest) = rest.split_first_chunk::<8>()?;
-            let (previous, rest) = rest.split_first_chunk::<32>()?;
-            (
-                Revision::new(u64::from_be_bytes(*revision))?,
-                *previous,
-                rest,
-            )
-        }
-        _ => return None,
-    };
-    let header = Header {
-        account: keys.account(),
-        collection: keys.collection_id(collection),
-        document: id,
-        revision,
-        previous,
-        replica: ReplicaId::new(*replica),
-        epoch: keys.epoch(),
-    };
-    Some([&header.to_octets()[..], sealed].concat())
+    let (header, at) = head(keys, id, packed)?;
+    Some([&header.to_octets()[..], packed.get(at..)?].concat())
 }
 
 #[cfg(test)]

@@ -105,6 +105,20 @@ pub fn seal(
 /// Opens an envelope: its header, now proven, and its payload.
 pub fn open(keys: &AccountKeys, envelope: &[u8]) -> Result<(Header, Vec<u8>), OpenError> {
     let header = Header::parse(envelope)?;
+    let sealed = envelope.split_at_checked(HEADER_LEN);
+    let (bound, sealed) = sealed.ok_or(HeaderError::Short)?;
+    let payload = open_in_place(keys, &header, bound, &mut sealed.to_vec())?.to_vec();
+    Ok((header, payload))
+}
+
+/// Opens what stands behind the header of an envelope, where it is: the payload. `bound` is the
+/// header as it stood.
+pub(crate) fn open_in_place<'a>(
+    keys: &AccountKeys,
+    header: &Header,
+    bound: &[u8],
+    sealed: &'a mut [u8],
+) -> Result<&'a [u8], OpenError> {
     let id = header.document;
     let collection = keys
         .collection(header.collection)
@@ -112,24 +126,17 @@ pub fn open(keys: &AccountKeys, envelope: &[u8]) -> Result<(Header, Vec<u8>), Op
     if header.account != keys.account() || header.epoch != keys.epoch() {
         return Err(OpenError::Foreign(id));
     }
-    let (bound, rest) = envelope
-        .split_at_checked(HEADER_LEN)
-        .ok_or(HeaderError::Short)?;
-    let (nonce, rest) = rest.split_at_checked(NONCE_LEN).ok_or(HeaderError::Short)?;
+    let sealed = sealed.split_at_mut_checked(NONCE_LEN);
+    let (nonce, rest) = sealed.ok_or(HeaderError::Short)?;
     let length = rest.len().checked_sub(TAG_LEN).ok_or(HeaderError::Short)?;
-    let (text, tag) = rest.split_at_checked(length).ok_or(HeaderError::Short)?;
-    let mut text = text.to_vec();
+    let (text, tag) = rest
+        .split_at_mut_checked(length)
+        .ok_or(HeaderError::Short)?;
     let key = keys.document_key(collection, id);
     XChaCha20Poly1305::new((&*key).into())
-        .decrypt_in_place_detached(
-            XNonce::from_slice(nonce),
-            bound,
-            &mut text,
-            Tag::from_slice(tag),
-        )
+        .decrypt_in_place_detached(XNonce::from_slice(nonce), bound, text, Tag::from_slice(tag))
         .map_err(|_| OpenError::Forged(id))?;
-    let payload = padding::unpad(text).ok_or(OpenError::Forged(id))?;
-    Ok((header, payload))
+    padding::unpad(text).ok_or(OpenError::Forged(id))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod document;
 mod padding;
 pub mod secret;
 
+pub(crate) use document::open_in_place;
 pub use document::{EnvelopeHash, OpenError, Place, SealError, hash, open, seal};
 pub use header::{HEADER_LEN, Header};
 pub use secret::{AccountKeys, Collection, MessageHasher, RootKey};

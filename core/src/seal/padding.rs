@@ -23,16 +23,11 @@ pub(super) fn pad(payload: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The payload of a padded one; `None` if the padding is not what [`pad`] writes.
-pub(super) fn unpad(mut padded: Vec<u8>) -> Option<Vec<u8>> {
+pub(super) fn unpad(padded: &[u8]) -> Option<&[u8]> {
     let (length, rest) = padded.split_first_chunk::<LENGTH_OCTETS>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let (_, zeros) = rest.split_at_checked(length)?;
-    if zeros.iter().any(|octet| *octet != 0) {
-        return None;
-    }
-    padded.drain(..LENGTH_OCTETS);
-    padded.truncate(length);
-    Some(padded)
+    let (payload, zeros) = rest.split_at_checked(length)?;
+    zeros.iter().all(|octet| *octet == 0).then_some(payload)
 }
 
 fn padme(length: usize) -> usize {
@@ -59,14 +54,14 @@ mod tests {
                 padded.len() <= FLOOR.max((length + 4) * 112 / 100 + 1),
                 "{length}"
             );
-            assert_eq!(unpad(padded).as_deref(), Some(&payload[..]));
+            assert_eq!(unpad(&padded), Some(&payload[..]));
         }
     }
 
     #[test]
     fn foreign_padding_is_refused() {
-        assert_eq!(unpad(vec![0, 0]), None);
-        assert_eq!(unpad(vec![0, 0, 0, 9, 1]), None);
-        assert_eq!(unpad(vec![0, 0, 0, 1, 1, 1]), None);
+        assert_eq!(unpad(&[0, 0]), None);
+        assert_eq!(unpad(&[0, 0, 0, 9, 1]), None);
+        assert_eq!(unpad(&[0, 0, 0, 1, 1, 1]), None);
     }
 }

@@ -37,6 +37,8 @@ use crate::starttls::{self, Protection};
 const READ_OCTETS: usize = 16 * 1024;
 /// Octets of answers after which they are written out.
 const HIGH_WATER: usize = 64 * 1024;
+/// Octets of answers that wait to be written while the next step of a FETCH reads: a step's.
+const WRITTEN_BESIDE: usize = 640 * 1024;
 /// Octets of the server's part of a SCRAM nonce.
 const NONCE_OCTETS: usize = 18;
 
@@ -247,7 +249,12 @@ impl<A: Accounts> Connection<'_, A> {
         if !streams.is_empty() {
             return self.send_streams(response, &streams, before, writer).await;
         }
-        if self.out.len() >= HIGH_WATER {
+        let most = if self.session.reads_on() {
+            WRITTEN_BESIDE
+        } else {
+            HIGH_WATER
+        };
+        if self.out.len() >= most {
             self.flush(writer).await
         } else {
             Ok(())
@@ -322,7 +329,26 @@ impl<A: Accounts> Connection<'_, A> {
             behind: *login.behind.borrow(),
             room: *login.room.borrow(),
         };
+        let is_beside = self.out.len() >= HIGH_WATER && op.only_reads();
         let mut running = Box::pin(ops::run(&context, op));
+        if is_beside {
+            // The next messages are read while the last are written.
+            let mut flushing = Box::pin(self.flush(writer));
+            let first = tokio::select! {
+                biased;
+                outcome = &mut running => Some(outcome),
+                written = &mut flushing => {
+                    written?;
+                    None
+                }
+            };
+            if let Some(outcome) = first {
+                flushing.await?;
+                drop(running);
+                self.handle_outcome(outcome);
+                return Ok(());
+            }
+        }
         let outcome = loop {
             tokio::select! {
                 biased;

@@ -44,6 +44,34 @@ async fn a_large_message_comes_back_octet_for_octet() {
 }
 
 #[tokio::test]
+async fn what_is_read_ahead_comes_whole_and_in_its_turn() {
+    let account = new_account().await;
+    let inbox = account.mailbox(&MailboxName::inbox()).unwrap().id;
+    let mut expected = Vec::new();
+    for number in 1..=40_u8 {
+        let message = vec![b'0' + number % 10; 30_000 * usize::from(number % 4 + 1)];
+        let appended = account.append(inbox, &message, FlagSet::new(), now(), now());
+        appended.await.unwrap();
+        let head = format!("* {number} FETCH (BODY[] {{{}}}\r\n", message.len());
+        expected.extend_from_slice(&[head.as_bytes(), &message, b")\r\n"].concat());
+    }
+    expected.extend_from_slice(b"c OK FETCH done\r\n");
+    let mut pipe = connect(&account);
+    pipe.write_all(
+        b"a LOGIN alice sesame\r\nb SELECT INBOX\r\nc FETCH 1:* BODY.PEEK[]\r\nd LOGOUT\r\n",
+    )
+    .await
+    .unwrap();
+    let mut heard = Vec::new();
+    pipe.read_to_end(&mut heard).await.unwrap();
+    let at = heard
+        .windows(11)
+        .position(|window| window == b"* 1 FETCH (")
+        .unwrap();
+    assert!(heard[at..].starts_with(&expected));
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_gets_no_more_than_one_step() {
     let account = new_account().await;
     let inbox = account.mailbox(&MailboxName::inbox()).unwrap().id;

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::fetch_parts::{Made, is_octets, made};
 use super::lanes::load;
 use super::{Context, FetchOp, Fetched, FetchedMessage, OpError, Tells};
-use crate::imap::command::{Access, BinaryRequest, FetchItem, SectionRequest, SetsSeen};
+use crate::imap::command::{BinaryRequest, FetchItem, SectionRequest, SetsSeen};
 use crate::imap::encoder::{item_name, rendered};
 use crate::imap::recall::Kind;
 use crate::imap::response::{FetchValue, Recency, Rendered};
@@ -40,7 +40,7 @@ pub(super) async fn run<S: Store>(
     context: &Context<'_, S>,
     op: FetchOp,
 ) -> Result<Fetched, OpError> {
-    let sets_seen = op.access == Access::ReadWrite && op.items.iter().any(sets_seen);
+    let sets_seen = op.sets_seen();
     let mut roster = context.account.roster(op.mailbox).unwrap_or_default();
     let mut slots = op.slots.as_slice();
     if let Some(most) = step_octets(&op.items) {
@@ -272,7 +272,7 @@ fn tell_change(message: &mut FetchedMessage, entry: &RosterEntry<'_>, tells: Tel
     }
 }
 
-fn sets_seen(item: &FetchItem) -> bool {
+pub(super) fn sets_seen(item: &FetchItem) -> bool {
     matches!(
         item,
         FetchItem::Section(SectionRequest {

@@ -1,7 +1,7 @@
 //! Many messages are read and opened on several processors at once.
 //!
 //! Invariant: what comes back is in the order of what was asked for; who goes away ends the work.
-//! Rejected: reading ahead of a slow client; what is opened is held until it takes it.
+//! Rejected: reading more than a step ahead of a slow client; what is opened is held until it takes it.
 
 use std::sync::Arc;
 

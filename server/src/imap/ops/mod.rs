@@ -192,6 +192,20 @@ pub struct FetchOp {
     pub access: Access,
 }
 
+impl FetchOp {
+    /// Whether it marks what it brings as seen.
+    pub fn sets_seen(&self) -> bool {
+        self.access == Access::ReadWrite && self.items.iter().any(fetch::sets_seen)
+    }
+}
+
+impl Op {
+    /// Whether it is a step of a FETCH that changes nothing.
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::Fetch(op) if !op.sets_seen())
+    }
+}
+
 /// What is told of a change that nobody asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tells {

@@ -229,6 +229,11 @@ impl Session {
         self.actions.pop_front()
     }
 
+    /// Whether what is to be sent is followed by a step of a FETCH that changes nothing.
+    pub fn reads_on(&self) -> bool {
+        matches!(self.actions.back(), Some(Action::Run(op)) if op.only_reads())
+    }
+
     /// Whether nobody has logged in yet.
     pub fn is_stranger(&self) -> bool {
         matches!(self.state, State::NotAuthenticated)
