@@ -254,7 +254,7 @@ impl<S: Store> Change<'_, S> {
         (how, flags): (FlagChange, &FlagSet),
     ) -> Result<Vec<Uid>, ReplicaError> {
         let mut changer = Changer::new(how, flags.clone());
-        let (mut ranges, mut changed) = (Ranges::default(), Vec::new());
+        let (mut ranges, mut different) = (Ranges::default(), Vec::new());
         let mut seeker = roster.seek();
         let mut before = None;
         for uid in uids {
@@ -271,10 +271,10 @@ impl<S: Store> Change<'_, S> {
             }
             ranges.push(uid, before.is_some_and(|before| position == before + 1));
             before = Some(position);
-            changed.push(uid);
+            different.push(uid);
         }
-        if changed.is_empty() {
-            return Ok(changed);
+        if different.is_empty() {
+            return Ok(different);
         }
         let (stamp, mod_seq) = (self.stamp(), self.touch(mailbox)?);
         let edit = FlagEdit {
@@ -290,7 +290,7 @@ impl<S: Store> Change<'_, S> {
         self.batch
             .put(Table::Meta, flag_edit_key(number), edit.encode());
         self.delta.flag_edits.added = Some((number, Arc::new(edit)));
-        Ok(changed)
+        Ok(different)
     }
 
     /// Brings the pages up to date with what waits: the first thing that a change does with pages.

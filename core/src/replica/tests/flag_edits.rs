@@ -160,8 +160,7 @@ async fn whatever_is_done_meanwhile_flags_are_what_was_last_said() {
                 8 => {
                     let one = &some[..some.len().min(1)];
                     replica.expunge(mailbox, one, at(round)).await.unwrap();
-                    one.iter()
-                        .for_each(|uid| drop(model.remove(&(mailbox, *uid))));
+                    model.retain(|place, _| !one.iter().any(|uid| *place == (mailbox, *uid)));
                 }
                 9 => {
                     let uid = append(&replica, mailbox, &format!("{seed} {round}")).await;
