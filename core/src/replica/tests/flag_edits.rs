@@ -53,8 +53,9 @@ async fn a_change_of_many_is_one_row_until_its_pages_are_wanted() {
     assert!(again.await.unwrap().is_empty());
     assert_eq!(waiting(&replica).await.len(), 1);
     assert_counted(&replica).await;
+    // Each page once, and what this device states of them.
     let push = replica.pending_push().await.unwrap().unwrap();
-    assert_eq!(push.request.documents.len(), 3);
+    assert_eq!(push.request.documents.len(), 3 + 1);
     assert!(waiting(&replica).await.is_empty());
     assert_counted(&replica).await;
     assert!(replica.check().await.unwrap().is_sound());

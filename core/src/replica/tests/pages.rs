@@ -111,8 +111,9 @@ async fn a_change_to_all_messages_writes_each_page_once() {
         .await
         .unwrap();
     assert_eq!(changed.len(), 10);
+    // Each page once, and what this device states of them.
     let push = replica.pending_push().await.unwrap().unwrap();
-    assert_eq!(push.request.documents.len(), 3);
+    assert_eq!(push.request.documents.len(), 3 + 1);
     assert_eq!(inbox(&replica).unseen, 0);
     replica.expunge(id, &uids, NOW).await.unwrap();
     assert_eq!(rows(&replica, Table::Pending).await, 3);
