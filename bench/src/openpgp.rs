@@ -1,4 +1,4 @@
-//! `letterlock sop` beside gpg and sq on the same documents with the same key: whole processes,
+//! `letterlock-sop` beside gpg and sq on the same documents with the same key: whole processes,
 //! from file to file, as a person would start them.
 //!
 //! Invariant: every program's work is checked before it is timed: what it wrote, ours opens, and
@@ -15,8 +15,6 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::figures::{Better, Report};
 
-/// What a link to our program is called that is the stateless command line alone.
-const SOP: &str = "letterlock-sop";
 /// Who the key is of.
 const USER_ID: &str = "Alice <alice@letterlock.example>";
 /// Documents: what each is called in the figures, and its octets.
@@ -53,7 +51,7 @@ struct Names {
 /// Which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
-    /// `letterlock sop`.
+    /// `letterlock-sop`.
     Letterlock,
     /// `GnuPG`.
     Gpg,
@@ -78,6 +76,7 @@ impl Peer {
 #[derive(Debug)]
 pub struct Desk {
     folder: PathBuf,
+    program: PathBuf,
 }
 
 impl Desk {
@@ -85,13 +84,11 @@ impl Desk {
     ///
     /// # Errors
     /// A program is missing or refuses.
-    pub fn new(folder: &Path, letterlock: &Path) -> Result<Self> {
+    pub fn new(folder: &Path, program: &Path) -> Result<Self> {
         let desk = Self {
             folder: folder.to_owned(),
+            program: program.to_owned(),
         };
-        // The program's other name: the command line alone.
-        #[cfg(unix)]
-        std::os::unix::fs::symlink(letterlock, desk.path(SOP))?;
         let mut generate = desk.sop();
         generate.args(["generate-key", "--profile=compatibility", USER_ID]);
         fs::write(desk.path("key"), output(generate)?)?;
@@ -121,7 +118,7 @@ impl Desk {
     }
 
     fn sop(&self) -> Command {
-        Command::new(self.path(SOP))
+        Command::new(&self.program)
     }
 
     fn gpg(&self) -> Result<Command> {

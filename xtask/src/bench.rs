@@ -114,7 +114,7 @@ pub(crate) fn openpgp(paths: &Paths, place: Where) -> Result<()> {
     let release = beside_peers(paths)?;
     let mut command = program(paths, release.join("openpgp"));
     command
-        .arg(release.join("letterlock"))
+        .arg(release.join("letterlock-sop"))
         .arg(paths.target.join(OPENPGP_TABLE));
     step(
         "sealing, and whole messages beside gpg and sq",
@@ -173,6 +173,7 @@ fn beside_peers(paths: &Paths) -> Result<PathBuf> {
     web::ensure_dist_exists(paths)?;
     let mut build = cargo(paths);
     build.args(["build", "--release", "--package", "letterlock-server"]);
+    build.args(["--package", "letterlock-sop"]);
     build.args(["--package", "letterlock-bench", "--bins"]);
     step(
         "build the server and the benchmarks",

@@ -19,12 +19,12 @@ const SEALS: usize = 1000;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
-    let usage = "openpgp LETTERLOCK-PROGRAM OUTPUT-FILE";
-    let letterlock = PathBuf::from(arguments.next().context(usage)?);
+    let usage = "openpgp LETTERLOCK-SOP-PROGRAM OUTPUT-FILE";
+    let program = PathBuf::from(arguments.next().context(usage)?);
     let place = PathBuf::from(arguments.next().context(usage)?);
     seal()?;
     let folder = tempfile::tempdir()?;
-    let reports = Desk::new(folder.path(), &letterlock)?.measure()?;
+    let reports = Desk::new(folder.path(), &program)?.measure()?;
     let table = table(&reports);
     println!("\n{table}");
     std::fs::write(&place, &table).with_context(|| place.display().to_string())?;
