@@ -39,6 +39,11 @@ impl<S: Store> Replica<S> {
         })
     }
 
+    /// What comes next is no answer to what was asked last.
+    pub(crate) fn forget_question(&self) {
+        *self.asked() = None;
+    }
+
     /// Takes in the answer to a pull from where this device is: one atomic step.
     pub async fn pulled_entries(
         &self,

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! loop: pull_request -> provider -> handle_pull      (then the account takes incoming mail in)
+//!                       provider -> handle_news      (the same, without a question)
 //! loop: next_push    -> provider -> handle_push      (until nothing waits)
 //! ```
 
@@ -14,7 +15,7 @@ use crate::manifest::ManifestAlarm;
 use crate::replica::{Anew, PendingPush, Replica, ReplicaError};
 use crate::seal::Collection;
 use crate::store::Store;
-use crate::sync::wire::{PullRequest, PullResponse, PushResponse};
+use crate::sync::wire::{News, PullRequest, PullResponse, PushResponse};
 
 /// The code with which the provider refuses a push whose documents follow revisions that it does
 /// not have ([`crate::sync::wire::ErrorBody`]).
@@ -84,6 +85,23 @@ pub async fn handle_pull<S: Store>(
         Some(anew) if replica.begin_anew(anew, now).await? => Ok(Next::Again),
         _ => Ok(next),
     }
+}
+
+/// Takes in what the provider has pushed. What comes late, or leaves something out, is asked for.
+pub async fn handle_news<S: Store>(
+    replica: &Replica<S>,
+    news: News,
+    now: Timestamp,
+) -> Result<Next, ReplicaError> {
+    let News { since, changes } = news;
+    let heard = replica.pulled();
+    if since < heard && (since..=heard).contains(&changes.until) && !changes.more {
+        // A pull was faster.
+        return Ok(Next::Idle);
+    }
+    // It may have been on its way before the last question, whose answer says more.
+    replica.forget_question();
+    handle_pull(replica, since, changes, now).await
 }
 
 /// The next push; `None` if nothing waits.

@@ -7,6 +7,7 @@
 //! | call | request | response |
 //! |---|---|---|
 //! | `POST /api/v1/sync/pull` | [`PullRequest`] | [`PullResponse`] |
+//! | `GET /api/v1/news` | | a stream of [`News`] ([`crate::sync::news`]) |
 //! | `POST /api/v1/sync/push` | [`PushRequest`] | [`PushResponse`] (200 accepted, 409 conflict) |
 //! | `POST /api/v1/sync/documents` | [`DocumentsRequest`] | [`DocumentsResponse`] |
 //! | `POST /api/v1/outbox` | [`Submission`] | 202, empty; the same id again changes nothing |
@@ -67,6 +68,17 @@ pub struct PullResponse {
     pub until: Generation,
     /// There is more: ask again at once.
     pub more: bool,
+}
+
+/// What changed after `since`, told without being asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct News {
+    /// Up to here the device was told before, or had heard when it began to listen.
+    pub since: Generation,
+    /// As a pull of everything would be answered. `more` if not all of it has room, and then
+    /// perhaps without entries: the device asks for the rest.
+    pub changes: PullResponse,
 }
 
 /// One change.

@@ -19,6 +19,7 @@ pub mod offline;
 pub mod backoff;
 pub mod key_fetcher;
 pub mod directory;
+mod listening;
 pub mod key_refresh;
 pub mod key_resolver;
 mod own_keys;

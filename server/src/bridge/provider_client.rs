@@ -5,6 +5,7 @@
 //! in here; the loops know better when.
 
 pub mod devices;
+pub mod news;
 
 use std::net::IpAddr;
 use std::time::Duration;

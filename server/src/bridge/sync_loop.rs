@@ -1,7 +1,6 @@
-//! Drives the core's sans-IO engine over HTTP: pull and take in, push.
+//! Drives the core's sans-IO engine over HTTP: pull or listen, and take in; push.
 //!
-//! Three loops for each account. One pulls and waits for news (long-poll), takes incoming mail in
-//! after each answer, and fetches what a first sync has left out, the newest first; another pushes
+//! Three loops for each account. One pulls, listens for news, takes incoming mail in after each, and fetches what a first sync has left out, the newest first; another pushes
 //! whenever the replica has changed; the third takes what has come, from wherever, into the search
 //! index. Invariant: a failure of any kind waits and tries
 //! again, nothing is dropped, and the status says why.
@@ -16,7 +15,7 @@ use letterlock_core::id::{Generation, Timestamp};
 use letterlock_core::keys::lookup::Purpose;
 use letterlock_core::sync::engine::{self, Extent, Next};
 use letterlock_core::sync::filling::Filling;
-use letterlock_core::sync::wire::{MAX_WAIT_MS, PushResponse};
+use letterlock_core::sync::wire::PushResponse;
 use rand::rngs::OsRng;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +23,7 @@ use super::accounts::{BridgeAccount, SyncStatus};
 use super::backoff::Backoff;
 use super::devices;
 use super::directory;
+use super::listening::{Heard, Listening};
 use super::own_keys;
 use super::provider_client::ProviderError;
 use crate::clock;
@@ -79,7 +79,8 @@ pub fn start(account: &Arc<BridgeAccount>, shutdown: &Shutdown) {
 
 async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
     let mut backoff = Backoff::default();
-    let mut wait_ms = 0;
+    let mut listening = Listening::new();
+    let mut waits = false;
     // What could not be opened before may open now: a newer program, a key that came.
     let mut retry_kept = true;
     let mut first = FirstSync::of(account);
@@ -87,7 +88,14 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
     let mut asked_at = collected_at;
     let mut maintained_at = collected_at;
     loop {
-        let exchange = Box::pin(pull(account, wait_ms, &mut first, &mut retry_kept));
+        let exchange = Box::pin(async {
+            let heard = if waits {
+                listening.wait(account).await?
+            } else {
+                Heard::Ask(0)
+            };
+            hear(account, heard, &mut first, &mut retry_kept).await
+        });
         let result = tokio::select! {
             () = shutdown.cancelled() => return,
             result = exchange => result,
@@ -95,20 +103,20 @@ async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
         match result {
             Ok(Next::Again) => {
                 account.set_behind(true);
-                wait_ms = 0;
+                waits = false;
             }
             Ok(Next::Idle) => {
                 account.set_behind(false);
                 backoff.reset();
                 account.set_status(SyncStatus::Current);
-                wait_ms = MAX_WAIT_MS;
+                waits = true;
                 own_keys::maintain(account, &mut maintained_at).await;
                 collect(account, &mut collected_at).await;
                 ask_for_account(account, &mut asked_at).await;
             }
             Err(error) => {
                 // After a failure the state is told at once, not with the next news.
-                wait_ms = 0;
+                waits = false;
                 if !pause(account, &error, &mut backoff, shutdown).await {
                     return;
                 }
@@ -206,15 +214,22 @@ async fn ask_for_account(account: &BridgeAccount, last: &mut Timestamp) {
     }
 }
 
-async fn pull(
+/// Takes in what was pushed, or asks.
+async fn hear(
     account: &BridgeAccount,
-    wait_ms: u32,
+    heard: Heard,
     first: &mut FirstSync,
     retry_kept: &mut bool,
 ) -> Result<Next, ExchangeError> {
-    let request = engine::pull_request(&account.account, first.extent, wait_ms).await?;
-    let response = account.provider.pull(&account.token(), &request).await?;
-    let next = engine::handle_pull(&account.account, request.since, response, clock::now()).await?;
+    let asks = matches!(heard, Heard::Ask(_));
+    let next = match heard {
+        Heard::News(news) => engine::handle_news(&account.account, news, clock::now()).await?,
+        Heard::Ask(wait_ms) => {
+            let request = engine::pull_request(&account.account, first.extent, wait_ms).await?;
+            let response = account.provider.pull(&account.token(), &request).await?;
+            engine::handle_pull(&account.account, request.since, response, clock::now()).await?
+        }
+    };
     if let Some(alarm) = account.account.tell_of_manifest(clock::now()).await? {
         tracing::warn!(%alarm, "the provider does not show what was stored");
     }
@@ -234,7 +249,9 @@ async fn pull(
         Next::Again => Ok(Next::Again),
         Next::Idle => match first.fill(account).await? {
             Next::Again => Ok(Next::Again),
-            Next::Idle => directory::check(account).await,
+            // Not with each piece of news: the device asks soon after.
+            Next::Idle if asks => directory::check(account).await,
+            Next::Idle => Ok(Next::Idle),
         },
     }
 }

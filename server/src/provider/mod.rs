@@ -102,6 +102,7 @@ pub struct Provider {
     challenges: Mutex<api::Challenges>,
     device_challenges: Mutex<api::DeviceChallenges>,
     changes: Mutex<api::PasswordChanges>,
+    listeners: Arc<Mutex<api::Listeners>>,
     relaying: tokio::sync::Mutex<()>,
     closing: CancellationToken,
     /// Held as long as the provider lives.
@@ -137,6 +138,7 @@ impl Provider {
             challenges: Mutex::default(),
             device_challenges: Mutex::default(),
             changes: Mutex::default(),
+            listeners: Arc::default(),
             relaying: tokio::sync::Mutex::default(),
             closing: CancellationToken::new(),
             _lock: lock,
@@ -159,7 +161,8 @@ impl Provider {
         }
     }
 
-    /// Answers every pull that waits, now and from now on, so that connections can end.
+    /// Answers every pull that waits and ends every stream, now and from now on, so that
+    /// connections can end.
     pub fn close(&self) {
         self.closing.cancel();
     }

@@ -31,4 +31,8 @@ mod device_attacks;
 #[cfg(test)]
 mod transparency;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod news;
+#[cfg(test)]
 mod api_docs;

@@ -81,6 +81,10 @@ impl Layer {
 async fn relay(State(layer): State<Arc<Layer>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
+    if path == "/api/v1/news" {
+        // The answers that are lied in are those to questions.
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let (all, directory) = layer.targets.lock().unwrap().clone();
     let asked = path.strip_prefix("/api/v1/directory/");
     if let Some(asked) = asked

@@ -1,7 +1,7 @@
 //! The exchange with the provider while an account is open: two loops that fetch, and one that
 //! indexes.
 //!
-//! One pulls, waiting for news at the provider, and takes in what came; another pushes whenever
+//! One pulls, listens for news, and takes in what came; another pushes whenever
 //! something has changed here, and sends what waits in the outbox; the third takes what has come
 //! into the search index. None knows of the others: the replica's writer lock keeps them apart.
 //!
@@ -20,15 +20,16 @@ use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::keys::Found;
 use letterlock_core::model::Role;
 use letterlock_core::sync::engine::{self, Extent, Next};
+use rand::Rng as _;
+use rand::rngs::OsRng;
 
+use super::listening::{Heard, Listening};
 use super::provider::{self, ProviderError};
 use super::session::{Session, device_store, now};
 use super::signal::pause;
 use super::{device, devices, directory, serve};
 use crate::protocol::{News, SyncState};
 
-/// How long the provider may wait for news before it answers, in milliseconds.
-const WAIT_MS: u32 = 25_000;
 /// The first pause after a failure, in milliseconds; it doubles each time.
 const FIRST_PAUSE_MS: i32 = 2_000;
 /// The longest pause, in milliseconds.
@@ -72,7 +73,9 @@ pub fn start(session: &Rc<Session>) {
 }
 
 async fn pull_loop(session: Rc<Session>) {
-    let mut wait_ms = 0;
+    let mut listening = Listening::default();
+    let mut told = SyncState::Unknown;
+    let mut waits = false;
     let mut pause_ms = FIRST_PAUSE_MS;
     let mut working = true;
     let mut collected_at = None;
@@ -83,29 +86,41 @@ async fn pull_loop(session: Rc<Session>) {
         if working {
             serve::tell(News::Sync(SyncState::Working { taken_in: 0 }));
         }
-        match pull_round(&session, wait_ms).await {
-            Ok(Next::Again) => (wait_ms, working) = (0, true),
+        let heard = if waits {
+            listening.wait(&session).await
+        } else {
+            Ok(Heard::Ask(0))
+        };
+        if session.closed.get() {
+            return;
+        }
+        let asks = matches!(heard, Ok(Heard::Ask(_)));
+        match hear(&session, heard).await {
+            Ok(Next::Again) => (waits, working) = (false, true),
             Ok(Next::Idle) => {
-                (wait_ms, pause_ms, working) = (WAIT_MS, FIRST_PAUSE_MS, false);
+                (waits, pause_ms, working) = (true, FIRST_PAUSE_MS, false);
                 again = Again::May;
                 maintain_keys(&session, &mut maintained_at).await;
-                if check(&session, &mut checked_at).await == Next::Again {
-                    wait_ms = 0;
+                // Not with each piece of news: the tab asks soon after.
+                if asks && check(&session, &mut checked_at, &mut told).await == Next::Again {
+                    waits = false;
+                } else {
+                    serve::tell(News::Sync(told.clone()));
                 }
                 collect(&session, &mut collected_at).await;
             }
             Err(error) => {
                 let Some(error) = renewed(&session, error, &mut again).await else {
-                    wait_ms = 0;
+                    waits = false;
                     continue;
                 };
                 serve::tell(News::Sync(state(&session, &error).await));
-                let again = pause(pause_ms).fuse();
+                let again = pause(jittered(pause_ms)).fuse();
                 let woken = session.wake.wait().fuse();
                 futures::pin_mut!(again, woken);
                 futures::future::select(again, woken).await;
                 pause_ms = pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
-                (wait_ms, working) = (0, true);
+                (waits, working) = (false, true);
             }
         }
     }
@@ -138,8 +153,17 @@ async fn renewed(
     }
 }
 
-/// Checks what the provider says of keys and of devices, and tells of it.
-async fn check(session: &Session, checked_at: &mut Option<Timestamp>) -> Next {
+/// Between half and all of it: not all devices of a provider that was away come back at once.
+fn jittered(ms: i32) -> i32 {
+    OsRng.gen_range(ms / 2..=ms)
+}
+
+/// Checks what the provider says of keys and of devices; what to tell of it.
+async fn check(
+    session: &Session,
+    checked_at: &mut Option<Timestamp>,
+    told: &mut SyncState,
+) -> Next {
     let false_keys = match directory::check(session).await {
         Ok((Next::Again, _)) => return Next::Again,
         Ok((Next::Idle, alarm)) => alarm.map(|alarm| alarm.to_string()),
@@ -148,12 +172,12 @@ async fn check(session: &Session, checked_at: &mut Option<Timestamp>) -> Next {
     };
     let false_devices = devices::check(session, checked_at).await.ok().flatten();
     let alarm = false_keys.or_else(|| false_devices.map(|alarm| alarm.to_string()));
-    serve::tell(News::Sync(match alarm {
+    *told = match alarm {
         Some(alarm) => {
             SyncState::Failed(format!("{alarm}. A message in the inbox says what to do."))
         }
         None => SyncState::Current,
-    }));
+    };
     Next::Idle
 }
 
@@ -212,7 +236,7 @@ async fn push_loop(session: Rc<Session>) {
             changes.changed().await;
         } else {
             // The pull loop says what is wrong: it fails by the same cause.
-            pause(pause_ms).await;
+            pause(jittered(pause_ms)).await;
             pause_ms = pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
         }
     }
@@ -248,11 +272,20 @@ pub(super) fn token(session: &Session) -> Result<Token, ProviderError> {
     session.token().ok_or(ProviderError::Unauthorized)
 }
 
-async fn pull_round(session: &Session, wait_ms: u32) -> Result<Next, ExchangeError> {
+/// Takes in what was pushed, or asks.
+async fn hear(
+    session: &Session,
+    heard: Result<Heard, ProviderError>,
+) -> Result<Next, ExchangeError> {
     let account = &session.account;
-    let request = engine::pull_request(account, Extent::Everything, wait_ms).await?;
-    let response = provider::pull(&token(session)?, &request).await?;
-    let next = engine::handle_pull(account, request.since, response, now()).await?;
+    let next = match heard? {
+        Heard::News(news) => engine::handle_news(account, news, now()).await?,
+        Heard::Ask(wait_ms) => {
+            let request = engine::pull_request(account, Extent::Everything, wait_ms).await?;
+            let response = provider::pull(&token(session)?, &request).await?;
+            engine::handle_pull(account, request.since, response, now()).await?
+        }
+    };
     account.tell_of_manifest(now()).await?;
     if next == Next::Idle {
         take_in_all(session).await?;

@@ -15,11 +15,12 @@
 //! | `directory` | the provider's key directory, held to what it said |
 //! | `keys` | what people compare to know each other's keys |
 //! | `exchange` | the loops that pull, take in, push and send |
+//! | `listening` | waiting for what the provider pushes |
 //! | `serve` | questions of the page in, answers and news out |
 //!
 //! Invariant: keys and plaintext leave here only as the values of [`crate::protocol`]. The page
 //! that needs no account causes no request: only `session`, `account`,
-//! `devices`, `directory` and `exchange` make any.
+//! `devices`, `directory`, `listening` and `exchange` make any.
 
 pub mod decrypt;
 pub mod device;
@@ -43,6 +44,8 @@ pub mod http;
 pub mod indexeddb_store;
 #[cfg(target_arch = "wasm32")]
 pub mod keys;
+#[cfg(target_arch = "wasm32")]
+pub mod listening;
 #[cfg(target_arch = "wasm32")]
 pub mod provider;
 #[cfg(target_arch = "wasm32")]

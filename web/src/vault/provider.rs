@@ -9,16 +9,17 @@ use letterlock_core::auth::wire::{
     LogInStarted, PasswordFinish, PasswordFinished, PasswordStart, PasswordStarted, Publish,
     RecoveryProve, RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, Token,
 };
-use letterlock_core::id::{Address, ReplicaId};
+use letterlock_core::id::{Address, Generation, ReplicaId};
 use letterlock_core::keys::transparency::answer::Call as DirectoryCall;
 use letterlock_core::sync::engine::REVISION_GAP;
+use letterlock_core::sync::news::{EVENT_STREAM, LAST_EVENT_ID};
 use letterlock_core::sync::wire::{
     self, CBOR, ErrorBody, PullRequest, PullResponse, PushRequest, PushResponse, Submission,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::http::{Call, Reply, TIMEOUT_MS, Unreachable, call};
+use super::http::{Call, Reply, Stream, TIMEOUT_MS, Unreachable, call};
 
 const JSON: &str = "application/json";
 
@@ -212,6 +213,28 @@ pub async fn pull(token: &Token, request: &PullRequest) -> Result<PullResponse, 
     let timeout_ms = TIMEOUT_MS.saturating_add(request.wait_ms);
     let reply = cbor("/api/v1/sync/pull", token, request, timeout_ms).await?;
     wire::decode(&accepted(reply)?).map_err(|_| ProviderError::Nonsense)
+}
+
+/// What came of listening.
+#[derive(Debug)]
+pub enum Opened {
+    /// A stream of news.
+    Stream(Stream),
+    /// There is none to be had: an older provider, or something on the way.
+    None,
+}
+
+/// Begins to listen to what comes after `since`.
+pub async fn news(token: &Token, since: Generation) -> Result<Opened, ProviderError> {
+    let since = since.0.to_string();
+    let fields = [("Accept", EVENT_STREAM), (LAST_EVENT_ID, since.as_str())];
+    let (status, media_type, stream) = Stream::open("/api/v1/news", token, &fields).await?;
+    match status {
+        200 if media_type.starts_with(EVENT_STREAM) => Ok(Opened::Stream(stream)),
+        401 => Err(ProviderError::Unauthorized),
+        502..=504 => Err(ProviderError::Unreachable),
+        _ => Ok(Opened::None),
+    }
 }
 
 /// Hands over what changed here. A conflict is an answer, not an error.

@@ -18,6 +18,7 @@ mod recovery;
 mod account;
 mod devices;
 mod sync;
+mod news;
 mod keys;
 mod publish;
 mod directory;
@@ -43,6 +44,7 @@ use super::Provider;
 use error::ApiError;
 
 pub(super) use attempts::Attempts;
+pub(super) use news::Listeners;
 pub(super) type LogIns = waiting::Waiting<sessions::LogIn>;
 pub(super) type Challenges = waiting::Waiting<recovery::Challenge>;
 pub(super) type DeviceChallenges = waiting::Waiting<devices::Challenge>;
@@ -77,6 +79,7 @@ pub fn router(provider: Arc<Provider>) -> Router {
         .routes(routes!(sync::pull))
         .routes(routes!(sync::push))
         .routes(routes!(sync::documents))
+        .routes(routes!(news::listen))
         .routes(routes!(outbox::submit))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_OCTETS));
     let (calls, description) = OpenApiRouter::with_openapi(docs::ApiDocs::openapi())

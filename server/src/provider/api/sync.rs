@@ -20,7 +20,7 @@ use super::body::{Body, Cbor};
 use super::error::ApiError;
 use crate::provider::Provider;
 use crate::provider::db::documents::{self, Document, Put};
-use crate::provider::db::{Blobs, Changes, Decision, Effects, TxError};
+use crate::provider::db::{Blobs, Changes, Cut, Decision, Effects, TxError};
 use crate::provider::db::{accounts, changed_since, incoming, sessions};
 
 /// Most incoming messages that one push removes.
@@ -80,7 +80,8 @@ async fn wait_for_changes(
                 if sessions::find(transaction, &token, now)?.is_none() {
                     return Ok(None);
                 }
-                changed_since(transaction, blobs, account, since, &collections).map(Some)
+                let cut = Cut::Answer;
+                changed_since(transaction, blobs, account, since, &collections, cut).map(Some)
             })
             .await?
             .ok_or_else(ApiError::unauthorized)?;

@@ -4,6 +4,7 @@
 //! its last change, so that a device sees each once, at its newest.
 
 use letterlock_core::id::{AccountId, CollectionId, Generation, IncomingId, Timestamp};
+use letterlock_core::sync::news::NEWS_OCTETS;
 use letterlock_core::sync::wire::{BATCH_OCTETS, Entry};
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 use serde_bytes::ByteBuf;
@@ -27,6 +28,26 @@ pub(crate) struct Changes {
     pub(crate) entries: Vec<Entry>,
     pub(crate) until: Generation,
     pub(crate) more: bool,
+    /// The end of the log.
+    pub(crate) end: Generation,
+}
+
+/// For what a piece of the log is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Near [`BATCH_OCTETS`], but with at least one entry if there is any.
+    Answer,
+    /// At [`NEWS_OCTETS`], even if no entry fits.
+    News,
+}
+
+impl Cut {
+    const fn octets(self) -> usize {
+        match self {
+            Self::Answer => BATCH_OCTETS,
+            Self::News => NEWS_OCTETS,
+        }
+    }
 }
 
 /// Takes the account's next generation, and tells waiting devices of it after the commit. An
@@ -59,19 +80,21 @@ fn current_generation(
     Ok(Generation(unsigned(generation.unwrap_or(0))?))
 }
 
-/// What changed after `since`, cut near [`BATCH_OCTETS`] but with at least one entry if there is
-/// any. Only documents of `collections`, unless it is empty.
+/// What changed after `since`. Only documents of `collections`, unless it is empty.
 pub(crate) fn changed_since(
     transaction: &Transaction<'_>,
     blobs: &Blobs,
     account: AccountId,
     since: Generation,
     collections: &[CollectionId],
+    cut: Cut,
 ) -> Result<Changes, TxError> {
+    let end = current_generation(transaction, account)?;
     let mut changes = Changes {
         entries: Vec::new(),
-        until: current_generation(transaction, account)?,
+        until: end,
         more: false,
+        end,
     };
     let Ok(start) = signed(since.0) else {
         return Ok(changes);
@@ -86,7 +109,8 @@ pub(crate) fn changed_since(
         let change = Change::read(row)?;
         let wanted = change.is_wanted(since, collections);
         let size = if wanted { change.cost() } else { 0 };
-        if !changes.entries.is_empty() && octets.saturating_add(size) > BATCH_OCTETS {
+        let may_cut = cut == Cut::News || !changes.entries.is_empty();
+        if may_cut && octets.saturating_add(size) > cut.octets() {
             changes.until = until;
             changes.more = true;
             break;

@@ -37,7 +37,7 @@ pub(crate) use blobs::{
 pub use error::DbError;
 pub(crate) use error::TxError;
 pub use invites::Invited;
-pub(crate) use log::{Changes, changed_since};
+pub(crate) use log::{Changes, Cut, changed_since};
 
 /// Connections that read at the same time.
 const READERS: usize = 4;
