@@ -12,8 +12,8 @@ use letterlock_core::id::Timestamp;
 use letterlock_core::mime::format_date;
 
 use crate::demo::PROVIDER_FOLDER;
-use crate::provider::DbError;
 use crate::provider::invites::{self, Invited};
+use crate::provider::{DbError, Records};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Longest name, in octets.
@@ -81,7 +81,7 @@ pub enum InviteCommandError {
 }
 
 /// Runs one of the commands. `otherwise` is the data directory if none was named.
-pub fn run(
+pub async fn run(
     command: &InviteCommand,
     otherwise: Option<&Path>,
     now: Timestamp,
@@ -92,6 +92,7 @@ pub fn run(
     | InviteCommand::Remove { place, .. }) = command;
     let data_dir = place.data_dir.as_deref().or(otherwise);
     let data_dir = provider_folder(data_dir.ok_or(InviteCommandError::NoDataDir)?);
+    let records = &Records::Embedded;
     match command {
         InviteCommand::Add {
             name, uses, days, ..
@@ -105,19 +106,19 @@ pub fn run(
                 uses_left: *uses,
                 expires_at: Timestamp::from_millis(now.as_millis().saturating_add(holds_ms)),
             };
-            let code = invites::add(&data_dir, &invited, now)?;
+            let code = invites::add(&data_dir, records, &invited, now).await?;
             writeln!(out, "{}", code.as_str())?;
             let until = format_date(invited.expires_at);
             writeln!(out, "Good for {uses} until {until}. It is not shown again.")?;
         }
         InviteCommand::List { .. } => {
-            for invited in invites::list(&data_dir, now)? {
+            for invited in invites::list(&data_dir, records, now).await? {
                 let until = format_date(invited.expires_at);
                 writeln!(out, "{:>4}  {until}  {}", invited.uses_left, invited.name)?;
             }
         }
         InviteCommand::Remove { name, .. } => {
-            if invites::remove(&data_dir, name)? == 0 {
+            if invites::remove(&data_dir, records, name).await? == 0 {
                 return Err(InviteCommandError::Unknown);
             }
             writeln!(out, "Taken back.")?;

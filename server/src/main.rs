@@ -169,7 +169,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Invite(command) => {
             let otherwise = demo::default_data_dir().ok();
             let now = clock::now();
-            invite_command::run(&command, otherwise.as_deref(), now, &mut io::stdout())?;
+            invite_command::run(&command, otherwise.as_deref(), now, &mut io::stdout()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::AppPassword(command) => {

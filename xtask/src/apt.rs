@@ -43,7 +43,7 @@ pub(crate) const BUILD: &[Requirement] = &[
     },
 ];
 
-/// What the tests drive: a browser, mail programs, an independent OpenPGP implementation.
+/// What the tests drive: a browser, mail programs, an independent OpenPGP implementation, a database.
 pub(crate) const TEST: &[Requirement] = &[
     program("chromium", "chromium"),
     program("chromium-driver", "chromedriver"),
@@ -63,6 +63,10 @@ pub(crate) const TEST: &[Requirement] = &[
     program("xvfb", "Xvfb"),
     program("python3", "python3"),
     program("python3-pip", "pip3"),
+    Requirement {
+        package: "postgresql-15",
+        probe: Probe::File("/usr/lib/postgresql/15/bin/initdb"),
+    },
     program("nodejs", "node"),
     program("npm", "npm"),
 ];

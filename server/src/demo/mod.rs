@@ -38,7 +38,7 @@ use crate::bridge::{outgoing, sync_loop};
 use crate::clock::{self, Clock};
 use crate::config::{Config, ProviderSection};
 use crate::provider::invites::{self, Invited};
-use crate::provider::{self, DbError, Provider, ProviderConfig, Relay, SignUp};
+use crate::provider::{self, Provider, ProviderConfig, Records, Relay, SignUp};
 use crate::shutdown::{GRACE, Shutdown};
 use crate::smtp::{self, Policy, Protocol};
 use crate::starttls::Protection;
@@ -247,6 +247,7 @@ async fn open_provider(
     let config = ProviderConfig {
         domains: vec![DOMAIN.to_owned()],
         data_dir: folder.join(PROVIDER_FOLDER),
+        records: Records::Embedded,
         relay: Relay::Folder(outgoing.to_owned()),
         sign_up: section.sign_up,
         quota_octets: section.quota_octets,
@@ -317,8 +318,7 @@ impl Running {
             expires_at: Timestamp::from_millis(now.as_millis().saturating_add(INVITE_MS)),
         };
         let folder = folder.join(PROVIDER_FOLDER);
-        let made = tokio::task::spawn_blocking(move || invites::add(&folder, &invited, now)).await;
-        let made = made.map_err(|_| DbError::Stopped).and_then(|made| made);
+        let made = invites::add(&folder, &Records::Embedded, &invited, now).await;
         Ok(Some(made.map_err(provider::OpenError::from)?))
     }
 

@@ -12,7 +12,7 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
 
-use super::db::{self, DbError};
+use super::db::{self, DbError, Records};
 
 pub use super::db::Invited;
 
@@ -24,25 +24,40 @@ const GROUP: usize = 4;
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Makes a code; it is told this once.
-pub fn add(data_dir: &Path, invited: &Invited, now: Timestamp) -> Result<Invite, DbError> {
+pub async fn add(
+    data_dir: &Path,
+    records: &Records,
+    invited: &Invited,
+    now: Timestamp,
+) -> Result<Invite, DbError> {
     let code = generate();
-    let hash = hash(&code);
-    db::invites_at(data_dir, |transaction| {
-        db::invites::insert(transaction, &hash, invited, now)
-    })?;
+    let (hash, invited) = (hash(&code), invited.clone());
+    db::once(data_dir, records, move |transaction| {
+        db::invites::insert(transaction, &hash, &invited, now)
+    })
+    .await?;
     Ok(code)
 }
 
 /// What can still be used.
-pub fn list(data_dir: &Path, now: Timestamp) -> Result<Vec<Invited>, DbError> {
-    db::invites_at(data_dir, |transaction| db::invites::list(transaction, now))
+pub async fn list(
+    data_dir: &Path,
+    records: &Records,
+    now: Timestamp,
+) -> Result<Vec<Invited>, DbError> {
+    db::once(data_dir, records, move |transaction| {
+        db::invites::list(transaction, now)
+    })
+    .await
 }
 
 /// Takes back all codes of a name; how many there were.
-pub fn remove(data_dir: &Path, name: &str) -> Result<usize, DbError> {
-    db::invites_at(data_dir, |transaction| {
-        db::invites::remove(transaction, name)
+pub async fn remove(data_dir: &Path, records: &Records, name: &str) -> Result<usize, DbError> {
+    let name = name.to_owned();
+    db::once(data_dir, records, move |transaction| {
+        db::invites::remove(transaction, &name)
     })
+    .await
 }
 
 /// What is kept of a code.
@@ -75,18 +90,20 @@ fn generate() -> Invite {
 mod tests {
     use super::*;
 
-    #[test]
-    fn codes_are_made_listed_and_taken_back() {
+    #[tokio::test]
+    async fn codes_are_made_listed_and_taken_back() {
+        let records = &Records::Embedded;
         let folder = tempfile::tempdir().unwrap();
         let now = Timestamp::from_secs(1_800_000_000);
-        assert!(list(folder.path(), now).is_err(), "there is no provider");
-        drop(db::Db::open(folder.path()).unwrap());
+        let missing = list(folder.path(), records, now).await;
+        assert!(missing.is_err(), "there is no provider");
+        drop(db::Db::open(folder.path(), records).unwrap());
         let invited = Invited {
             name: "the choir".to_owned(),
             uses_left: 3,
             expires_at: Timestamp::from_secs(1_800_000_100),
         };
-        let code = add(folder.path(), &invited, now).unwrap();
+        let code = add(folder.path(), records, &invited, now).await.unwrap();
         assert_eq!(code.as_str().len(), 19);
         assert_eq!(code.as_str().matches('-').count(), 3);
         assert_ne!(generate().as_str(), generate().as_str());
@@ -94,10 +111,13 @@ mod tests {
             hash(&code),
             hash(&Invite::new(&format!(" {} ", code.as_str().to_uppercase())))
         );
-        assert_eq!(list(folder.path(), now).unwrap(), [invited]);
+        assert_eq!(list(folder.path(), records, now).await.unwrap(), [invited]);
         let later = Timestamp::from_secs(1_800_000_100);
-        assert_eq!(list(folder.path(), later).unwrap(), []);
-        assert_eq!(remove(folder.path(), "the choir").unwrap(), 1);
-        assert_eq!(list(folder.path(), now).unwrap(), []);
+        assert_eq!(list(folder.path(), records, later).await.unwrap(), []);
+        assert_eq!(
+            remove(folder.path(), records, "the choir").await.unwrap(),
+            1
+        );
+        assert_eq!(list(folder.path(), records, now).await.unwrap(), []);
     }
 }

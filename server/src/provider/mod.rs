@@ -27,10 +27,10 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 pub use api::router;
-pub use db::DbError;
+pub use db::{DbError, Records};
 pub use mx::{DeliverError, Peer, Protocol, Relay, SubmitError};
 
-use db::{Db, Decision};
+use db::{Db, Decision, Scope};
 
 /// How long the relay waits before it tries again what it could not hand over.
 pub const RELAY_RETRY: Duration = Duration::from_mins(1);
@@ -62,6 +62,8 @@ pub struct ProviderConfig {
     pub domains: Vec<String>,
     /// Where everything is kept; made if it is missing.
     pub data_dir: PathBuf,
+    /// Where records are kept; large values are in the data directory.
+    pub records: Records,
     /// Where mail for other domains goes.
     pub relay: Relay,
     /// Who may sign up.
@@ -105,8 +107,8 @@ pub struct Provider {
     listeners: Arc<Mutex<api::Listeners>>,
     relaying: tokio::sync::Mutex<()>,
     closing: CancellationToken,
-    /// Held as long as the provider lives.
-    _lock: File,
+    /// Held as long as the provider lives, if it keeps its records there alone.
+    _lock: Option<File>,
 }
 
 impl Provider {
@@ -120,10 +122,14 @@ impl Provider {
         }
         let data_dir = config.data_dir.clone();
         let relay = config.relay.clone();
+        let records = config.records.clone();
         let (lock, db) = db::blocking(move || {
-            let lock = lock_folder(&data_dir)?;
+            let lock = match records {
+                Records::Embedded => Some(lock_folder(&data_dir)?),
+                Records::Postgres(_) => None,
+            };
             relay.prepare()?;
-            Ok::<_, OpenError>((lock, Db::open(&data_dir)?))
+            Ok::<_, OpenError>((lock, Db::open(&data_dir, &records)?))
         })
         .await??;
         let secret = server_secret(&db, &config.data_dir).await?;
@@ -146,9 +152,17 @@ impl Provider {
     }
 
     /// Works in the background until the token is cancelled: tries again what the relay could
-    /// not take, and goes on with the removal of accounts that were ended. Then ends as
+    /// not take, goes on with the removal of accounts that were ended, and passes news between
+    /// processes that share a database. Then ends as
     /// [`Provider::close`] does.
     pub async fn run(self: Arc<Self>, token: CancellationToken) {
+        tokio::select! {
+            () = self.db.exchange_news() => {}
+            () = self.look_after(token) => {}
+        }
+    }
+
+    async fn look_after(&self, token: CancellationToken) {
         loop {
             if let Err(error) = self.finish_deletions().await {
                 tracing::error!(%error, "a deleted account is not yet removed; it is tried again");
@@ -173,7 +187,7 @@ impl Provider {
         loop {
             let more = self
                 .db
-                .write(|transaction, effects| {
+                .write(Scope::provider(), |transaction, effects| {
                     let more = db::deletion::step(transaction, effects, REMOVED_AT_A_TIME)?;
                     Ok(Decision::Commit(more))
                 })
@@ -239,7 +253,7 @@ async fn establish_directory(
     now: Timestamp,
 ) -> Result<(), DbError> {
     let domain = config.domains.first().cloned().unwrap_or_default();
-    db.write(move |transaction, _| {
+    db.write(Scope::provider(), move |transaction, _| {
         let is_new = db::directory::establish(transaction, &domain, now)?;
         Ok(if is_new {
             Decision::Commit(())
@@ -252,7 +266,7 @@ async fn establish_directory(
 
 async fn server_secret(db: &Db, data_dir: &Path) -> Result<ServerSecret, DbError> {
     let octets = db
-        .write(|transaction, _| {
+        .write(Scope::provider(), |transaction, _| {
             if let Some(octets) = db::accounts::provider_value(transaction, SERVER_SECRET)? {
                 return Ok(Decision::Rollback(octets));
             }

@@ -8,6 +8,7 @@ use letterlock_core::sync::wire::{Entry, Submission};
 use letterlock_server::provider::DeliverError;
 use serde_bytes::ByteBuf;
 
+use super::backend;
 use super::world::{NOW, User, World, address, assert_error, letters, peer};
 
 const MESSAGE: &[u8] = b"From: bob@example.org\r\nSubject: secret plans\r\n\r\nhello\r\n";
@@ -89,8 +90,7 @@ async fn refusals_are_permanent_only_if_the_sender_is_wrong() {
         .await;
     assert!(matches!(error, Err(DeliverError::TooLarge)));
     // Without a certificate the sender has to wait, and nothing is stored as it is.
-    let database = rusqlite::Connection::open(dir.path().join("provider.sqlite")).unwrap();
-    database.execute("DELETE FROM keys", []).unwrap();
+    backend::execute(dir.path(), "DELETE FROM keys");
     let error = world
         .provider
         .deliver(None, &alice.address, MESSAGE, &peer(), NOW)

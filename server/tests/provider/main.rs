@@ -3,6 +3,8 @@
 //! These tests stand outside `src/provider`, which must not name anything that decrypts.
 
 #[cfg(test)]
+mod backend;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod accounts;

@@ -13,6 +13,7 @@ use letterlock_core::id::{AccountId, Address};
 use rand::rngs::OsRng;
 use reqwest::Response;
 
+use super::backend;
 use super::world::{PASSWORD, ROOT_KEY, User, World, address, assert_error, device_named, json};
 
 const NEW: &str = "a new password";
@@ -328,19 +329,9 @@ async fn attack_20_a_stolen_database_tests_no_guess_without_the_provider_secret(
     let alice = world.sign_up("alice").await;
     let phrase = with_phrase(&world, &alice).await;
     world.stop().await;
-    let database = rusqlite::Connection::open(dir.path().join("provider.sqlite")).unwrap();
-    let (record, wrap): (Vec<u8>, Vec<u8>) = database
-        .query_row("SELECT record, root_key_wrap FROM accounts", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .unwrap();
-    let (recovery_wrap, verifier): (Vec<u8>, Vec<u8>) = database
-        .query_row(
-            "SELECT recovery_wrap, recovery_verifier FROM accounts",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .unwrap();
+    let column = |name| backend::octets(dir.path(), &format!("SELECT {name} FROM accounts"));
+    let (record, wrap) = (column("record"), column("root_key_wrap"));
+    let (recovery_wrap, verifier) = (column("recovery_wrap"), column("recovery_verifier"));
     let thief = ServerSecret::generate(&mut OsRng);
     let (client, request) =
         letterlock_core::auth::ClientLogIn::start(PASSWORD, &mut OsRng).unwrap();

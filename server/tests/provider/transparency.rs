@@ -24,6 +24,7 @@ use letterlock_server::shutdown::{GRACE, Shutdown};
 use reqwest::StatusCode;
 use zeroize::Zeroizing;
 
+use super::backend;
 use super::world::{NOW, World, address};
 
 /// What is waited for at most.
@@ -238,6 +239,7 @@ fn copy(from: &Path, to: &Path) {
 async fn split(world: World, dir: &Path) -> (World, World) {
     world.stop().await;
     copy(&dir.join("provider"), &dir.join("other"));
+    backend::copy(&dir.join("provider"), &dir.join("other"));
     let shown_to_one = World::start(&dir.join("provider")).await;
     let shown_to_other = World::start(&dir.join("other")).await;
     shown_to_one.sign_up("dave").await;

@@ -15,6 +15,7 @@ use rand::rngs::OsRng;
 use reqwest::Response;
 use serde_bytes::ByteBuf;
 
+use super::backend;
 use super::world::{
     NOW, PASSWORD, User, World, address, assert_error, config, device_named, envelope, json, peer,
     sign_up_start,
@@ -210,7 +211,7 @@ async fn assert_unknown(world: &World, alice: &User) {
 
 /// Nothing in the provider's folder is of the account, and no large value is left.
 fn assert_nothing_left(folder: &std::path::Path, account: AccountId) {
-    let database = rusqlite::Connection::open(folder.join("provider.sqlite")).unwrap();
+    let account = backend::literal(account.as_bytes());
     for table in [
         "documents",
         "incoming",
@@ -219,14 +220,8 @@ fn assert_nothing_left(folder: &std::path::Path, account: AccountId) {
         "submissions",
         "accounts",
     ] {
-        let left: i64 = database
-            .query_row(
-                &format!("SELECT count(*) FROM {table} WHERE account = ?"),
-                [account.as_bytes()],
-                |row| row.get(0),
-            )
-            .unwrap();
-        assert_eq!(left, 0, "{table}");
+        let sql = format!("SELECT count(*) FROM {table} WHERE account = {account}");
+        assert_eq!(backend::number(folder, &sql), 0, "{table}");
     }
     let files = std::fs::read_dir(folder.join("blobs")).unwrap().count();
     assert_eq!(files, 0, "large values are gone too");
@@ -240,18 +235,12 @@ async fn an_interrupted_deletion_goes_on_at_the_next_start() {
     let account = alice.account;
     world.stop().await;
     // As if the provider had been killed after the first step.
-    let database = rusqlite::Connection::open(dir.path().join("provider.sqlite")).unwrap();
-    database
-        .execute("UPDATE accounts SET deleting = 1, address = 'deleted'", [])
-        .unwrap();
-    drop(database);
+    let sql = "UPDATE accounts SET deleting = 1, address = 'deleted'";
+    backend::execute(dir.path(), sql);
     let world = World::start(dir.path()).await;
-    let database = rusqlite::Connection::open(dir.path().join("provider.sqlite")).unwrap();
-    let left = || -> i64 {
-        let sql = "SELECT count(*) FROM accounts WHERE account = ?";
-        let row = |row: &rusqlite::Row<'_>| row.get(0);
-        database.query_row(sql, [account.as_bytes()], row).unwrap()
-    };
+    let account = backend::literal(account.as_bytes());
+    let sql = format!("SELECT count(*) FROM accounts WHERE account = {account}");
+    let left = || backend::number(dir.path(), &sql);
     for _ in 0..1000 {
         if left() == 0 {
             break;
@@ -296,7 +285,9 @@ async fn an_invite_lets_in_as_many_as_it_says() {
         uses_left: 1,
         expires_at: Timestamp::from_millis(NOW.as_millis() + 1000),
     };
-    let code = invites::add(dir.path(), &invited, NOW).unwrap();
+    let code = invites::add(dir.path(), &backend::records(dir.path()), &invited, NOW)
+        .await
+        .unwrap();
     let path = "/api/v1/accounts/start";
     for invite in [
         None,
@@ -323,13 +314,21 @@ async fn an_invite_lets_in_as_many_as_it_says() {
     world.finish_sign_up(request, secret).await;
     assert_error(world.post_json(finish, &second).await, 403, "invite_needed").await;
     // An address that is taken costs no invite; a code that is too old is none.
-    let code = invites::add(dir.path(), &invited, NOW).unwrap();
+    let code = invites::add(dir.path(), &backend::records(dir.path()), &invited, NOW)
+        .await
+        .unwrap();
     let (mut taken, _) = world
         .sign_up_request_with("carol", Some(code.clone()))
         .await;
     taken.address = address("alice");
     assert_eq!(world.post_json(finish, &taken).await.status(), 400);
-    assert_eq!(invites::list(dir.path(), NOW).unwrap().len(), 1);
+    assert_eq!(
+        invites::list(dir.path(), &backend::records(dir.path()), NOW)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     world.clock.fetch_add(1000, Ordering::SeqCst);
     let start = sign_up_start("dave", Some(code));
     assert_error(world.post_json(path, &start).await, 403, "invite_needed").await;

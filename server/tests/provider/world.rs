@@ -55,6 +55,7 @@ pub(crate) fn config(data_dir: &Path) -> ProviderConfig {
     ProviderConfig {
         domains: vec!["Letterlock.Example".to_owned()],
         data_dir: data_dir.to_owned(),
+        records: super::backend::records(data_dir),
         relay: Relay::Folder(data_dir.join("outgoing")),
         sign_up: SignUp::Open,
         quota_octets: None,

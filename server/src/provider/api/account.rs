@@ -13,7 +13,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::sessions as log_ins;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, accounts, deletion, sessions};
+use crate::provider::db::{Decision, Scope, accounts, deletion, sessions};
 
 /// What the provider knows of the account.
 #[utoipa::path(
@@ -80,10 +80,14 @@ pub(super) async fn remove_device(
     let replica: ReplicaId = id.parse().map_err(|_| none())?;
     let removed = provider
         .db
-        .write(move |transaction, effects| {
-            let removed = sessions::delete_device(transaction, effects, session.account, replica)?;
-            Ok(Decision::Commit(removed))
-        })
+        .write(
+            Scope::account(session.account),
+            move |transaction, effects| {
+                let removed =
+                    sessions::delete_device(transaction, effects, session.account, replica)?;
+                Ok(Decision::Commit(removed))
+            },
+        )
         .await?;
     if removed {
         Ok(StatusCode::NO_CONTENT)
@@ -113,9 +117,10 @@ pub(super) async fn delete(
     let request: AccountDelete = body.json()?;
     log_ins::prove(&provider, &session, &request.proof).await?;
     let now = provider.clock.now();
+    let scope = Scope::provider().with([session.account]);
     let removed = provider
         .db
-        .write(move |transaction, effects| {
+        .write(scope, move |transaction, effects| {
             let removed = deletion::begin(transaction, effects, session.account, now)?;
             Ok(Decision::Commit(removed))
         })

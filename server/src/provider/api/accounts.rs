@@ -11,7 +11,6 @@ use letterlock_core::auth::wire::{
 };
 use letterlock_core::auth::{RootKeyWrap, sign_up};
 use letterlock_core::id::{AccountId, Address, Timestamp};
-use rusqlite::Transaction;
 
 use super::attempts::Attempts;
 use super::auth::{From, check_device, new_token};
@@ -21,7 +20,7 @@ use super::{devices, publish, recovery, sync};
 use crate::provider::db::accounts::{self, NewAccount};
 use crate::provider::db::documents::{self, Document, Put};
 use crate::provider::db::invites::{self, CodeHash};
-use crate::provider::db::{self, Decision, TxError, deletion, keys, sessions};
+use crate::provider::db::{self, Decision, Scope, Transaction, TxError, deletion, keys, sessions};
 use crate::provider::{self, Provider, SignUp};
 
 /// Local parts that speak for the domain (RFC 2142, and what certificate authorities write to):
@@ -132,9 +131,10 @@ pub(super) async fn finish(
     let device = request.device;
     let (token, hash) = new_token();
     let blobs = provider.db.blobs().clone();
+    let scope = Scope::provider().with([new.account]);
     let done = provider
         .db
-        .write(move |transaction, effects| {
+        .write(scope, move |transaction, effects| {
             let account = new.account;
             if let Some(code) = &invite
                 && !invites::spend(transaction, code, now)?

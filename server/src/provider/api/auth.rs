@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::Decision;
 use crate::provider::db::sessions::{self, SEEN_EVERY_MS, Session, TokenHash};
+use crate::provider::db::{Decision, Scope};
 
 /// A request that carries a valid token.
 pub(super) struct Authorized {
@@ -72,7 +72,7 @@ async fn note_seen(
     }
     provider
         .db
-        .write(move |transaction, _| {
+        .write(Scope::rows(), move |transaction, _| {
             sessions::seen(transaction, &token_hash, now)?;
             Ok(Decision::Commit(()))
         })

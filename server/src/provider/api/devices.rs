@@ -25,7 +25,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::sessions as log_ins;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, devices, sessions};
+use crate::provider::db::{Decision, Scope, devices, sessions};
 
 /// A challenge that was sent.
 pub(crate) struct Challenge {
@@ -92,7 +92,7 @@ pub(super) async fn put(
     let account = session.account;
     let done = provider
         .db
-        .write(move |transaction, effects| {
+        .write(Scope::account(account), move |transaction, effects| {
             let refused = match devices::list(transaction, account)? {
                 Some(stored) if list.follows(&stored) => None,
                 Some(stored) if list.list().number() > stored.list().number() => Some(
@@ -213,7 +213,7 @@ pub(super) async fn prove(
     let (token, hash) = new_token();
     let logged_in = provider
         .db
-        .write(move |transaction, _| {
+        .write(Scope::account(found.account), move |transaction, _| {
             // It may have been removed since.
             if !devices::has_key(transaction, found.account, replica, &found.key)? {
                 return Ok(Decision::Rollback(false));

@@ -11,13 +11,12 @@ use letterlock_core::id::Address;
 use letterlock_core::keys::transparency::answer::{
     ChangesAnswer, EntryAnswer, HeadAnswer, LookupAnswer,
 };
-use rusqlite::Transaction;
 use serde::Deserialize;
 
 use super::body::Cbor;
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::{TxError, directory};
+use crate::provider::db::{Transaction, TxError, directory};
 
 /// Sizes of heads and positions; what is left out is 0.
 #[derive(Deserialize, utoipa::IntoParams)]

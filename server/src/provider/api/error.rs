@@ -137,6 +137,9 @@ impl From<DbError> for ApiError {
 
 impl From<&DbError> for ApiError {
     fn from(error: &DbError) -> Self {
+        if matches!(error, DbError::NoAccount) {
+            return Self::unauthorized();
+        }
         tracing::error!(%error, "the storage failed");
         match error {
             DbError::Full { .. } => {
@@ -150,7 +153,9 @@ impl From<&DbError> for ApiError {
             DbError::Damaged { .. }
             | DbError::NewerSchema { .. }
             | DbError::Io { .. }
-            | DbError::Database { .. } => Self::internal(),
+            | DbError::Database { .. }
+            | DbError::Postgres { .. }
+            | DbError::NoAccount => Self::internal(),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::error::ApiError;
 use super::sessions as log_ins;
 use crate::provider::Provider;
 use crate::provider::db::sessions::TokenHash;
-use crate::provider::db::{Decision, accounts, devices, sessions};
+use crate::provider::db::{Decision, Scope, accounts, devices, sessions};
 
 /// A change of a password that was allowed and waits for the record.
 pub(crate) struct Change {
@@ -121,23 +121,26 @@ pub(super) async fn finish(
     let is_new = token.is_some();
     let changed = provider
         .db
-        .write(move |transaction, effects| {
-            // The device may have been removed since the change was allowed.
-            let allowed = is_new || sessions::find(transaction, &hash, now)?.is_some();
-            let (record, wrap) = (&request.record.0, &request.root_key_wrap.0);
-            if !allowed || !accounts::set_password(transaction, change.account, record, wrap)? {
-                return Ok(Decision::Rollback(false));
-            }
-            if is_new {
-                let device = (request.device.id, request.device.name.as_str());
-                sessions::insert(transaction, change.account, &hash, device, now)?;
-            }
-            if request.others == OtherDevices::LogOut {
-                sessions::delete_others(transaction, effects, change.account, Some(kept))?;
-            }
-            devices::admit(transaction, change.account, kept)?;
-            Ok(Decision::Commit(true))
-        })
+        .write(
+            Scope::account(change.account),
+            move |transaction, effects| {
+                // The device may have been removed since the change was allowed.
+                let allowed = is_new || sessions::find(transaction, &hash, now)?.is_some();
+                let (record, wrap) = (&request.record.0, &request.root_key_wrap.0);
+                if !allowed || !accounts::set_password(transaction, change.account, record, wrap)? {
+                    return Ok(Decision::Rollback(false));
+                }
+                if is_new {
+                    let device = (request.device.id, request.device.name.as_str());
+                    sessions::insert(transaction, change.account, &hash, device, now)?;
+                }
+                if request.others == OtherDevices::LogOut {
+                    sessions::delete_others(transaction, effects, change.account, Some(kept))?;
+                }
+                devices::admit(transaction, change.account, kept)?;
+                Ok(Decision::Commit(true))
+            },
+        )
         .await?;
     if !changed {
         return Err(ApiError::unauthorized());

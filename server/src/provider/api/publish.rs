@@ -18,7 +18,7 @@ use super::auth::Authorized;
 use super::body::Body;
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, accounts, keys};
+use crate::provider::db::{Decision, Scope, accounts, keys};
 
 /// Tells the directory of renewals, successors and revocations.
 ///
@@ -46,7 +46,7 @@ pub(super) async fn publish(
     let (account, now) = (session.account, provider.clock.now());
     let done = provider
         .db
-        .write(move |transaction, _| {
+        .write(Scope::provider(), move |transaction, _| {
             let Some(address) = accounts::address(transaction, account)? else {
                 return Ok(Decision::Rollback(Err(ApiError::unauthorized())));
             };

@@ -24,7 +24,7 @@ use super::error::ApiError;
 use super::password::{self, By, Change};
 use super::sessions as log_ins;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, accounts};
+use crate::provider::db::{Decision, Scope, accounts};
 
 /// A challenge that was sent.
 pub(crate) struct Challenge {
@@ -145,7 +145,7 @@ pub(super) async fn set(
     log_ins::prove(&provider, &session, &request.proof).await?;
     provider
         .db
-        .write(move |transaction, _| {
+        .write(Scope::account(session.account), move |transaction, _| {
             accounts::set_recovery(transaction, session.account, &recovery)?;
             Ok(Decision::Commit(()))
         })

@@ -18,7 +18,7 @@ use super::auth::{Authorized, From, check_device, new_token};
 use super::body::Body;
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, accounts, devices, sessions};
+use crate::provider::db::{Decision, Scope, accounts, devices, sessions};
 
 /// A log-in between its two calls.
 pub(crate) struct LogIn {
@@ -98,10 +98,18 @@ pub(super) async fn finish(
     let proved = finish_handshake(&provider, &request.session.0, &request.finalization.0)?;
     let address = proved.address.clone();
     let (token, hash) = new_token();
+    let wanted = address.clone();
+    let account = provider
+        .db
+        .read(move |transaction, _| accounts::find(transaction, &wanted))
+        .await?
+        .ok_or_else(ApiError::wrong_password)?;
     let found = provider
         .db
-        .write(move |transaction, _| {
-            let Some(found) = accounts::credentials(transaction, &address)? else {
+        .write(Scope::account(account), move |transaction, _| {
+            // It may have been ended since.
+            let found = accounts::credentials(transaction, &address)?;
+            let Some(found) = found.filter(|found| found.account == account) else {
                 return Ok(Decision::Rollback(None));
             };
             let device = (request.device.id, request.device.name.as_str());
@@ -209,10 +217,13 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     provider
         .db
-        .write(move |transaction, effects| {
-            sessions::delete(transaction, effects, session.account, &session.token_hash)?;
-            Ok(Decision::Commit(()))
-        })
+        .write(
+            Scope::account(session.account),
+            move |transaction, effects| {
+                sessions::delete(transaction, effects, session.account, &session.token_hash)?;
+                Ok(Decision::Commit(()))
+            },
+        )
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

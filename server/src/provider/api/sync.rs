@@ -20,7 +20,7 @@ use super::body::{Body, Cbor};
 use super::error::ApiError;
 use crate::provider::Provider;
 use crate::provider::db::documents::{self, Document, Put};
-use crate::provider::db::{Blobs, Changes, Cut, Decision, Effects, TxError};
+use crate::provider::db::{Blobs, Changes, Cut, Decision, Effects, Scope, Transaction, TxError};
 use crate::provider::db::{accounts, changed_since, incoming, sessions};
 
 /// Most incoming messages that one push removes.
@@ -141,7 +141,7 @@ pub(super) async fn push(
     let (token, now) = (session.token_hash, provider.clock.now());
     let outcome = provider
         .db
-        .write(move |transaction, effects| {
+        .write(Scope::account(account), move |transaction, effects| {
             // The device may have been removed since the call began.
             if sessions::find(transaction, &token, now)?.is_none() {
                 return Ok(Decision::Rollback(Pushed::Unauthorized));
@@ -195,7 +195,7 @@ enum Pushed {
 }
 
 fn put_all(
-    transaction: &rusqlite::Transaction<'_>,
+    transaction: &Transaction<'_>,
     blobs: &Blobs,
     effects: &mut Effects,
     account: AccountId,

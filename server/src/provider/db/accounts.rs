@@ -2,9 +2,9 @@
 
 use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::keys::wkd;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::params;
 
-use super::{TxError, unsigned};
+use super::{Transaction, TxError, unsigned};
 
 /// A new account.
 pub(crate) struct NewAccount {
@@ -48,9 +48,9 @@ pub(crate) fn insert(
     now: Timestamp,
 ) -> Result<bool, TxError> {
     let inserted = transaction.execute(
-        "INSERT OR IGNORE INTO accounts
+        "INSERT INTO accounts
              (account, address, wkd_name, record, root_key_wrap, created_at)
-         VALUES (?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         params![
             new.account.as_bytes(),
             new.address.canonical().as_str(),
@@ -102,11 +102,10 @@ pub(crate) fn recoverable(
     transaction: &Transaction<'_>,
     address: &Address,
 ) -> Result<Option<Recoverable>, TxError> {
-    let found = transaction
-        .prepare_cached(
-            "SELECT account, recovery_verifier, recovery_wrap FROM accounts WHERE address = ?",
-        )?
-        .query_row([address.canonical().as_str()], |row| {
+    let found = transaction.query_row(
+        "SELECT account, recovery_verifier, recovery_wrap FROM accounts WHERE address = ?",
+        params![address.canonical().as_str()],
+        |row| {
             let verifier: Option<Vec<u8>> = row.get(1)?;
             let wrap: Option<Vec<u8>> = row.get(2)?;
             let recovery = verifier.zip(wrap);
@@ -117,8 +116,8 @@ pub(crate) fn recoverable(
                     root_key_wrap,
                 }),
             })
-        })
-        .optional()?;
+        },
+    )?;
     Ok(found)
 }
 
@@ -127,15 +126,12 @@ pub(crate) fn state(
     transaction: &Transaction<'_>,
     account: AccountId,
 ) -> Result<Option<State>, TxError> {
-    let found = transaction
-        .prepare_cached(
-            "SELECT created_at, recovery_verifier IS NOT NULL, octets
+    let found = transaction.query_row(
+        "SELECT created_at, recovery_verifier IS NOT NULL, octets
              FROM accounts WHERE account = ?",
-        )?
-        .query_row([account.as_bytes()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
+        params![account.as_bytes()],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
     found
         .map(|(created_at, has_recovery, octets)| {
             Ok(State {
@@ -149,10 +145,11 @@ pub(crate) fn state(
 
 /// Octets of the account's documents and incoming messages; 0 if it is gone.
 pub(crate) fn octets(transaction: &Transaction<'_>, account: AccountId) -> Result<u64, TxError> {
-    let octets = transaction
-        .prepare_cached("SELECT octets FROM accounts WHERE account = ?")?
-        .query_row([account.as_bytes()], |row| row.get(0))
-        .optional()?;
+    let octets = transaction.query_row(
+        "SELECT octets FROM accounts WHERE account = ?",
+        params![account.as_bytes()],
+        |row| row.get(0),
+    )?;
     unsigned(octets.unwrap_or(0))
 }
 
@@ -162,9 +159,11 @@ pub(super) fn add_octets(
     account: AccountId,
     change: i64,
 ) -> Result<(), TxError> {
-    transaction
-        .prepare_cached("UPDATE accounts SET octets = max(0, octets + ?) WHERE account = ?")?
-        .execute(params![change, account.as_bytes()])?;
+    transaction.execute(
+        "UPDATE accounts SET octets = CASE WHEN octets + ?1 > 0 THEN octets + ?1 ELSE 0 END
+         WHERE account = ?2",
+        params![change, account.as_bytes()],
+    )?;
     Ok(())
 }
 
@@ -173,10 +172,11 @@ pub(crate) fn find(
     transaction: &Transaction<'_>,
     address: &Address,
 ) -> Result<Option<AccountId>, TxError> {
-    let account = transaction
-        .prepare_cached("SELECT account FROM accounts WHERE address = ?")?
-        .query_row([address.canonical().as_str()], |row| row.get(0))
-        .optional()?;
+    let account = transaction.query_row(
+        "SELECT account FROM accounts WHERE address = ?",
+        params![address.canonical().as_str()],
+        |row| row.get(0),
+    )?;
     Ok(account.map(AccountId::new))
 }
 
@@ -185,13 +185,14 @@ pub(crate) fn with_wkd_name(
     transaction: &Transaction<'_>,
     name: &str,
 ) -> Result<Vec<Address>, TxError> {
-    let mut found =
-        transaction.prepare_cached("SELECT address FROM accounts WHERE wkd_name = ?")?;
-    let rows = found.query_map([name], |row| row.get::<_, String>(0))?;
-    rows.map(|address| {
-        Address::new(&address?).map_err(|_| TxError::Damaged("an account has an invalid address"))
-    })
-    .collect()
+    transaction.query(
+        "SELECT address FROM accounts WHERE wkd_name = ?",
+        params![name],
+        |row| {
+            Address::new(&row.get::<String>(0)?)
+                .map_err(|_| TxError::Damaged("an account has an invalid address"))
+        },
+    )
 }
 
 /// What a log-in to this address needs.
@@ -199,16 +200,17 @@ pub(crate) fn credentials(
     transaction: &Transaction<'_>,
     address: &Address,
 ) -> Result<Option<Credentials>, TxError> {
-    let found = transaction
-        .prepare_cached("SELECT account, record, root_key_wrap FROM accounts WHERE address = ?")?
-        .query_row([address.canonical().as_str()], |row| {
+    let found = transaction.query_row(
+        "SELECT account, record, root_key_wrap FROM accounts WHERE address = ?",
+        params![address.canonical().as_str()],
+        |row| {
             Ok(Credentials {
                 account: AccountId::new(row.get(0)?),
                 record: row.get(1)?,
                 root_key_wrap: row.get(2)?,
             })
-        })
-        .optional()?;
+        },
+    )?;
     Ok(found)
 }
 
@@ -217,10 +219,11 @@ pub(crate) fn address(
     transaction: &Transaction<'_>,
     account: AccountId,
 ) -> Result<Option<Address>, TxError> {
-    let address = transaction
-        .prepare_cached("SELECT address FROM accounts WHERE account = ?")?
-        .query_row([account.as_bytes()], |row| row.get::<_, String>(0))
-        .optional()?;
+    let address = transaction.query_row(
+        "SELECT address FROM accounts WHERE account = ?",
+        params![account.as_bytes()],
+        |row| row.get::<String>(0),
+    )?;
     address
         .map(|address| Address::new(&address))
         .transpose()
@@ -232,10 +235,11 @@ pub(crate) fn incoming_count(
     transaction: &Transaction<'_>,
     address: &Address,
 ) -> Result<Option<u64>, TxError> {
-    let count = transaction
-        .prepare_cached("SELECT incoming_count FROM accounts WHERE address = ?")?
-        .query_row([address.canonical().as_str()], |row| row.get(0))
-        .optional()?;
+    let count = transaction.query_row(
+        "SELECT incoming_count FROM accounts WHERE address = ?",
+        params![address.canonical().as_str()],
+        |row| row.get(0),
+    )?;
     count.map(unsigned).transpose()
 }
 
@@ -244,11 +248,11 @@ pub(crate) fn provider_value(
     transaction: &Transaction<'_>,
     name: &str,
 ) -> Result<Option<Vec<u8>>, TxError> {
-    let value = transaction
-        .query_row("SELECT value FROM provider WHERE name = ?", [name], |row| {
-            row.get(0)
-        })
-        .optional()?;
+    let value = transaction.query_row(
+        "SELECT value FROM provider WHERE name = ?",
+        params![name],
+        |row| row.get(0),
+    )?;
     Ok(value)
 }
 

@@ -9,9 +9,9 @@
 //! writer for many seconds.
 
 use letterlock_core::id::{AccountId, Address, Timestamp};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::params;
 
-use super::{BlobId, Effects, TxError, accounts, directory, sessions, unsigned};
+use super::{Effects, Transaction, TxError, accounts, directory, sessions, unsigned};
 
 /// How long the address of a deleted account is given to nobody, in milliseconds: 180 days. Mail
 /// that is meant for the one who had it must not reach another.
@@ -39,7 +39,8 @@ pub(crate) fn begin(
         return Ok(None);
     };
     let count = |sql: &str| -> Result<u64, TxError> {
-        unsigned(transaction.query_row(sql, [account.as_bytes()], |row| row.get(0))?)
+        let found = transaction.query_row(sql, params![account.as_bytes()], |row| row.get(0))?;
+        unsigned(found.unwrap_or(0))
     };
     let reserved_until = Timestamp::from_millis(now.as_millis().saturating_add(RESERVED_MS));
     let removed = Removed {
@@ -56,14 +57,19 @@ pub(crate) fn begin(
     for sql in [
         "DELETE FROM keys WHERE account = ?",
         "DELETE FROM submissions WHERE account = ?",
-        // No address and no name of the directory is like this one.
-        "UPDATE accounts SET deleting = 1, address = 'deleted ' || hex(account), wkd_name = NULL,
-             record = x'', root_key_wrap = x'', recovery_verifier = NULL, recovery_wrap = NULL,
-             device_list = NULL
-         WHERE account = ?",
     ] {
-        transaction.execute(sql, [account.as_bytes()])?;
+        transaction.execute(sql, params![account.as_bytes()])?;
     }
+    // No address and no name of the directory is like this one.
+    let nobody = format!("deleted {account}");
+    let nothing: &[u8] = &[];
+    transaction.execute(
+        "UPDATE accounts SET deleting = 1, address = ?1, wkd_name = NULL,
+             record = ?2, root_key_wrap = ?2, recovery_verifier = NULL, recovery_wrap = NULL,
+             device_list = NULL
+         WHERE account = ?3",
+        params![nobody, nothing, account.as_bytes()],
+    )?;
     Ok(Some(removed))
 }
 
@@ -74,30 +80,27 @@ pub(crate) fn step(
     effects: &mut Effects,
     limit: u32,
 ) -> Result<bool, TxError> {
-    let account = transaction
-        .prepare_cached("SELECT account FROM accounts WHERE deleting = 1 LIMIT 1")?
-        .query_row([], |row| row.get::<_, [u8; 16]>(0))
-        .optional()?;
+    let account = transaction.query_row(
+        "SELECT account FROM accounts WHERE deleting = 1 LIMIT 1",
+        params![],
+        |row| row.get::<[u8; 16]>(0),
+    )?;
     let Some(account) = account else {
         return Ok(false);
     };
-    for table in ["documents", "incoming"] {
-        let mut some = transaction.prepare_cached(&format!(
-            "DELETE FROM {table} WHERE rowid IN
-                 (SELECT rowid FROM {table} WHERE account = ? LIMIT ?) RETURNING file"
-        ))?;
-        let files = some.query_map(params![account, limit], |row| {
-            row.get::<_, Option<BlobId>>(0)
-        })?;
-        let files = files.collect::<Result<Vec<_>, _>>()?;
+    for sql in [
+        "DELETE FROM documents WHERE account = ?1 AND document IN
+             (SELECT document FROM documents WHERE account = ?1 LIMIT ?2) RETURNING file",
+        "DELETE FROM incoming WHERE account = ?1 AND incoming IN
+             (SELECT incoming FROM incoming WHERE account = ?1 LIMIT ?2) RETURNING file",
+    ] {
+        let files = transaction.query(sql, params![account, limit], |row| row.get(0))?;
         if !files.is_empty() {
-            for file in files {
-                effects.forget(file);
-            }
+            files.into_iter().for_each(|file| effects.forget(file));
             return Ok(true);
         }
     }
-    transaction.execute("DELETE FROM accounts WHERE account = ?", [account])?;
+    transaction.execute("DELETE FROM accounts WHERE account = ?", params![account])?;
     Ok(true)
 }
 
@@ -107,9 +110,10 @@ pub(crate) fn is_reserved(
     address: &Address,
     now: Timestamp,
 ) -> Result<bool, TxError> {
-    Ok(transaction
-        .prepare_cached("SELECT 1 FROM reserved_addresses WHERE address = ? AND until > ?")?
-        .exists(params![address.canonical().as_str(), now.as_millis()])?)
+    transaction.exists(
+        "SELECT 1 FROM reserved_addresses WHERE address = ? AND until > ?",
+        params![address.canonical().as_str(), now.as_millis()],
+    )
 }
 
 fn reserve(
@@ -131,18 +135,18 @@ fn remove_queued(
     effects: &mut Effects,
     sender: &Address,
 ) -> Result<u64, TxError> {
-    let mut queued = transaction.prepare("SELECT position, reverse_path, file FROM queue")?;
-    let rows = queued.query_map([], |row| {
-        let file: Option<BlobId> = row.get(2)?;
-        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, file))
-    })?;
+    let queued = transaction.query(
+        "SELECT position, reverse_path, file FROM queue",
+        params![],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
     let mut removed: u64 = 0;
-    for row in rows {
-        let (position, reverse_path, file) = row?;
+    for (position, reverse_path, file) in queued {
+        let (position, reverse_path): (i64, String) = (position, reverse_path);
         let of_sender = Address::new(&reverse_path)
             .is_ok_and(|address| address.canonical() == sender.canonical());
         if of_sender {
-            transaction.execute("DELETE FROM queue WHERE position = ?", [position])?;
+            transaction.execute("DELETE FROM queue WHERE position = ?", params![position])?;
             effects.forget(file);
             removed = removed.saturating_add(1);
         }

@@ -5,9 +5,9 @@
 
 use letterlock_core::auth::{DeviceList, SignedDeviceList};
 use letterlock_core::id::{AccountId, Address, ReplicaId};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::params;
 
-use super::{Effects, TxError, sessions};
+use super::{Effects, Transaction, TxError, sessions};
 
 /// What a device's log-in needs.
 pub(crate) struct DeviceLogIn {
@@ -20,10 +20,11 @@ pub(crate) fn list(
     transaction: &Transaction<'_>,
     account: AccountId,
 ) -> Result<Option<SignedDeviceList>, TxError> {
-    let octets: Option<Option<Vec<u8>>> = transaction
-        .prepare_cached("SELECT device_list FROM accounts WHERE account = ?")?
-        .query_row([account.as_bytes()], |row| row.get(0))
-        .optional()?;
+    let octets: Option<Option<Vec<u8>>> = transaction.query_row(
+        "SELECT device_list FROM accounts WHERE account = ?",
+        params![account.as_bytes()],
+        |row| row.get(0),
+    )?;
     octets
         .flatten()
         .map(|octets| SignedDeviceList::parse(&octets))
@@ -79,21 +80,17 @@ pub(crate) fn log_in(
     address: &Address,
     replica: ReplicaId,
 ) -> Result<Option<DeviceLogIn>, TxError> {
-    let found = transaction
-        .prepare_cached(
-            "SELECT account, key FROM accounts JOIN device_keys USING (account)
+    let found = transaction.query_row(
+        "SELECT account, key FROM accounts JOIN device_keys USING (account)
              WHERE address = ? AND replica = ?",
-        )?
-        .query_row(
-            params![address.canonical().as_str(), replica.as_bytes()],
-            |row| {
-                Ok(DeviceLogIn {
-                    account: AccountId::new(row.get(0)?),
-                    key: row.get(1)?,
-                })
-            },
-        )
-        .optional()?;
+        params![address.canonical().as_str(), replica.as_bytes()],
+        |row| {
+            Ok(DeviceLogIn {
+                account: AccountId::new(row.get(0)?),
+                key: row.get(1)?,
+            })
+        },
+    )?;
     Ok(found)
 }
 
@@ -104,9 +101,10 @@ pub(crate) fn has_key(
     replica: ReplicaId,
     key: &[u8],
 ) -> Result<bool, TxError> {
-    Ok(transaction
-        .prepare_cached("SELECT 1 FROM device_keys WHERE account = ? AND replica = ? AND key = ?")?
-        .exists(params![account.as_bytes(), replica.as_bytes(), key])?)
+    transaction.exists(
+        "SELECT 1 FROM device_keys WHERE account = ? AND replica = ? AND key = ?",
+        params![account.as_bytes(), replica.as_bytes(), key],
+    )
 }
 
 fn put_key(
@@ -116,7 +114,8 @@ fn put_key(
     key: &[u8],
 ) -> Result<(), TxError> {
     transaction.execute(
-        "INSERT OR REPLACE INTO device_keys (account, replica, key) VALUES (?, ?, ?)",
+        "INSERT INTO device_keys (account, replica, key) VALUES (?, ?, ?)
+         ON CONFLICT (account, replica) DO UPDATE SET key = excluded.key",
         params![account.as_bytes(), replica.as_bytes(), key],
     )?;
     Ok(())

@@ -18,10 +18,10 @@ use letterlock_core::keys::transparency::merkle::{self, Hash, Node};
 use letterlock_core::keys::transparency::serve::{self, DirectoryNodes};
 use rand::RngCore as _;
 use rand::rngs::OsRng;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::params;
 use serde_bytes::ByteBuf;
 
-use super::{TxError, accounts, signed, unsigned};
+use super::{Transaction, TxError, accounts, signed, unsigned};
 
 /// The version of the log's rows that this program writes, and the only one that it reads.
 const STEP_VERSION: u8 = 1;
@@ -50,13 +50,13 @@ pub(crate) fn establish(
     accounts::set_provider_value(transaction, SALT, &salt)?;
     accounts::set_provider_value(transaction, DOMAIN, domain.as_bytes())?;
     sign(transaction, 0, EMPTY, now)?;
-    let mut known = transaction.prepare(
+    let known: Vec<(String, Vec<u8>)> = transaction.query(
         "SELECT address, certificate FROM accounts JOIN keys USING (account)
          WHERE deleting = 0 ORDER BY address",
+        params![],
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let rows = known.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
-    for row in rows {
-        let (address, certificate): (String, Vec<u8>) = row?;
+    for (address, certificate) in known {
         // An address that is none is reported where it is used.
         if let Ok(address) = Address::new(&address) {
             publish(transaction, &address, Some(&certificate), now)?;
@@ -90,7 +90,7 @@ pub(crate) fn publish(
         // Who ends an account leaves hashes.
         transaction.execute(
             "UPDATE directory_log SET entry = NULL WHERE label = ?",
-            [label.0.0],
+            params![label.0.0],
         )?;
     }
     Ok(())
@@ -117,12 +117,11 @@ pub(crate) fn lookup(
         return Ok(None);
     };
     let label = entry::label(&head.head().identity.salt, address);
-    let newest = transaction
-        .prepare_cached(
-            "SELECT entry FROM directory_log WHERE label = ? ORDER BY position DESC LIMIT 1",
-        )?
-        .query_row([label.0.0], |row| row.get::<_, Option<Vec<u8>>>(0))
-        .optional()?;
+    let newest = transaction.query_row(
+        "SELECT entry FROM directory_log WHERE label = ? ORDER BY position DESC LIMIT 1",
+        params![label.0.0],
+        |row| row.get::<Option<Vec<u8>>>(0),
+    )?;
     let certificates = newest.flatten().into_iter().collect();
     let mut tables = Tables(transaction);
     serve::lookup(&mut tables, &head, seen, &label, certificates).map(Some)
@@ -147,10 +146,11 @@ pub(crate) fn entry(
     let Ok(position) = i64::try_from(position) else {
         return Ok(None);
     };
-    let found = transaction
-        .prepare_cached("SELECT entry FROM directory_log WHERE position = ?")?
-        .query_row([position], |row| row.get::<_, Option<Vec<u8>>>(0))
-        .optional()?;
+    let found = transaction.query_row(
+        "SELECT entry FROM directory_log WHERE position = ?",
+        params![position],
+        |row| row.get::<Option<Vec<u8>>>(0),
+    )?;
     Ok(found.map(|entry| EntryAnswer {
         version: ANSWER_VERSION,
         certificates: entry.into_iter().map(ByteBuf::from).collect(),
@@ -165,30 +165,29 @@ fn write(
 ) -> Result<(), TxError> {
     let Step { label, value, .. } = &written.step;
     let step = postcard::to_extend(&written.step, vec![STEP_VERSION]).map_err(|_| DAMAGED)?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO directory_log (position, label, step, entry) VALUES (?, ?, ?, ?)",
-        )?
-        .execute(params![signed(size)?, label.0.0, step, certificates])?;
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO directory_nodes (level, position, hash) VALUES (?, ?, ?)")?;
-    for (at, hash) in &written.log {
-        insert.execute(params![at.level, signed(at.index)?, hash.0])?;
-    }
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO directory_map (depth, bits, hash) VALUES (?, ?, ?)
-         ON CONFLICT (depth, bits) DO UPDATE SET hash = excluded.hash",
+    transaction.execute(
+        "INSERT INTO directory_log (position, label, step, entry) VALUES (?, ?, ?, ?)",
+        params![signed(size)?, label.0.0, step, certificates],
     )?;
-    for (at, hash) in &written.inner {
-        put.execute(params![at.depth, at.bits, hash.0])?;
+    for (at, hash) in &written.log {
+        transaction.execute(
+            "INSERT INTO directory_nodes (level, position, hash) VALUES (?, ?, ?)",
+            params![at.level, signed(at.index)?, hash.0],
+        )?;
     }
-    transaction
-        .prepare_cached(
-            "INSERT INTO directory_entries (label, version, set_hash) VALUES (?, ?, ?)
+    for (at, hash) in &written.inner {
+        transaction.execute(
+            "INSERT INTO directory_map (depth, bits, hash) VALUES (?, ?, ?)
+             ON CONFLICT (depth, bits) DO UPDATE SET hash = excluded.hash",
+            params![at.depth, at.bits, hash.0],
+        )?;
+    }
+    transaction.execute(
+        "INSERT INTO directory_entries (label, version, set_hash) VALUES (?, ?, ?)
              ON CONFLICT (label) DO UPDATE
              SET version = excluded.version, set_hash = excluded.set_hash",
-        )?
-        .execute(params![label.0.0, signed(value.version)?, value.set.0])?;
+        params![label.0.0, signed(value.version)?, value.set.0],
+    )?;
     Ok(())
 }
 
@@ -236,26 +235,24 @@ impl MapNodes for Tables<'_> {
     type Error = TxError;
 
     fn inner(&mut self, at: &Prefix) -> Result<Option<Hash>, TxError> {
-        let hash = self
-            .0
-            .prepare_cached("SELECT hash FROM directory_map WHERE depth = ? AND bits = ?")?
-            .query_row(params![at.depth, at.bits], |row| row.get(0).map(Hash))
-            .optional()?;
+        let hash = self.0.query_row(
+            "SELECT hash FROM directory_map WHERE depth = ? AND bits = ?",
+            params![at.depth, at.bits],
+            |row| row.get(0).map(Hash),
+        )?;
         Ok(hash)
     }
 
     fn entry(&mut self, at: &Prefix) -> Result<Option<(Label, Value)>, TxError> {
-        let found = self
-            .0
-            .prepare_cached(
-                "SELECT label, version, set_hash FROM directory_entries
+        let found = self.0.query_row(
+            "SELECT label, version, set_hash FROM directory_entries
                  WHERE label BETWEEN ? AND ? ORDER BY label LIMIT 1",
-            )?
-            .query_row(params![at.bits, at.last()], |row| {
+            params![at.bits, at.last()],
+            |row| {
                 let version: i64 = row.get(1)?;
                 Ok((row.get(0)?, version, row.get(2)?))
-            })
-            .optional()?;
+            },
+        )?;
         let Some((label, version, set)) = found else {
             return Ok(None);
         };
@@ -270,20 +267,22 @@ impl MapNodes for Tables<'_> {
 impl DirectoryNodes for Tables<'_> {
     fn log_node(&mut self, at: Node) -> Result<Hash, TxError> {
         let position = signed(at.index)?;
-        let hash = self
-            .0
-            .prepare_cached("SELECT hash FROM directory_nodes WHERE level = ? AND position = ?")?
-            .query_row(params![at.level, position], |row| row.get(0).map(Hash))
-            .optional()?;
+        let hash = self.0.query_row(
+            "SELECT hash FROM directory_nodes WHERE level = ? AND position = ?",
+            params![at.level, position],
+            |row| row.get(0).map(Hash),
+        )?;
         hash.ok_or(DAMAGED)
     }
 
     fn step(&mut self, position: u64) -> Result<Step, TxError> {
         let step: Vec<u8> = self
             .0
-            .prepare_cached("SELECT step FROM directory_log WHERE position = ?")?
-            .query_row([signed(position)?], |row| row.get(0))
-            .optional()?
+            .query_row(
+                "SELECT step FROM directory_log WHERE position = ?",
+                params![signed(position)?],
+                |row| row.get(0),
+            )?
             .ok_or(DAMAGED)?;
         match step.split_first() {
             Some((&STEP_VERSION, step)) => postcard::from_bytes(step).map_err(|_| DAMAGED),

@@ -1,11 +1,11 @@
 //! Sealed documents: the newest revision of each.
 
 use letterlock_core::id::{AccountId, CollectionId, DocId, Generation};
-use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
+use rusqlite::params;
 
 use super::{
-    BlobId, Blobs, Effects, Stored, TxError, Value, accounts, columns, length, log, signed,
-    unsigned,
+    BlobId, Blobs, Effects, Row, Stored, Transaction, TxError, Value, accounts, columns, length,
+    log, signed, unsigned,
 };
 
 /// A document as the clear header of its envelope tells it.
@@ -81,14 +81,12 @@ fn current(
     document: DocId,
 ) -> Result<Option<Current>, TxError> {
     transaction
-        .prepare_cached(
+        .query_row(
             "SELECT collection, revision, generation, size, value, file
              FROM documents WHERE account = ? AND document = ?",
+            params![account.as_bytes(), document.as_bytes()],
+            |row| Ok(read_current(row)),
         )?
-        .query_row(params![account.as_bytes(), document.as_bytes()], |row| {
-            Ok(read_current(row))
-        })
-        .optional()?
         .transpose()
 }
 
@@ -117,24 +115,23 @@ fn upsert(
     let generation = log::next_generation(transaction, effects, account)?;
     let (size, value, file) = columns(new.envelope, effects)?;
     accounts::add_octets(transaction, account, size.saturating_sub(size_before))?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO documents
+    transaction.execute(
+        "INSERT INTO documents
                  (account, document, collection, revision, generation, size, value, file)
-             VALUES (:account, :document, :collection, :revision, :generation, :size, :value, :file)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (account, document) DO UPDATE SET
                  revision = excluded.revision, generation = excluded.generation,
                  size = excluded.size, value = excluded.value, file = excluded.file",
-        )?
-        .execute(named_params! {
-            ":account": account.as_bytes(),
-            ":document": new.id.as_bytes(),
-            ":collection": new.collection.as_bytes(),
-            ":revision": signed(new.revision)?,
-            ":generation": signed(generation.0)?,
-            ":size": size,
-            ":value": value,
-            ":file": file,
-        })?;
+        params![
+            account.as_bytes(),
+            new.id.as_bytes(),
+            new.collection.as_bytes(),
+            signed(new.revision)?,
+            signed(generation.0)?,
+            size,
+            value,
+            file,
+        ],
+    )?;
     Ok(generation)
 }

@@ -1,9 +1,10 @@
-//! What can go wrong below the provider: errors that name the file and the cause.
+//! What can go wrong below the provider: errors that name the place and the cause.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use tokio_postgres::error::SqlState;
 
 /// Why the provider's storage did not do what it was asked. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,17 @@ pub enum DbError {
         /// The cause.
         source: rusqlite::Error,
     },
+    /// Another failure of PostgreSQL.
+    #[error("{}: {}", database.display(), told(source))]
+    Postgres {
+        /// The database.
+        database: PathBuf,
+        /// The cause.
+        source: tokio_postgres::Error,
+    },
+    /// The account was ended since the call began.
+    #[error("the account is gone")]
+    NoAccount,
     /// The process is ending.
     #[error("the provider is shutting down")]
     Stopped,
@@ -76,6 +88,27 @@ impl DbError {
             _ => Self::Database { path, source },
         }
     }
+
+    pub(crate) fn postgres(database: &Path, source: tokio_postgres::Error) -> Self {
+        let database = database.to_owned();
+        match source.code() {
+            Some(&SqlState::DISK_FULL) => Self::Full { path: database },
+            Some(&(SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED)) => Self::Damaged {
+                path: database,
+                detail: told(&source),
+            },
+            _ => Self::Postgres { database, source },
+        }
+    }
+}
+
+/// What PostgreSQL says, without rows' contents, which it may add as a detail.
+fn told(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(told) => format!("{} ({})", told.message(), told.code().code()),
+        None => std::error::Error::source(error)
+            .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
+    }
 }
 
 /// What a function over a transaction fails with; [`super::Db`] adds the path.
@@ -84,18 +117,25 @@ pub(crate) enum TxError {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+    #[error(transparent)]
     File(#[from] DbError),
     /// The row's file went away between reading the row and the file: read again.
     #[error("the file {} is gone", .0.display())]
     FileGone(PathBuf),
     #[error("{0}")]
     Damaged(&'static str),
+    /// The account was ended meanwhile.
+    #[error("the account is gone")]
+    NoAccount,
 }
 
 impl TxError {
     pub(crate) fn at(self, path: &Path) -> DbError {
         match self {
             Self::Sqlite(source) => DbError::database(path, source),
+            Self::Postgres(source) => DbError::postgres(path, source),
+            Self::NoAccount => DbError::NoAccount,
             Self::File(error) => error,
             Self::FileGone(path) => DbError::Damaged {
                 path,

@@ -1,9 +1,9 @@
 //! Messages that the MX sealed, until a device has taken them in.
 
 use letterlock_core::id::{AccountId, Generation, IncomingId, Timestamp};
-use rusqlite::{OptionalExtension, Transaction, named_params, params};
+use rusqlite::params;
 
-use super::{BlobId, Effects, TxError, Value, accounts, columns, log, signed};
+use super::{BlobId, Effects, Transaction, TxError, Value, accounts, columns, log, signed};
 
 /// A message, encrypted to the account's certificate.
 pub(crate) struct Incoming {
@@ -22,25 +22,23 @@ pub(crate) fn insert(
     let generation = log::next_generation(transaction, effects, account)?;
     let (size, value, file) = columns(new.message, effects)?;
     accounts::add_octets(transaction, account, size)?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO incoming (account, incoming, generation, received_at, size, value, file)
-             VALUES (:account, :incoming, :generation, :received_at, :size, :value, :file)",
-        )?
-        .execute(named_params! {
-            ":account": account.as_bytes(),
-            ":incoming": new.id.as_bytes(),
-            ":generation": signed(generation.0)?,
-            ":received_at": new.received_at.as_millis(),
-            ":size": size,
-            ":value": value,
-            ":file": file,
-        })?;
-    transaction
-        .prepare_cached(
-            "UPDATE accounts SET incoming_count = incoming_count + 1 WHERE account = ?",
-        )?
-        .execute([account.as_bytes()])?;
+    transaction.execute(
+        "INSERT INTO incoming (account, incoming, generation, received_at, size, value, file)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![
+            account.as_bytes(),
+            new.id.as_bytes(),
+            signed(generation.0)?,
+            new.received_at.as_millis(),
+            size,
+            value,
+            file,
+        ],
+    )?;
+    transaction.execute(
+        "UPDATE accounts SET incoming_count = incoming_count + 1 WHERE account = ?",
+        params![account.as_bytes()],
+    )?;
     Ok(generation)
 }
 
@@ -52,29 +50,21 @@ pub(crate) fn remove(
     account: AccountId,
     id: IncomingId,
 ) -> Result<Option<Generation>, TxError> {
-    let found = transaction
-        .prepare_cached(
-            "SELECT file, size FROM incoming WHERE account = ? AND incoming = ? AND removed = 0",
-        )?
-        .query_row(params![account.as_bytes(), id.as_bytes()], |row| {
-            Ok((row.get::<_, Option<BlobId>>(0)?, row.get::<_, i64>(1)?))
-        })
-        .optional()?;
+    let found = transaction.query_row(
+        "SELECT file, size FROM incoming WHERE account = ? AND incoming = ? AND removed = 0",
+        params![account.as_bytes(), id.as_bytes()],
+        |row| Ok((row.get::<Option<BlobId>>(0)?, row.get::<i64>(1)?)),
+    )?;
     let Some((file, size)) = found else {
         return Ok(None);
     };
     accounts::add_octets(transaction, account, size.saturating_neg())?;
     let generation = log::next_generation(transaction, effects, account)?;
-    transaction
-        .prepare_cached(
-            "UPDATE incoming SET removed = 1, generation = ?, size = 0, value = NULL, file = NULL
+    transaction.execute(
+        "UPDATE incoming SET removed = 1, generation = ?, size = 0, value = NULL, file = NULL
              WHERE account = ? AND incoming = ?",
-        )?
-        .execute(params![
-            signed(generation.0)?,
-            account.as_bytes(),
-            id.as_bytes()
-        ])?;
+        params![signed(generation.0)?, account.as_bytes(), id.as_bytes()],
+    )?;
     effects.forget(file);
     Ok(Some(generation))
 }

@@ -1,9 +1,9 @@
 //! Invite codes, by the hash of each: how often one may be used, and until when.
 
 use letterlock_core::id::Timestamp;
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 
-use super::{TxError, unsigned};
+use super::{Transaction, TxError, unsigned};
 
 /// SHA-256 of a code.
 pub(crate) type CodeHash = [u8; 32];
@@ -46,11 +46,10 @@ pub(crate) fn is_valid(
     code: &CodeHash,
     now: Timestamp,
 ) -> Result<bool, TxError> {
-    Ok(transaction
-        .prepare_cached(
-            "SELECT 1 FROM invites WHERE code_hash = ? AND uses_left > 0 AND expires_at > ?",
-        )?
-        .exists(params![code, now.as_millis()])?)
+    transaction.exists(
+        "SELECT 1 FROM invites WHERE code_hash = ? AND uses_left > 0 AND expires_at > ?",
+        params![code, now.as_millis()],
+    )
 }
 
 /// Uses the code once; false if it cannot be used.
@@ -69,25 +68,21 @@ pub(crate) fn spend(
 
 /// All that can still be used, the newest first.
 pub(crate) fn list(transaction: &Transaction<'_>, now: Timestamp) -> Result<Vec<Invited>, TxError> {
-    let mut found = transaction.prepare(
+    transaction.query(
         "SELECT name, uses_left, expires_at FROM invites
          WHERE uses_left > 0 AND expires_at > ? ORDER BY created_at DESC, name",
-    )?;
-    let rows = found.query_map([now.as_millis()], |row| {
-        Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?))
-    })?;
-    rows.map(|row| {
-        let (name, uses_left, expires_at) = row?;
-        Ok(Invited {
-            name,
-            uses_left: unsigned(uses_left)?,
-            expires_at: Timestamp::from_millis(expires_at),
-        })
-    })
-    .collect()
+        params![now.as_millis()],
+        |row| {
+            Ok(Invited {
+                name: row.get(0)?,
+                uses_left: unsigned(row.get(1)?)?,
+                expires_at: Timestamp::from_millis(row.get(2)?),
+            })
+        },
+    )
 }
 
 /// Takes back all codes of this name; how many there were.
 pub(crate) fn remove(transaction: &Transaction<'_>, name: &str) -> Result<usize, TxError> {
-    Ok(transaction.execute("DELETE FROM invites WHERE name = ?", [name])?)
+    transaction.execute("DELETE FROM invites WHERE name = ?", params![name])
 }

@@ -2,9 +2,9 @@
 //! one entry: all of them, one after the other (`letterlock_core::keys::published`).
 
 use letterlock_core::id::{AccountId, Timestamp};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::params;
 
-use super::{TxError, accounts, directory};
+use super::{Transaction, TxError, accounts, directory};
 
 /// Sets the account's certificates, and tells of them in the directory's log.
 pub(crate) fn put(
@@ -30,9 +30,10 @@ pub(crate) fn certificates(
     transaction: &Transaction<'_>,
     account: AccountId,
 ) -> Result<Option<Vec<u8>>, TxError> {
-    let certificates = transaction
-        .prepare_cached("SELECT certificate FROM keys WHERE account = ?")?
-        .query_row([account.as_bytes()], |row| row.get(0))
-        .optional()?;
+    let certificates = transaction.query_row(
+        "SELECT certificate FROM keys WHERE account = ?",
+        params![account.as_bytes()],
+        |row| row.get(0),
+    )?;
     Ok(certificates)
 }

@@ -3,23 +3,25 @@
 //! The log is not a table: every document and every incoming message carries the generation of
 //! its last change, so that a device sees each once, at its newest.
 
+use std::ops::ControlFlow;
+
 use letterlock_core::id::{AccountId, CollectionId, Generation, IncomingId, Timestamp};
 use letterlock_core::sync::news::NEWS_OCTETS;
 use letterlock_core::sync::wire::{BATCH_OCTETS, Entry};
-use rusqlite::{OptionalExtension, Row, Transaction, named_params};
+use rusqlite::params;
 use serde_bytes::ByteBuf;
 
-use super::{Blobs, Effects, Stored, TxError, signed, unsigned};
+use super::{Blobs, Effects, Row, Stored, Transaction, TxError, signed, unsigned};
 
 /// What an entry costs in a batch beside its value, in octets.
 const ENTRY_OVERHEAD: usize = 64;
 
 const CHANGED_SINCE: &str = "
     SELECT generation, 0 AS kind, collection AS id, 0 AS received_at, size, value, file
-      FROM documents WHERE account = :account AND generation > :since
+      FROM documents WHERE account = ?1 AND generation > ?2
     UNION ALL
     SELECT generation, 1 + removed, incoming, received_at, size, value, file
-      FROM incoming WHERE account = :account AND generation > :since
+      FROM incoming WHERE account = ?1 AND generation > ?2
     ORDER BY generation";
 
 /// A piece of the log.
@@ -57,12 +59,13 @@ pub(super) fn next_generation(
     effects: &mut Effects,
     account: AccountId,
 ) -> Result<Generation, TxError> {
-    let generation = transaction
-        .prepare_cached(
-            "UPDATE accounts SET generation = generation + 1
+    let generation = transaction.query_row(
+        "UPDATE accounts SET generation = generation + 1
              WHERE account = ? AND deleting = 0 RETURNING generation",
-        )?
-        .query_row([account.as_bytes()], |row| row.get(0))?;
+        params![account.as_bytes()],
+        |row| row.get(0),
+    )?;
+    let generation = generation.ok_or(TxError::NoAccount)?;
     let generation = Generation(unsigned(generation)?);
     effects.news.insert(account, generation);
     Ok(generation)
@@ -73,10 +76,11 @@ fn current_generation(
     transaction: &Transaction<'_>,
     account: AccountId,
 ) -> Result<Generation, TxError> {
-    let generation = transaction
-        .prepare_cached("SELECT generation FROM accounts WHERE account = ?")?
-        .query_row([account.as_bytes()], |row| row.get(0))
-        .optional()?;
+    let generation = transaction.query_row(
+        "SELECT generation FROM accounts WHERE account = ?",
+        params![account.as_bytes()],
+        |row| row.get(0),
+    )?;
     Ok(Generation(unsigned(generation.unwrap_or(0))?))
 }
 
@@ -99,13 +103,9 @@ pub(crate) fn changed_since(
     let Ok(start) = signed(since.0) else {
         return Ok(changes);
     };
-    let mut statement = transaction.prepare_cached(CHANGED_SINCE)?;
-    let mut rows = statement.query(named_params! {
-        ":account": account.as_bytes(), ":since": start,
-    })?;
     let mut octets: usize = 0;
     let mut until = since;
-    while let Some(row) = rows.next()? {
+    transaction.each(CHANGED_SINCE, params![account.as_bytes(), start], |row| {
         let change = Change::read(row)?;
         let wanted = change.is_wanted(since, collections);
         let size = if wanted { change.cost() } else { 0 };
@@ -113,14 +113,15 @@ pub(crate) fn changed_since(
         if may_cut && octets.saturating_add(size) > cut.octets() {
             changes.until = until;
             changes.more = true;
-            break;
+            return Ok(ControlFlow::Break(()));
         }
         until = change.generation;
         if wanted {
             octets = octets.saturating_add(size);
             changes.entries.push(change.into_entry(blobs)?);
         }
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(changes)
 }
 
@@ -141,7 +142,7 @@ struct Change {
 
 impl Change {
     fn read(row: &Row<'_>) -> Result<Self, TxError> {
-        let kind = match row.get::<_, i64>("kind")? {
+        let kind = match row.get::<i64>("kind")? {
             0 => Kind::Document,
             1 => Kind::Incoming,
             _ => Kind::Removed,

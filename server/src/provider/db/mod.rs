@@ -1,15 +1,20 @@
-//! The provider's storage: one SQLite database and the folder `blobs/`.
+//! The provider's storage: records in SQLite or PostgreSQL, large values in the folder `blobs/`.
 //!
-//! WAL with `synchronous=FULL`: what a commit returned for survives a power cut. One connection
-//! writes, some read; both run in blocking tasks, so that nothing here is async. The tables'
-//! functions take a transaction and know neither HTTP nor what the sealed octets say.
+//! What a commit returned for survives a power cut. Transactions run in blocking tasks, so that
+//! nothing here is async. The tables' functions are written once, over [`Transaction`]; they know
+//! neither HTTP nor what the sealed octets say.
 //!
 //! Invariant: effects outside the database (files that became stale, devices that wait for news)
 //! happen after the commit, in the same blocking task, so that a caller who goes away cannot
-//! separate them from it.
+//! separate them from it. Invariant: a transaction that writes names whom it is about ([`Scope`]);
+//! nobody else writes about them meanwhile, whatever the database and however many processes.
 
 mod error;
 mod blobs;
+mod sql;
+mod sqlite;
+mod postgres;
+mod news;
 mod schema;
 mod log;
 pub(crate) mod accounts;
@@ -24,12 +29,15 @@ pub(crate) mod devices;
 pub(crate) mod invites;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use letterlock_core::id::{AccountId, Generation};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::{Semaphore, watch};
+use rusqlite::{Connection, params};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, watch};
+
+use postgres::Postgres;
+use sqlite::Sqlite;
 
 pub(crate) use blobs::{
     BlobId, Blobs, Staged, Stored, Value, create_private, sync_folder, write_durably,
@@ -38,11 +46,55 @@ pub use error::DbError;
 pub(crate) use error::TxError;
 pub use invites::Invited;
 pub(crate) use log::{Changes, Cut, changed_since};
+pub(crate) use sql::{Row, Transaction};
 
-/// Connections that read at the same time.
-const READERS: usize = 4;
+/// Name of the embedded database.
+const FILE: &str = "provider.sqlite";
 /// How often a read begins again when a file went away under it.
 const READ_ATTEMPTS: usize = 5;
+
+/// Where records are kept.
+#[derive(Debug, Clone, Default)]
+pub enum Records {
+    /// In a file of the data directory.
+    #[default]
+    Embedded,
+    /// In a PostgreSQL database, which other processes may share.
+    Postgres(Box<tokio_postgres::Config>),
+}
+
+/// Whom a transaction that writes is about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scope {
+    provider: bool,
+    accounts: BTreeSet<AccountId>,
+}
+
+impl Scope {
+    /// What is the provider's own: who is there, the key directory, invites.
+    pub(crate) fn provider() -> Self {
+        Self {
+            provider: true,
+            ..Self::default()
+        }
+    }
+
+    /// Single rows, each found and changed by one statement: nobody need wait.
+    pub(crate) fn rows() -> Self {
+        Self::default()
+    }
+
+    /// One account.
+    pub(crate) fn account(account: AccountId) -> Self {
+        Self::rows().with([account])
+    }
+
+    /// These accounts, too.
+    pub(crate) fn with(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
+        self.accounts.extend(accounts);
+        self
+    }
+}
 
 /// What a transaction does beside its rows.
 #[derive(Debug, Default)]
@@ -68,6 +120,11 @@ impl Effects {
     fn forget(&mut self, file: Option<BlobId>) {
         self.stale.extend(file);
     }
+
+    /// From now on files belong to the commit, whatever becomes of it.
+    fn keep_files(&mut self) {
+        self.added.drain(..).for_each(Staged::keep);
+    }
 }
 
 /// How a transaction ends.
@@ -76,46 +133,61 @@ pub(crate) enum Decision<T> {
     Rollback(T),
 }
 
+impl<T> Decision<T> {
+    fn into_value(self) -> T {
+        let (Self::Commit(value) | Self::Rollback(value)) = self;
+        value
+    }
+}
+
 /// The open storage.
 #[derive(Debug)]
 pub(crate) struct Db {
     shared: Arc<Shared>,
-    writer: Arc<tokio::sync::Mutex<Connection>>,
-    reading: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    path: PathBuf,
+    backend: Backend,
     blobs: Blobs,
-    readers: Mutex<Vec<Connection>>,
     waiting: Mutex<BTreeMap<AccountId, watch::Sender<Generation>>>,
 }
 
+#[derive(Debug)]
+enum Backend {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+/// The right to begin a transaction.
+enum Turn {
+    Sqlite(OwnedMutexGuard<Connection>),
+    Postgres(OwnedSemaphorePermit),
+}
+
 impl Db {
-    /// Opens or makes the storage in a folder that exists, and brings it up to date.
-    pub(crate) fn open(data_dir: &Path) -> Result<Self, DbError> {
-        let path = data_dir.join("provider.sqlite");
+    /// Opens or makes the storage and brings it up to date. Call it in a blocking task.
+    pub(crate) fn open(data_dir: &Path, records: &Records) -> Result<Self, DbError> {
         let blobs = Blobs::open(data_dir)?;
-        let mut writer = schema::connect(&path)?;
-        schema::migrate(&mut writer, &path)?;
-        let named = named_files(&mut writer).map_err(|error| error.at(&path))?;
-        let orphans = blobs.collect(&named)?;
-        if orphans > 0 {
-            tracing::info!(orphans, "removed files that no row names");
+        let backend = match records {
+            Records::Embedded => Backend::Sqlite(Sqlite::open(data_dir.join(FILE))?),
+            Records::Postgres(config) => Backend::Postgres(Postgres::open((**config).clone())?),
+        };
+        let shared = Shared {
+            backend,
+            blobs,
+            waiting: Mutex::default(),
+        };
+        // Others may be writing files that no row names yet.
+        if let Backend::Sqlite(_) = shared.backend {
+            let named = shared.read(&|transaction, _| named_files(transaction))?;
+            let orphans = shared.blobs.collect(&named)?;
+            if orphans > 0 {
+                tracing::info!(orphans, "removed files that no row names");
+            }
         }
-        let readers = (0..READERS)
-            .map(|_| schema::connect(&path))
-            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            shared: Arc::new(Shared {
-                path,
-                blobs,
-                readers: Mutex::new(readers),
-                waiting: Mutex::default(),
-            }),
-            writer: Arc::new(tokio::sync::Mutex::new(writer)),
-            reading: Arc::new(Semaphore::new(READERS)),
+            shared: Arc::new(shared),
         })
     }
 
@@ -130,15 +202,18 @@ impl Db {
         blocking(move || values.into_iter().map(|v| shared.blobs.stage(v)).collect()).await?
     }
 
-    /// Runs a transaction that may write; it is durable when this returns.
-    pub(crate) async fn write<T, F>(&self, change: F) -> Result<T, DbError>
+    /// Runs a transaction that may write about `scope`; it is durable when this returns.
+    pub(crate) async fn write<T, F>(&self, scope: Scope, change: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>, &mut Effects) -> Result<Decision<T>, TxError> + Send + 'static,
     {
-        let mut connection = Arc::clone(&self.writer).lock_owned().await;
+        let turn = match &self.shared.backend {
+            Backend::Sqlite(sqlite) => Turn::Sqlite(sqlite.writer().await),
+            Backend::Postgres(postgres) => Turn::Postgres(postgres.permit().await?),
+        };
         let shared = Arc::clone(&self.shared);
-        blocking(move || shared.write(&mut connection, change)).await?
+        blocking(move || shared.write(turn, &scope, change)).await?
     }
 
     /// Runs a transaction that reads one consistent state.
@@ -147,10 +222,10 @@ impl Db {
         T: Send + 'static,
         F: Fn(&Transaction<'_>, &Blobs) -> Result<T, TxError> + Send + 'static,
     {
-        let permit = Arc::clone(&self.reading)
-            .acquire_owned()
-            .await
-            .map_err(|_| DbError::Stopped)?;
+        let permit = match &self.shared.backend {
+            Backend::Sqlite(sqlite) => sqlite.permit().await?,
+            Backend::Postgres(postgres) => postgres.permit().await?,
+        };
         let shared = Arc::clone(&self.shared);
         blocking(move || {
             let result = shared.read(&query);
@@ -160,17 +235,31 @@ impl Db {
         .await?
     }
 
-    /// Makes the write-ahead log short: it may hold what was deleted. A reader in the way leaves it
-    /// to the next checkpoint.
+    /// Removes what was deleted from where the database may still have it, if that is ours to do.
     pub(crate) async fn truncate_log(&self) -> Result<(), DbError> {
-        let connection = Arc::clone(&self.writer).lock_owned().await;
+        let Backend::Sqlite(sqlite) = &self.shared.backend else {
+            return Ok(());
+        };
+        let writer = sqlite.writer().await;
         let shared = Arc::clone(&self.shared);
-        blocking(move || {
-            connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-                .map_err(|source| DbError::database(&shared.path, source))
+        blocking(move || match &shared.backend {
+            Backend::Sqlite(sqlite) => sqlite.truncate_log(&writer),
+            Backend::Postgres(_) => Ok(()),
         })
         .await?
+    }
+
+    /// Hears what other processes have stored, and tells them, until it is dropped.
+    pub(crate) async fn exchange_news(&self) {
+        match &self.shared.backend {
+            Backend::Sqlite(_) => std::future::pending().await,
+            Backend::Postgres(postgres) => {
+                let shared = Arc::clone(&self.shared);
+                postgres
+                    .exchange_news(move |account| shared.wake(account))
+                    .await;
+            }
+        }
     }
 
     /// Hears of the account's new generations from now on.
@@ -186,64 +275,81 @@ impl Db {
 impl Shared {
     fn write<T>(
         &self,
-        connection: &mut Connection,
+        turn: Turn,
+        scope: &Scope,
         change: impl FnOnce(&Transaction<'_>, &mut Effects) -> Result<Decision<T>, TxError>,
     ) -> Result<T, DbError> {
-        let failed = |source| DbError::database(&self.path, source);
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed)?;
         let mut effects = Effects::default();
-        let value = match change(&transaction, &mut effects).map_err(|e| e.at(&self.path))? {
-            Decision::Commit(value) => value,
-            Decision::Rollback(value) => {
-                transaction.rollback().map_err(failed)?;
-                return Ok(value);
+        let decision = match (&self.backend, turn) {
+            (Backend::Sqlite(sqlite), Turn::Sqlite(mut writer)) => {
+                sqlite.write(&mut writer, &mut effects, change)
             }
-        };
-        // A commit that fails may yet be found in the log after a crash: the files stay, and are
-        // collected at the next start if no row names them.
-        effects.added.into_iter().for_each(Staged::keep);
-        transaction.commit().map_err(failed)?;
+            (Backend::Postgres(postgres), Turn::Postgres(_permit)) => {
+                postgres.write(scope, &mut effects, change)
+            }
+            _ => Err(DbError::Stopped),
+        }?;
+        if let Decision::Commit(_) = decision {
+            self.carry_out(effects);
+        }
+        Ok(decision.into_value())
+    }
+
+    fn carry_out(&self, effects: Effects) {
+        if let Backend::Postgres(postgres) = &self.backend {
+            let accounts = effects.news.keys().chain(&effects.woken);
+            postgres.news.tell(accounts.copied());
+        }
         effects.stale.iter().for_each(|id| self.blobs.forget(id));
         for (account, generation) in effects.news {
             self.publish(account, generation);
         }
         for account in effects.woken {
-            if let Some(sender) = lock(&self.waiting).get(&account) {
-                sender.send_modify(|_| {});
-            }
+            self.wake(Some(account));
         }
-        Ok(value)
+    }
+
+    /// Makes those who wait for an account's news look again, or all.
+    fn wake(&self, account: Option<AccountId>) {
+        let waiting = lock(&self.waiting);
+        match account {
+            Some(account) => waiting
+                .get(&account)
+                .into_iter()
+                .for_each(|sender| sender.send_modify(|_| {})),
+            None => waiting
+                .values()
+                .for_each(|sender| sender.send_modify(|_| {})),
+        }
     }
 
     fn read<T>(
         &self,
         query: &impl Fn(&Transaction<'_>, &Blobs) -> Result<T, TxError>,
     ) -> Result<T, DbError> {
-        let idle = lock(&self.readers).pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => schema::connect(&self.path)?,
-        };
-        let mut result = self.read_once(&mut connection, query);
+        let mut result = self.read_once(query);
         for _ in 1..READ_ATTEMPTS {
             if !matches!(result, Err(TxError::FileGone(_))) {
                 break;
             }
-            result = self.read_once(&mut connection, query);
+            result = self.read_once(query);
         }
-        lock(&self.readers).push(connection);
-        result.map_err(|error| error.at(&self.path))
+        let place = match &self.backend {
+            Backend::Sqlite(sqlite) => &sqlite.path,
+            Backend::Postgres(postgres) => &postgres.place,
+        };
+        result.map_err(|error| error.at(place))
     }
 
     fn read_once<T>(
         &self,
-        connection: &mut Connection,
         query: &impl Fn(&Transaction<'_>, &Blobs) -> Result<T, TxError>,
     ) -> Result<T, TxError> {
-        let transaction = connection.transaction()?;
-        query(&transaction, &self.blobs)
+        let query = |transaction: &Transaction<'_>| query(transaction, &self.blobs);
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.read(query),
+            Backend::Postgres(postgres) => postgres.read(query),
+        }
     }
 
     fn publish(&self, account: AccountId, generation: Generation) {
@@ -258,23 +364,25 @@ impl Shared {
     }
 }
 
-/// Runs a transaction over the invites of a provider's folder, which may be at work.
-pub(crate) fn invites_at<T>(
+/// Runs a transaction over what is the provider's own, while it is at work or not.
+pub(crate) async fn once<T: Send + 'static>(
     data_dir: &Path,
-    change: impl FnOnce(&Transaction<'_>) -> Result<T, TxError>,
+    records: &Records,
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, TxError> + Send + 'static,
 ) -> Result<T, DbError> {
-    let path = data_dir.join("provider.sqlite");
-    // SQLite would make what is missing.
-    std::fs::metadata(&path).map_err(|source| DbError::io(&path, source))?;
-    let mut connection = schema::connect(&path)?;
-    schema::migrate(&mut connection, &path)?;
-    let failed = |source| DbError::database(&path, source);
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)?;
-    let value = change(&transaction).map_err(|error| error.at(&path))?;
-    transaction.commit().map_err(failed)?;
-    Ok(value)
+    let (path, records) = (data_dir.join(FILE), records.clone());
+    blocking(move || match records {
+        Records::Embedded => sqlite::once(&path, change),
+        Records::Postgres(config) => {
+            let change = |transaction: &Transaction<'_>, _: &mut Effects| {
+                change(transaction).map(Decision::Commit)
+            };
+            let (scope, mut effects) = (Scope::provider(), Effects::default());
+            let decided = Postgres::open(*config)?.write(&scope, &mut effects, change)?;
+            Ok(decided.into_value())
+        }
+    })
+    .await?
 }
 
 /// A lock whose holder panicked still guards a consistent value here.
@@ -291,14 +399,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .map_err(|_| DbError::Stopped)
 }
 
-fn named_files(connection: &mut Connection) -> Result<BTreeSet<BlobId>, TxError> {
-    let mut statement = connection.prepare(
+fn named_files(transaction: &Transaction<'_>) -> Result<BTreeSet<BlobId>, TxError> {
+    let named = transaction.query(
         "SELECT file FROM documents WHERE file IS NOT NULL
          UNION ALL SELECT file FROM incoming WHERE file IS NOT NULL
          UNION ALL SELECT file FROM queue WHERE file IS NOT NULL",
+        params![],
+        |row| row.get::<BlobId>(0),
     )?;
-    let rows = statement.query_map([], |row| row.get::<_, BlobId>(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(named.into_iter().collect())
 }
 
 /// An unsigned number as SQLite keeps it.

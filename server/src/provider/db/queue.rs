@@ -1,9 +1,9 @@
 //! Submissions that were accepted, and mail that waits for the relay.
 
 use letterlock_core::id::{AccountId, Address, OutboxId, Timestamp};
-use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
+use rusqlite::params;
 
-use super::{BlobId, Blobs, Effects, Stored, TxError, Value, columns, unsigned};
+use super::{BlobId, Blobs, Effects, Row, Stored, Transaction, TxError, Value, columns, unsigned};
 
 /// How long a submission's id is remembered, in milliseconds: 90 days. A device that repeats a
 /// submission later than that sends it twice.
@@ -28,18 +28,18 @@ pub(crate) fn remember(
     outbox: OutboxId,
     now: Timestamp,
 ) -> Result<bool, TxError> {
-    transaction
-        .prepare_cached("DELETE FROM submissions WHERE accepted_at < ?")?
-        .execute([now.as_millis().saturating_sub(REMEMBER_MS)])?;
-    let inserted = transaction
-        .prepare_cached(
-            "INSERT OR IGNORE INTO submissions (account, outbox, accepted_at) VALUES (?, ?, ?)",
-        )?
-        .execute(params![
+    transaction.execute(
+        "DELETE FROM submissions WHERE account = ? AND accepted_at < ?",
+        params![
             account.as_bytes(),
-            outbox.as_bytes(),
-            now.as_millis()
-        ])?;
+            now.as_millis().saturating_sub(REMEMBER_MS)
+        ],
+    )?;
+    let inserted = transaction.execute(
+        "INSERT INTO submissions (account, outbox, accepted_at) VALUES (?, ?, ?)
+         ON CONFLICT DO NOTHING",
+        params![account.as_bytes(), outbox.as_bytes(), now.as_millis()],
+    )?;
     Ok(inserted == 1)
 }
 
@@ -49,9 +49,10 @@ pub(crate) fn is_remembered(
     account: AccountId,
     outbox: OutboxId,
 ) -> Result<bool, TxError> {
-    Ok(transaction
-        .prepare_cached("SELECT 1 FROM submissions WHERE account = ? AND outbox = ?")?
-        .exists(params![account.as_bytes(), outbox.as_bytes()])?)
+    transaction.exists(
+        "SELECT 1 FROM submissions WHERE account = ? AND outbox = ?",
+        params![account.as_bytes(), outbox.as_bytes()],
+    )
 }
 
 /// Puts mail at the end of the queue.
@@ -66,16 +67,16 @@ pub(crate) fn push(
     transaction.execute(
         "INSERT INTO queue
              (outbox, reverse_path, forward_paths, accepted_at, size, value, file)
-         VALUES (:outbox, :reverse_path, :forward_paths, :accepted_at, :size, :value, :file)",
-        named_params! {
-            ":outbox": new.outbox.as_bytes(),
-            ":reverse_path": new.reverse_path.as_str(),
-            ":forward_paths": forward_paths,
-            ":accepted_at": new.accepted_at.as_millis(),
-            ":size": size,
-            ":value": value,
-            ":file": file,
-        },
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![
+            new.outbox.as_bytes(),
+            new.reverse_path.as_str(),
+            forward_paths,
+            new.accepted_at.as_millis(),
+            size,
+            value,
+            file
+        ],
     )?;
     Ok(())
 }
@@ -86,14 +87,12 @@ pub(crate) fn next(
     blobs: &Blobs,
     position: i64,
 ) -> Result<Option<Waiting>, TxError> {
-    transaction
-        .prepare_cached(
-            "SELECT position, outbox, reverse_path, forward_paths, accepted_at, size, value, file
-             FROM queue WHERE position > ? ORDER BY position LIMIT 1",
-        )?
-        .query_row([position], |row| Ok(read(row, blobs)))
-        .optional()?
-        .transpose()
+    transaction.query_row(
+        "SELECT position, outbox, reverse_path, forward_paths, accepted_at, size, value, file
+         FROM queue WHERE position > ? ORDER BY position LIMIT 1",
+        params![position],
+        |row| read(row, blobs),
+    )
 }
 
 /// The first position after `position`, whether or not the mail there can be read.
@@ -101,9 +100,12 @@ pub(crate) fn following(
     transaction: &Transaction<'_>,
     position: i64,
 ) -> Result<Option<i64>, TxError> {
-    Ok(transaction
-        .prepare_cached("SELECT min(position) FROM queue WHERE position > ?")?
-        .query_row([position], |row| row.get(0))?)
+    let found = transaction.query_row(
+        "SELECT min(position) FROM queue WHERE position > ?",
+        params![position],
+        |row| row.get(0),
+    )?;
+    Ok(found.flatten())
 }
 
 /// Takes mail out of the queue: the relay has it.
@@ -112,10 +114,11 @@ pub(crate) fn remove(
     effects: &mut Effects,
     position: i64,
 ) -> Result<(), TxError> {
-    let file = transaction
-        .prepare_cached("DELETE FROM queue WHERE position = ? RETURNING file")?
-        .query_row([position], |row| row.get::<_, Option<BlobId>>(0))
-        .optional()?;
+    let file = transaction.query_row(
+        "DELETE FROM queue WHERE position = ? RETURNING file",
+        params![position],
+        |row| row.get::<Option<BlobId>>(0),
+    )?;
     effects.forget(file.flatten());
     Ok(())
 }
@@ -129,9 +132,8 @@ fn read(row: &Row<'_>, blobs: &Blobs) -> Result<Waiting, TxError> {
     };
     let queued = Queued {
         outbox: OutboxId::new(row.get("outbox")?),
-        reverse_path: Address::new(&row.get::<_, String>("reverse_path")?)
-            .map_err(|_| damaged())?,
-        forward_paths: serde_json::from_str(&row.get::<_, String>("forward_paths")?)
+        reverse_path: Address::new(&row.get::<String>("reverse_path")?).map_err(|_| damaged())?,
+        forward_paths: serde_json::from_str(&row.get::<String>("forward_paths")?)
             .map_err(|_| damaged())?,
         accepted_at: Timestamp::from_millis(row.get("accepted_at")?),
         message: blobs.load(stored)?,

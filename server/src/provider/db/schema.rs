@@ -1,4 +1,5 @@
-//! Connections and migrations. Migrations only go forward; `user_version` counts them.
+//! Connections and migrations. Migrations only go forward; SQLite's `user_version` counts them, and
+//! in PostgreSQL the table `letterlock_schema`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use letterlock_core::id::Address;
 use letterlock_core::keys::wkd;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::DbError;
+use super::postgres::Session;
+use super::{DbError, TxError};
 
 /// One file per step; a released one never changes.
 const MIGRATIONS: [&str; 5] = [
@@ -17,6 +19,10 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0004_key_transparency.sql"),
     include_str!("migrations/0005_devices.sql"),
 ];
+/// The same for PostgreSQL, which began later.
+const POSTGRES_MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres/0001.sql")];
+/// Whoever migrates holds this advisory lock: several processes may start at once.
+const MIGRATION_LOCK: i64 = 0x4c65_7474_6572_6c6b;
 /// How long a statement waits for another process that looks into the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -66,6 +72,48 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Db
     transaction.commit().map_err(failed)
 }
 
+/// The same for PostgreSQL.
+pub(super) fn migrate_postgres(session: &Session, place: &Path) -> Result<(), DbError> {
+    let failed = |error: TxError| error.at(place);
+    session
+        .run(&format!(
+            "BEGIN; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+        ))
+        .map_err(failed)?;
+    let found = postgres_version(session).map_err(failed)?;
+    let known = i64::try_from(POSTGRES_MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        session.run("ROLLBACK").map_err(failed)?;
+        return Err(DbError::NewerSchema {
+            path: place.to_owned(),
+            found,
+            known,
+        });
+    }
+    let done = usize::try_from(found).unwrap_or(0);
+    for migration in POSTGRES_MIGRATIONS.iter().skip(done) {
+        session.run(migration).map_err(failed)?;
+    }
+    session
+        .run(&format!(
+            "UPDATE letterlock_schema SET version = {known}; COMMIT"
+        ))
+        .map_err(failed)
+}
+
+fn postgres_version(session: &Session) -> Result<i64, TxError> {
+    session.run(
+        "CREATE TABLE IF NOT EXISTS letterlock_schema (version BIGINT NOT NULL);
+         INSERT INTO letterlock_schema SELECT 0 WHERE NOT EXISTS (SELECT FROM letterlock_schema)",
+    )?;
+    let transaction = super::Transaction::Postgres(session);
+    let found =
+        transaction.query_row("SELECT version FROM letterlock_schema", params![], |row| {
+            row.get(0)
+        })?;
+    found.ok_or(TxError::Damaged("the schema's number is missing"))
+}
+
 /// Gives accounts from before schema 2 their names in the Web Key Directory.
 fn fill_wkd_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     let mut nameless =
@@ -88,6 +136,48 @@ fn fill_wkd_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the database is made of, as it says itself.
+    fn shape(connection: &Connection) -> Vec<String> {
+        let sql = "SELECT m.type || ' ' || m.name || ' ' || coalesce(c.name || c.type, '')
+                   FROM sqlite_schema AS m LEFT JOIN pragma_table_info(m.name) AS c ORDER BY 1";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn each_schema_that_was_released_becomes_the_newest_and_keeps_its_rows() {
+        let mut newest = Connection::open_in_memory().unwrap();
+        migrate(&mut newest, Path::new("memory")).unwrap();
+        for released in 1..=MIGRATIONS.len() {
+            let mut connection = Connection::open_in_memory().unwrap();
+            for step in &MIGRATIONS[..released] {
+                connection.execute_batch(step).unwrap();
+            }
+            let version = i64::try_from(released).unwrap();
+            connection
+                .pragma_update(None, "user_version", version)
+                .unwrap();
+            connection
+                .execute(
+                    "INSERT INTO accounts (account, address, record, root_key_wrap, created_at)
+                     VALUES (?, 'joe.doe@example.org', x'01', x'02', 3)",
+                    [[7_u8; 16]],
+                )
+                .unwrap();
+            migrate(&mut connection, Path::new("memory")).unwrap();
+            assert_eq!(shape(&connection), shape(&newest), "from schema {released}");
+            let kept: (Vec<u8>, Vec<u8>, i64) = connection
+                .query_row(
+                    "SELECT record, root_key_wrap, created_at FROM accounts",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                )
+                .unwrap();
+            assert_eq!(kept, (vec![1], vec![2], 3));
+        }
+    }
 
     #[test]
     fn accounts_of_the_first_schema_get_what_later_ones_have() {

@@ -1,9 +1,9 @@
 //! Log-ins of devices, by the hash of their token.
 
 use letterlock_core::id::{AccountId, ReplicaId, Timestamp};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::params;
 
-use super::{Effects, TxError};
+use super::{Effects, Transaction, TxError};
 
 /// Most sessions of one account; a new one beyond it ends the oldest.
 pub(crate) const MAX_SESSIONS: i64 = 200;
@@ -61,9 +61,9 @@ pub(crate) fn insert(
         params![account.as_bytes(), replica.as_bytes(), oldest(now)],
     )?;
     transaction.execute(
-        "DELETE FROM sessions WHERE token_hash IN (
-             SELECT token_hash FROM sessions WHERE account = ?
-             ORDER BY created_at DESC LIMIT -1 OFFSET ?)",
+        "DELETE FROM sessions WHERE account = ?1 AND token_hash NOT IN (
+             SELECT token_hash FROM sessions WHERE account = ?1
+             ORDER BY created_at DESC LIMIT ?2)",
         params![account.as_bytes(), MAX_SESSIONS],
     )?;
     Ok(())
@@ -75,22 +75,21 @@ pub(crate) fn find(
     token: &TokenHash,
     now: Timestamp,
 ) -> Result<Option<Session>, TxError> {
-    let session = transaction
-        .prepare_cached(
-            "SELECT account, replica, last_seen FROM sessions
+    let session = transaction.query_row(
+        "SELECT account, replica, last_seen FROM sessions
              WHERE token_hash = ? AND (created_at > ? OR NOT EXISTS (
                  SELECT 1 FROM device_keys
                  WHERE device_keys.account = sessions.account
                      AND device_keys.replica = sessions.replica))",
-        )?
-        .query_row(params![token, oldest(now)], |row| {
+        params![token, oldest(now)],
+        |row| {
             Ok(Session {
                 account: AccountId::new(row.get(0)?),
                 replica: ReplicaId::new(row.get(1)?),
                 last_seen: Timestamp::from_millis(row.get(2)?),
             })
-        })
-        .optional()?;
+        },
+    )?;
     Ok(session)
 }
 
@@ -100,9 +99,10 @@ pub(crate) fn seen(
     token: &TokenHash,
     now: Timestamp,
 ) -> Result<(), TxError> {
-    transaction
-        .prepare_cached("UPDATE sessions SET last_seen = ? WHERE token_hash = ?")?
-        .execute(params![now.as_millis(), token])?;
+    transaction.execute(
+        "UPDATE sessions SET last_seen = ? WHERE token_hash = ?",
+        params![now.as_millis(), token],
+    )?;
     Ok(())
 }
 
@@ -111,23 +111,24 @@ pub(crate) fn devices(
     transaction: &Transaction<'_>,
     account: AccountId,
 ) -> Result<Vec<LoggedIn>, TxError> {
-    let mut found = transaction.prepare_cached(
-        "SELECT replica, device_name, max(created_at),
-                (SELECT min(s.created_at) FROM sessions AS s
-                 WHERE s.account = sessions.account AND s.replica = sessions.replica),
-                (SELECT max(s.last_seen) FROM sessions AS s
-                 WHERE s.account = sessions.account AND s.replica = sessions.replica) AS seen
-         FROM sessions WHERE account = ? GROUP BY replica ORDER BY seen DESC, replica",
-    )?;
-    let rows = found.query_map([account.as_bytes()], |row| {
-        Ok(LoggedIn {
-            replica: ReplicaId::new(row.get(0)?),
-            name: row.get(1)?,
-            since: Timestamp::from_millis(row.get(3)?),
-            last_seen: Timestamp::from_millis(row.get(4)?),
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    transaction.query(
+        "SELECT replica, device_name, since, seen FROM (
+             SELECT replica, device_name,
+                 min(created_at) OVER (PARTITION BY replica) AS since,
+                 max(last_seen) OVER (PARTITION BY replica) AS seen,
+                 row_number() OVER (PARTITION BY replica ORDER BY created_at DESC, token_hash) AS nth
+             FROM sessions WHERE account = ?) AS log_ins
+         WHERE nth = 1 ORDER BY seen DESC, replica",
+        params![account.as_bytes()],
+        |row| {
+            Ok(LoggedIn {
+                replica: ReplicaId::new(row.get(0)?),
+                name: row.get(1)?,
+                since: Timestamp::from_millis(row.get(2)?),
+                last_seen: Timestamp::from_millis(row.get(3)?),
+            })
+        },
+    )
 }
 
 /// Ends a session.
@@ -137,7 +138,7 @@ pub(crate) fn delete(
     account: AccountId,
     token: &TokenHash,
 ) -> Result<(), TxError> {
-    transaction.execute("DELETE FROM sessions WHERE token_hash = ?", [token])?;
+    transaction.execute("DELETE FROM sessions WHERE token_hash = ?", params![token])?;
     effects.wake(account);
     Ok(())
 }

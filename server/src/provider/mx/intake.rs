@@ -18,7 +18,7 @@ use super::recipient::Recipient;
 use super::trace::{self, Peer};
 use crate::provider::Provider;
 use crate::provider::db::incoming::{self, Incoming};
-use crate::provider::db::{Blobs, DbError, Decision, blocking};
+use crate::provider::db::{Blobs, DbError, Decision, Scope, blocking};
 
 /// Why a message was not accepted for a recipient.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -222,8 +222,9 @@ impl Provider {
         if sealed.is_empty() {
             return Ok(());
         }
+        let scope = Scope::rows().with(sealed.iter().map(|mail| mail.recipient.account));
         self.db
-            .write(move |transaction, effects| {
+            .write(scope, move |transaction, effects| {
                 for mail in sealed {
                     incoming::insert(transaction, effects, mail.recipient.account, mail.incoming)?;
                 }

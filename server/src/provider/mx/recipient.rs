@@ -3,10 +3,9 @@
 //! `local+detail@domain` (RFC 5233) is the account `local`, letters in any case.
 
 use letterlock_core::id::{AccountId, Address};
-use rusqlite::Transaction;
 
 use crate::provider::Provider;
-use crate::provider::db::{DbError, TxError, accounts, keys};
+use crate::provider::db::{DbError, Transaction, TxError, accounts, keys};
 
 /// An account that mail can be delivered to.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::provider::Provider;
 use crate::provider::db::queue::{self, Queued};
 use crate::provider::db::{
-    DbError, Decision, blocking, create_private, sync_folder, write_durably,
+    DbError, Decision, Scope, blocking, create_private, sync_folder, write_durably,
 };
 
 /// Takes mail for other domains.
@@ -102,7 +102,7 @@ impl Provider {
             return Ok(Some(position));
         }
         self.db
-            .write(move |transaction, effects| {
+            .write(Scope::rows(), move |transaction, effects| {
                 queue::remove(transaction, effects, position)?;
                 Ok(Decision::Commit(()))
             })

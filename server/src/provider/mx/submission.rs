@@ -14,7 +14,7 @@ use super::intake::{DeliverError, Plain, SealedMail};
 use super::trace::{Peer, Protocol};
 use crate::provider::Provider;
 use crate::provider::db::queue::{self, Queued};
-use crate::provider::db::{DbError, Decision, accounts, incoming};
+use crate::provider::db::{DbError, Decision, Scope, accounts, incoming};
 
 /// Why a submission was not accepted; nobody got anything then.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +80,9 @@ impl Provider {
             None => None,
         };
         let relayed = queued.is_some();
+        let scope = Scope::account(account).with(sealed.iter().map(|mail| mail.recipient.account));
         self.db
-            .write(move |transaction, effects| {
+            .write(scope, move |transaction, effects| {
                 if !queue::remember(transaction, account, outbox, now)? {
                     return Ok(Decision::Rollback(()));
                 }

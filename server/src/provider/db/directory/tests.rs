@@ -38,7 +38,7 @@ fn database() -> Connection {
 #[test]
 fn accounts_that_are_there_are_entered_once_and_each_change_is_appended() {
     let mut connection = database();
-    let transaction = connection.transaction().unwrap();
+    let transaction = Transaction::Sqlite(connection.transaction().unwrap());
     let alice = sign_up(&transaction, 1, "alice");
     sign_up(&transaction, 2, "bob");
     assert!(head(&transaction, 0, 0).unwrap().is_none());
@@ -87,7 +87,7 @@ fn accounts_that_are_there_are_entered_once_and_each_change_is_appended() {
 #[test]
 fn an_account_that_ends_leaves_hashes_and_its_address_goes_on_counting() {
     let mut connection = database();
-    let transaction = connection.transaction().unwrap();
+    let transaction = Transaction::Sqlite(connection.transaction().unwrap());
     establish(&transaction, "x.example", NOW).unwrap();
     let of = address("alice@x.example");
     let first = lookup(&transaction, &of, 0).unwrap().unwrap();
@@ -102,9 +102,10 @@ fn an_account_that_ends_leaves_hashes_and_its_address_goes_on_counting() {
     assert_eq!(entry.value.unwrap().version, 2);
     assert!(entry.certificates.is_empty());
     let kept: i64 = transaction
-        .query_row("SELECT count(entry) FROM directory_log", [], |row| {
+        .query_row("SELECT count(entry) FROM directory_log", params![], |row| {
             row.get(0)
         })
+        .unwrap()
         .unwrap();
     assert_eq!(kept, 0);
     sign_up(&transaction, 2, "alice");
@@ -118,17 +119,20 @@ fn an_account_that_ends_leaves_hashes_and_its_address_goes_on_counting() {
 #[test]
 fn a_row_of_a_newer_version_is_refused() {
     let mut connection = database();
-    let transaction = connection.transaction().unwrap();
+    let transaction = Transaction::Sqlite(connection.transaction().unwrap());
     establish(&transaction, "x.example", NOW).unwrap();
     sign_up(&transaction, 1, "alice");
     let step: Vec<u8> = transaction
-        .query_row("SELECT step FROM directory_log", [], |row| row.get(0))
+        .query_row("SELECT step FROM directory_log", params![], |row| {
+            row.get(0)
+        })
+        .unwrap()
         .unwrap();
     // Version, label, entry's version, set, nothing beside, nothing at the end.
     assert_eq!(step.len(), 1 + 33 + 1 + 33 + 1 + 1);
     assert_eq!((step[0], step[34], &step[68..]), (1, 1, &[0, 0][..]));
     transaction
-        .execute("UPDATE directory_log SET step = x'02'", [])
+        .execute("UPDATE directory_log SET step = x'02'", params![])
         .unwrap();
     let error = changes(&transaction, 0, 0).unwrap_err();
     assert!(error.to_string().contains("newer"), "{error}");
