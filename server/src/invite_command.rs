@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use letterlock_core::id::Timestamp;
 use letterlock_core::mime::format_date;
 
+use crate::config::{Config, ConfigError};
 use crate::demo::PROVIDER_FOLDER;
 use crate::provider::invites::{self, Invited};
 use crate::provider::{DbError, Records};
@@ -58,6 +59,9 @@ pub struct PlaceArgument {
     /// The data directory of the provider, which may run [default: the demo's].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// The provider's configuration, if it names a database.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// Why it was not done.
@@ -72,6 +76,9 @@ pub enum InviteCommandError {
     /// There is none of this name.
     #[error("no invite of this name can be taken back")]
     Unknown,
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// See there.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -92,7 +99,10 @@ pub async fn run(
     | InviteCommand::Remove { place, .. }) = command;
     let data_dir = place.data_dir.as_deref().or(otherwise);
     let data_dir = provider_folder(data_dir.ok_or(InviteCommandError::NoDataDir)?);
-    let records = &Records::Embedded;
+    let records = &match &place.config {
+        Some(path) => Config::load(path)?.storage.records()?,
+        None => Records::Embedded,
+    };
     match command {
         InviteCommand::Add {
             name, uses, days, ..

@@ -13,6 +13,8 @@ pub mod starttls;
 pub mod scram;
 pub mod smtp;
 pub mod provider;
+mod intake;
+pub mod provider_command;
 pub mod imap;
 pub mod bridge;
 pub mod transfer;

@@ -16,6 +16,7 @@ use letterlock_server::contact_command::{self, ContactCommand};
 use letterlock_server::demo::{self, DataPlace, Demo};
 use letterlock_server::heap;
 use letterlock_server::invite_command::{self, InviteCommand};
+use letterlock_server::provider_command::{self, ProviderArguments};
 use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
 use letterlock_server::transfer::command::{export, import};
 use letterlock_server::upkeep::{self, Upkeep};
@@ -44,6 +45,8 @@ struct Arguments {
 enum Command {
     /// Run provider, bridge, web UI and two accounts with sample mail in one process.
     Demo(Box<DemoArguments>),
+    /// Run the provider alone: accounts, mail intake and the key directory, without a key to any mail.
+    Provider(ProviderArguments),
     /// Bring mail into an account, from files or from an IMAP server.
     Import(Box<ImportArguments>),
     /// Write an account's mail into files.
@@ -154,6 +157,11 @@ fn log_filter() -> Targets {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => run_demo(*arguments).await.map(|()| ExitCode::SUCCESS),
+        Command::Provider(arguments) => {
+            let stop = stop_signal()?;
+            Box::pin(provider_command::run(&arguments, stop, &mut io::stdout())).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Import(arguments) => Ok(Box::pin(import(*arguments)).await?),
         Command::Export(arguments) => Ok(Box::pin(export(*arguments)).await?),
         Command::Sop(arguments) => Err(sop::become_it(&arguments.words).into()),
@@ -181,16 +189,21 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn run_demo(arguments: DemoArguments) -> anyhow::Result<()> {
-    // From the first moment: a signal during the start ends it cleanly, too.
+/// Ends when the process is asked to.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be watched")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be watched")?;
-    let stop = async {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
+    })
+}
+
+async fn run_demo(arguments: DemoArguments) -> anyhow::Result<()> {
+    // From the first moment: a signal during the start ends it cleanly, too.
+    let stop = stop_signal()?;
     tokio::pin!(stop);
     let options = options(arguments)?;
     let demo = tokio::select! {

@@ -10,6 +10,7 @@ mod listen;
 mod imap;
 mod limits;
 mod provider;
+mod storage;
 mod error;
 
 use std::path::Path;
@@ -23,10 +24,11 @@ pub use keys::Keys;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use provider::ProviderSection;
+pub use storage::{Database, Storage};
 
 use error::Place;
 
-/// What `letterlock demo --config FILE` reads.
+/// What `letterlock demo --config FILE` and `letterlock provider --config FILE` read.
 ///
 /// # Examples
 /// ```
@@ -48,15 +50,18 @@ pub struct Config {
     pub keys: Keys,
     /// Whom the provider takes in, and how much of theirs.
     pub provider: ProviderSection,
+    /// Where a provider keeps what it has.
+    pub storage: Storage,
 }
 
 /// The keys of each section, in the order of its struct.
-const SECTIONS: [(&str, &[&str]); 5] = [
+const SECTIONS: [(&str, &[&str]); 6] = [
     ("listen", Listen::KEYS),
     ("imap", Imap::KEYS),
     ("limits", Limits::KEYS),
     ("keys", Keys::KEYS),
     ("provider", ProviderSection::KEYS),
+    ("storage", Storage::KEYS),
 ];
 
 impl Config {
@@ -76,6 +81,7 @@ impl Config {
         config.listen.validate()?;
         config.limits.validate()?;
         config.provider.validate()?;
+        config.storage.validate()?;
         Ok(config)
     }
 }
@@ -145,6 +151,8 @@ mod tests {
                 "smtps",
                 "imap_socket",
                 "quota_octets",
+                "database",
+                "database_password_file",
                 "resolver",
                 "trust_anchor",
             ];

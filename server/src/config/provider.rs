@@ -17,6 +17,8 @@ const SIGN_UPS_PER_HOUR: u32 = 30;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProviderSection {
+    /// Domains whose mail is taken in, the provider's own name first. The demo has its own.
+    pub domains: Vec<String>,
     /// `"open"`, `"invite"` or `"closed"`.
     pub sign_up: SignUp,
     /// Octets that each account may store; without it, any.
@@ -29,6 +31,7 @@ pub struct ProviderSection {
 impl Default for ProviderSection {
     fn default() -> Self {
         Self {
+            domains: Vec::new(),
             sign_up: SignUp::Open,
             quota_octets: None,
             sign_ups_per_hour: SIGN_UPS_PER_HOUR,
@@ -37,7 +40,7 @@ impl Default for ProviderSection {
 }
 
 impl ProviderSection {
-    pub(super) const KEYS: &[&str] = &["sign_up", "quota_octets", "sign_ups_per_hour"];
+    pub(super) const KEYS: &[&str] = &["domains", "sign_up", "quota_octets", "sign_ups_per_hour"];
 
     /// Checks the ranges.
     pub fn validate(&self) -> Result<(), ConfigError> {

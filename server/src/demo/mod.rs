@@ -8,7 +8,6 @@
 mod accounts;
 mod error;
 mod feed;
-mod intake;
 mod letters;
 mod listeners;
 mod ready;
@@ -37,6 +36,7 @@ use crate::bridge::web_ui::{self, WebFiles};
 use crate::bridge::{outgoing, sync_loop};
 use crate::clock::{self, Clock};
 use crate::config::{Config, ProviderSection};
+use crate::intake::Intake;
 use crate::provider::invites::{self, Invited};
 use crate::provider::{self, Provider, ProviderConfig, Records, Relay, SignUp};
 use crate::shutdown::{GRACE, Shutdown};
@@ -336,7 +336,7 @@ impl Running {
         });
         let relaying = Arc::clone(&self.provider).run(self.shutdown.token.clone());
         self.shutdown.spawn(relaying);
-        let intake = Arc::new(intake::Intake::new(Arc::clone(&self.provider)));
+        let intake = Arc::new(Intake::new(Arc::clone(&self.provider)));
         let policy = self.policy(Protocol::Lmtp);
         self.shutdown
             .spawn(smtp::serve(lmtp, policy, intake, self.shutdown.clone()));

@@ -28,12 +28,8 @@ pub(crate) fn records(data_dir: &Path) -> Records {
 pub(crate) fn execute(data_dir: &Path, sql: &str) {
     let (name, sql) = (name(data_dir), sql.to_owned());
     aside(move || async move {
-        SHARED
-            .connect(&name)
-            .await
-            .batch_execute(&sql)
-            .await
-            .unwrap()
+        let client = SHARED.connect(&name).await;
+        client.batch_execute(&sql).await.unwrap();
     });
 }
 

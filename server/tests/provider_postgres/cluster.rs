@@ -2,7 +2,7 @@
 //!
 //! It listens on a Unix socket alone, so that no port is taken. A shell waits for the end of its
 //! standard input, which comes when this process ends however it does, and then stops the server
-//! and removes the folder.
+//! and removes the folder; a server that was killed before is started again.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -23,14 +23,20 @@ pub(crate) static SHARED: LazyLock<Cluster> = LazyLock::new(|| Cluster::start("-
 
 const KEEPER: &str = r#"
 "$1/initdb" -D "$2/data" -U letterlock -A trust -E UTF8 --locale=C --no-sync >"$2/log" 2>&1 || { cat "$2/log" >&2; exit 1; }
-"$1/postgres" -D "$2/data" -c listen_addresses= -c unix_socket_directories="$2" -c max_connections=400 $3 >"$2/log" 2>&1 </dev/null &
+until [ -e "$2/stop" ]; do
+    "$1/postgres" -D "$2/data" -c listen_addresses= -c unix_socket_directories="$2" -c max_connections=400 $3 >>"$2/log" 2>&1 </dev/null
+    sleep 0.1
+done &
+tries=0
 until "$1/pg_isready" -q -h "$2" -U letterlock -d postgres; do
-    kill -0 $! || { cat "$2/log" >&2; exit 1; }
+    tries=$((tries + 1))
+    [ $tries -lt 1200 ] || { cat "$2/log" >&2; touch "$2/stop"; exit 1; }
     sleep 0.05
 done
 echo ready
 read _
-kill -INT $!
+touch "$2/stop"
+kill -INT $(head -n 1 "$2/data/postmaster.pid")
 wait
 rm -rf "$2"
 "#;
@@ -60,6 +66,16 @@ impl Cluster {
             folder,
             _keeper: keeper,
         }
+    }
+
+    /// Kills the server at once; it is started again by itself.
+    pub(crate) fn kill(&self) {
+        let Ok(lock) = std::fs::read_to_string(self.folder.join("data/postmaster.pid")) else {
+            return;
+        };
+        let process = lock.lines().next().unwrap_or_default();
+        // It may be gone already.
+        let _ = Command::new("kill").args(["-KILL", process]).output();
     }
 
     /// What connects to a database of it.

@@ -7,6 +7,8 @@ mod cluster;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 #[path = "../provider/world.rs"]
 mod world;
 #[cfg(test)]
@@ -36,6 +38,9 @@ mod device_list;
 #[cfg(test)]
 #[path = "../provider/transparency.rs"]
 mod transparency;
+#[cfg(test)]
+#[path = "../provider/proxy.rs"]
+mod proxy;
 #[cfg(test)]
 #[path = "../provider/news.rs"]
 mod news;

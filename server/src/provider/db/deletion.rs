@@ -96,7 +96,9 @@ pub(crate) fn step(
     ] {
         let files = transaction.query(sql, params![account, limit], |row| row.get(0))?;
         if !files.is_empty() {
-            files.into_iter().for_each(|file| effects.forget(file));
+            for file in files {
+                effects.forget(file);
+            }
             return Ok(true);
         }
     }

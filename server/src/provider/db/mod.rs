@@ -156,7 +156,7 @@ struct Shared {
 #[derive(Debug)]
 enum Backend {
     Sqlite(Sqlite),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 /// The right to begin a transaction.
@@ -171,7 +171,10 @@ impl Db {
         let blobs = Blobs::open(data_dir)?;
         let backend = match records {
             Records::Embedded => Backend::Sqlite(Sqlite::open(data_dir.join(FILE))?),
-            Records::Postgres(config) => Backend::Postgres(Postgres::open((**config).clone())?),
+            Records::Postgres(config) => {
+                let postgres = Postgres::open((**config).clone())?;
+                Backend::Postgres(Box::new(postgres))
+            }
         };
         let shared = Shared {
             backend,

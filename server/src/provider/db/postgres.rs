@@ -234,19 +234,16 @@ impl Session {
 
 /// What takes a scope's locks, until the transaction ends.
 fn locks(scope: &Scope) -> String {
-    let mut sql = String::new();
-    if scope.provider {
-        sql.push_str(&format!(
-            "; SELECT pg_advisory_xact_lock({PROVIDER_LOCK}, 0)"
-        ));
-    }
-    for account in &scope.accounts {
+    let provider = scope.provider.then(|| format!("{PROVIDER_LOCK}, 0"));
+    let accounts = scope.accounts.iter().map(|account| {
         // Two accounts of one key wait for each other without need, once in 2^64.
         let key = account.as_bytes().first_chunk::<8>();
-        let key = key.map_or(0, |octets| i64::from_be_bytes(*octets));
-        sql.push_str(&format!("; SELECT pg_advisory_xact_lock({key})"));
-    }
-    sql
+        key.map_or(0, |octets| i64::from_be_bytes(*octets))
+            .to_string()
+    });
+    let taken = provider.into_iter().chain(accounts);
+    let taken = taken.map(|key| format!("; SELECT pg_advisory_xact_lock({key})"));
+    taken.collect::<Vec<_>>().concat()
 }
 
 /// Where the database is, without what opens it.

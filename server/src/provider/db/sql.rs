@@ -163,7 +163,7 @@ pub(super) fn numbered(sql: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Sent<'a>(ToSqlOutput<'a>);
 
-fn outputs<'a>(params: Params<'a>) -> Result<Vec<Sent<'a>>, TxError> {
+fn outputs(params: Params<'_>) -> Result<Vec<Sent<'_>>, TxError> {
     params
         .iter()
         .map(|param| Ok(Sent(param.to_sql()?)))

@@ -10,12 +10,12 @@ use crate::smtp::conn::{Admitted, Handler};
 use crate::smtp::{Credentials, Envelope, Message, Refusal, ReversePath};
 
 /// Takes mail in for the provider's accounts.
-pub(super) struct Intake {
+pub(crate) struct Intake {
     provider: Arc<Provider>,
 }
 
 impl Intake {
-    pub(super) const fn new(provider: Arc<Provider>) -> Self {
+    pub(crate) const fn new(provider: Arc<Provider>) -> Self {
         Self { provider }
     }
 }
