@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark says what it found")]
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use letterlock_bench::figures::table;
@@ -31,7 +32,11 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut run = Run::new(folder.path().to_owned(), messages)?;
     println!("{messages} messages");
-    Box::pin(run.all(|step| println!("  {step}"))).await?;
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+    let start = Instant::now();
+    let say = |step: &str| println!("{:5} s  {step}", start.elapsed().as_secs());
+    Box::pin(run.all(say)).await?;
+    say("done");
     let table = table(&[run.ours, run.plain]);
     println!("\n{table}");
     std::fs::write(&output, &table).with_context(|| output.display().to_string())?;

@@ -9,7 +9,6 @@ use letterlock_core::account::NewMessage;
 use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::model::FlagSet;
 use letterlock_core::sync::engine::{self, Extent, Next};
-use letterlock_core::sync::wire::{MAX_WAIT_MS, PullRequest};
 use letterlock_server::bridge::accounts::{BridgeAccount, SyncStatus};
 use letterlock_server::bridge::enrolment::Enrolment;
 use letterlock_server::bridge::provider_client::ProviderClient;
@@ -95,18 +94,18 @@ impl Device {
     /// # Errors
     /// Those of the replica.
     pub async fn pushed(&self) -> Result<()> {
-        while engine::next_push(&self.bridge.account).await?.is_some() {
+        while self.bridge.account.has_pending().await? {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(())
     }
 
     /// One exchange by hand, for a device whose loops do not run: everything of here is given away,
-    /// everything is taken, and the key directory is checked. A request for what comes after that.
+    /// everything is taken, and the key directory is checked.
     ///
     /// # Errors
     /// Those of the replica and of the provider.
-    pub async fn exchange(&self) -> Result<PullRequest> {
+    pub async fn exchange(&self) -> Result<()> {
         let (account, provider) = (&self.bridge.account, &self.bridge.provider);
         let token = self.bridge.token();
         while let Some(push) = engine::next_push(account).await? {
@@ -127,8 +126,7 @@ impl Device {
             let octets = provider.directory(&call).await?;
             next = directory.handle_check(&call, &octets, clock::now()).await?;
         }
-        drop(directory);
-        Ok(engine::pull_request(account, Extent::Everything, MAX_WAIT_MS).await?)
+        Ok(())
     }
 
     /// Puts messages into the inbox; the octets of them all.

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use letterlock_core::id::MailboxName;
 use letterlock_core::model::{Flag, FlagChange, FlagSet};
-use letterlock_server::bridge::provider_client::ProviderClient;
 use letterlock_server::clock;
 
 use super::device::Device;
 use super::plain;
 use super::provider::Running;
-use crate::figures::Report;
+use crate::figures::{Better, Report};
 use crate::letters::letter;
 use crate::mail::raw;
 
@@ -25,10 +24,12 @@ const IDLE_SYNCS: usize = 200;
 const FLAGS: usize = 50;
 /// Between two changes of a flag: those that follow each other closely are pushed together.
 const BETWEEN_FLAGS: Duration = Duration::from_millis(400);
-/// Accounts whose devices wait for news, and waiting connections of each.
+/// Accounts whose devices listen for news, and streams of each.
 const IDLE_ACCOUNTS: usize = 10;
 const IDLE_OF_EACH: usize = 100;
-/// How long the waiting ones are left alone before the provider's memory is read.
+/// How long a change of flags may take before something is wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the listening ones are left alone before the provider's memory is read.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// A run: ours, and the plain cost beside it.
@@ -67,11 +68,17 @@ impl Run {
         say("fill an account");
         let mut first =
             Device::enrol(&self.provider.url, "alice", &self.folder.join("first")).await?;
+        let start = Instant::now();
         first.start();
         let octets = first
             .fill((0..u32::try_from(self.messages)?).map(|number| raw(&letter(number))))
             .await?;
+        say("push what is left");
         first.pushed().await?;
+        self.ours.time(
+            "an account filled and pushed",
+            start.elapsed().as_secs_f64(),
+        );
         say("first sync");
         let mut second = self.first_sync(octets).await?;
         say("nothing new");
@@ -109,12 +116,18 @@ impl Run {
             report.rate("first sync, whole: mail", "MB/s", mail, seconds);
             report.time("first sync, whole: time", seconds);
         }
+        self.ours.push(
+            "first sync, whole: times the plain cost",
+            "",
+            Better::Less,
+            Some(ours / plain),
+        );
         #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
         let moved = state.used_octets as f64 / 1e6;
         self.ours.push(
             "sealed octets that were moved",
             "MB",
-            crate::figures::Better::Less,
+            Better::Less,
             Some(moved),
         );
         Ok(device)
@@ -156,9 +169,13 @@ impl Run {
     async fn flags(&mut self, first: &Device, second: &Device) -> Result<()> {
         let here = &first.bridge.account;
         let messages = here.inbox().messages();
-        let uid = messages.first().context("the inbox is empty")?.uid;
+        let first = messages.first().context("the inbox is empty")?;
         let flagged: FlagSet = [Flag::Flagged].into_iter().collect();
         let there = &second.bridge.account;
+        // Each device gives out its own.
+        let same = there.inbox().messages();
+        let same = same.iter().find(|same| same.message == first.message);
+        let same = same.context("it is not on the other device")?.uid;
         let mut changes = there.subscribe();
         let mut seconds = Vec::new();
         for number in 0..FLAGS {
@@ -170,15 +187,19 @@ impl Run {
             };
             let start = Instant::now();
             here.inbox()
-                .store_flags(&[uid], how, &flagged, clock::now())
+                .store_flags(&[first.uid], how, &flagged, clock::now())
                 .await?;
             let is_there = || {
-                let placement = there.inbox().placement(uid);
+                let placement = there.inbox().placement(same);
                 placement.is_some_and(|placement| placement.flags.contains(&Flag::Flagged))
             };
-            while is_there() != (how == FlagChange::Add) {
-                changes.changed().await;
-            }
+            let comes = async {
+                while is_there() != (how == FlagChange::Add) {
+                    changes.changed().await;
+                }
+            };
+            let comes = tokio::time::timeout(PATIENCE, comes).await;
+            comes.context("a change of flags does not come")?;
             seconds.push(start.elapsed().as_secs_f64());
         }
         let names = [
@@ -190,31 +211,31 @@ impl Run {
     }
 
     async fn idle_devices(&mut self) -> Result<()> {
-        let mut waiting = tokio::task::JoinSet::new();
+        let mut listening = tokio::task::JoinSet::new();
         for number in 0..IDLE_ACCOUNTS {
             let folder = self.folder.join(format!("idle{number}"));
             let device =
                 Device::enrol(&self.provider.url, &format!("idle{number}"), &folder).await?;
-            let request = device.exchange().await?;
+            device.exchange().await?;
+            let (since, token) = (device.bridge.account.pulled(), device.bridge.token());
             for _ in 0..IDLE_OF_EACH {
-                let (client, token) = (
-                    ProviderClient::new(&self.provider.url)?,
-                    device.bridge.token(),
-                );
-                let request = request.clone();
-                waiting.spawn(async move { client.pull(&token, &request).await });
+                let mut stream = device.bridge.provider.news(&token, since).await?;
+                listening.spawn(async move { stream.next().await });
             }
         }
         tokio::time::sleep(SETTLE).await;
-        let answered = waiting.try_join_next().is_some();
-        anyhow::ensure!(!answered, "a device that should wait was answered");
+        let told = listening.try_join_next().is_some();
+        anyhow::ensure!(
+            !told,
+            "a device that should hear nothing was told something"
+        );
         let resident = self.provider.resident().context("the provider's memory")?;
         #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
         let megabytes = resident as f64 / 1e6;
         self.ours.push(
-            "provider's memory, 1,000 devices wait",
+            "provider's memory, 1,000 devices listen",
             "MB",
-            crate::figures::Better::Less,
+            Better::Less,
             Some(megabytes),
         );
         Ok(())
