@@ -2,11 +2,11 @@
 //! policy, so that others can judge it.
 //!
 //! Reading order: this file (what is offered), `objects` (keys, certificates and signatures as
-//! they are read and written), `keys`, `user_ids`, `sign`, `inline`, `encrypt`, `armor`.
+//! they are read and written), `keys`, `update`, `user_ids`, `sign`, `inline`, `encrypt`, `armor`.
 //!
 //! Invariant: nothing is decided here; what is good, usable or safe says `letterlock_core`. What
-//! mail does not need is refused as unsupported: passwords in place of keys, session keys, keys
-//! brought up to date. Rejected: a parser of arguments of our own; the crate `sop` has the
+//! mail does not need is refused as unsupported: passwords in place of keys, session keys.
+//! Rejected: a parser of arguments of our own; the crate `sop` has the
 //! draft's words, exit codes and indirections.
 
 mod armor;
@@ -16,6 +16,7 @@ mod inline;
 mod keys;
 mod objects;
 mod sign;
+mod update;
 mod user_ids;
 
 use std::ffi::{OsStr, OsString};
@@ -29,7 +30,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use letterlock_core::id::Timestamp;
 use sop::Result;
-use sop::errors::Error;
 use sop::ops;
 
 pub use self::huge_pages::HugePages;
@@ -94,7 +94,7 @@ impl<'s> sop::SOP<'s> for Sop {
     }
 
     fn update_key(&'s self) -> Result<Box<dyn ops::UpdateKey<'s, Self, Certs, Keys> + 's>> {
-        Err(Error::NotImplemented)
+        Ok(Box::new(update::Update::default()))
     }
 
     fn merge_certs(&'s self) -> Result<Box<dyn ops::MergeCerts<'s, Self, Certs> + 's>> {

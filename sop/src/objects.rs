@@ -35,12 +35,21 @@ impl Keys {
 
     /// The keys, unlocked by the first of the passwords that fits each.
     pub(super) fn unlock(&self, passwords: &[Password]) -> Result<Vec<SecretCertificate>> {
+        let found = self.unlock_with(passwords)?;
+        Ok(found.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// The same, each with what unlocked it.
+    pub(super) fn unlock_with<'a>(
+        &self,
+        passwords: &'a [Password],
+    ) -> Result<Vec<(SecretCertificate, Option<&'a str>)>> {
         let variants: Vec<&str> = passwords
             .iter()
             .flat_map(|password| password.variants())
             .filter_map(|variant| core::str::from_utf8(variant).ok())
             .collect();
-        SecretCertificate::parse_all(&self.octets, &variants).map_err(|error| match error {
+        SecretCertificate::parse_with_locks(&self.octets, &variants).map_err(|error| match error {
             SecretCertificateError::Locked | SecretCertificateError::Passphrase => {
                 Error::KeyIsProtected
             }

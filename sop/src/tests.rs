@@ -1,6 +1,7 @@
 //! The operations one after the other, without files; what other programs make of them is seen
 //! over the real command line.
 
+use sop::errors::Error;
 use sop::ops::{ArmorLabel, InlineSignAs, SignAs};
 use sop::{Load as _, Password, SOP as _, Save as _};
 
@@ -130,7 +131,42 @@ fn what_is_wrong_has_its_own_error() {
         Sop.encrypt().unwrap().with_password(password("x")),
         Err(Error::UnsupportedOption)
     ));
-    assert!(matches!(Sop.update_key(), Err(Error::NotImplemented)));
+}
+
+#[test]
+fn a_key_is_brought_up_to_date() {
+    let signing = Sop.generate_key().unwrap().signing_only();
+    let signing = signing.userid("Alice <alice@letterlock.example>");
+    let signing = signing.with_key_password(password("one")).unwrap();
+    let signing = signing.generate().unwrap();
+    let encrypts = |keys: &Keys| {
+        let operation = Sop.encrypt().unwrap().with_certs(&certs(keys)).unwrap();
+        let sealed = operation.plaintext(&mut &b"hello"[..]).unwrap().to_vec();
+        sealed.map(|(_, octets)| octets)
+    };
+    assert!(matches!(encrypts(&signing), Err(Error::CertCannotEncrypt)));
+    let update = || Sop.update_key().unwrap();
+    assert!(matches!(
+        update().update(&signing),
+        Err(Error::KeyIsProtected)
+    ));
+    let known = || update().with_key_password(password("one")).unwrap();
+    let still = known().signing_only().update(&signing).unwrap();
+    assert!(matches!(encrypts(&still), Err(Error::CertCannotEncrypt)));
+    // Who has the password has it still.
+    let able = known().update(&signing).unwrap();
+    let message = encrypts(&able).unwrap();
+    assert!(matches!(
+        opened(&able, &[], &message),
+        Err(Error::KeyIsProtected)
+    ));
+    assert_eq!(opened(&able, &["one"], &message).unwrap(), b"hello");
+    // What others have heard of it is heard, and then nothing mends it.
+    let revoked = Sop.revoke_key().unwrap();
+    let revoked = revoked.with_key_password(password("one")).unwrap();
+    let revoked = revoked.keys(&able).unwrap();
+    let told = known().merge_updates(&revoked).unwrap();
+    assert!(matches!(told.update(&able), Err(Error::PrimaryKeyBad)));
 }
 
 #[test]

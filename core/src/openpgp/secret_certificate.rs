@@ -3,7 +3,7 @@
 //!
 //! Reading order: this file (the type, parsing, which key signs), `generate` (what is in a new
 //! one), `self_signature` (what a key says of itself), `upkeep` (renewing, revoking, certifying),
-//! `union` (what several devices made of one), `export`.
+//! `update` (bringing up to date), `union` (what several devices made of one), `export`.
 //!
 //! Invariant: unlocked. Private key material lives in rPGP's types, which overwrite themselves
 //! when dropped, and in [`Zeroizing`] buffers; `Debug` shows the fingerprint alone.
@@ -14,6 +14,7 @@ mod self_signature;
 #[cfg(test)]
 mod tests;
 mod union;
+mod update;
 mod upkeep;
 
 use core::fmt;
@@ -25,12 +26,13 @@ use rand::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
 pub use self::generate::{Profile, Template};
+pub use self::update::Additions;
 pub use self::upkeep::{MAX_EXPLANATION_OCTETS, RevocationReason};
 use super::armor::{self, Kind};
 use super::certificate::{self, Certificate};
 use super::fingerprint::Fingerprint;
-use super::policy::CertificateDefect;
 use super::policy::limits::{MAX_CERTIFICATE_OCTETS, MAX_KEYRING_OCTETS};
+use super::policy::{CertificateDefect, Unusable};
 use crate::id::{Address, Timestamp};
 
 /// Longest display name in a user id, in octets.
@@ -54,6 +56,9 @@ pub enum SecretCertificateError {
     /// The explanation has control characters or is too long.
     #[error("the explanation is longer than {MAX_EXPLANATION_OCTETS} octets, or not plain text")]
     Explanation,
+    /// The primary key cannot be used, and that cannot be mended.
+    #[error("the primary key is {0}")]
+    Unusable(Unusable),
     /// Key material or a signature could not be made.
     #[error("the key could not be made")]
     Generation,
@@ -96,15 +101,27 @@ impl SecretCertificate {
         octets: &[u8],
         passphrases: &[&str],
     ) -> Result<Vec<Self>, SecretCertificateError> {
+        let found = Self::parse_with_locks(octets, passphrases)?;
+        Ok(found.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// The same, each with the passphrase that unlocked it, for who will lock it again.
+    pub fn parse_with_locks<'a>(
+        octets: &[u8],
+        passphrases: &[&'a str],
+    ) -> Result<Vec<(Self, Option<&'a str>)>, SecretCertificateError> {
         let unlocked = |mut secret: SignedSecretKey| {
             let mut outcome = unlock(&mut secret, None);
+            let mut lock = None;
             for passphrase in passphrases {
                 if outcome.is_ok() {
                     break;
                 }
                 outcome = unlock(&mut secret, Some(passphrase));
+                lock = Some(*passphrase);
             }
-            outcome.and_then(|()| Self::from_packets(secret))
+            outcome?;
+            Ok((Self::from_packets(secret)?, lock))
         };
         keyring(octets)?.into_iter().map(unlocked).collect()
     }

@@ -181,6 +181,34 @@ impl Verified {
             .any(|signature| signature.preferred_aead_algs().contains(&wanted))
     }
 
+    /// Whether the self-signatures that hold at `at` say what the owner reads: SEIPD version 1, and
+    /// AES-256.
+    pub(in crate::openpgp) fn says_what_it_reads(&self, at: u32) -> bool {
+        let said = self.self_signatures(at);
+        let features = said.iter().find_map(|signature| signature.features());
+        let ciphers = said
+            .iter()
+            .flat_map(|signature| signature.preferred_symmetric_algs());
+        features.is_some_and(pgp::packet::Features::seipd_v1)
+            && ciphers
+                .copied()
+                .any(|cipher| cipher == SymmetricKeyAlgorithm::AES256)
+    }
+
+    /// Whether a signature that holds at `at`, of the key for itself or for a subkey, is by a hash
+    /// that serves only because it is old.
+    pub(in crate::openpgp) fn is_said_weakly(&self, at: u32) -> bool {
+        let bindings = self
+            .0
+            .public_subkeys
+            .iter()
+            .filter_map(|subkey| subkey_binding(subkey, at).ok());
+        self.self_signatures(at)
+            .into_iter()
+            .chain(bindings)
+            .any(|said| !said.hash_alg().is_some_and(algorithm::hash_is_strong))
+    }
+
     /// Whether the primary key may sign documents at `at`.
     pub(in crate::openpgp) fn primary_signs(&self, at: u32) -> Result<(), Unusable> {
         self.check(at)?;

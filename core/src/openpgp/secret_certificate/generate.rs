@@ -137,14 +137,23 @@ impl Template {
         }
         let mut subkeys = vec![];
         if self.encrypts {
-            let kind = self.profile.subkey();
-            let (public, private) = kind.generate(&mut *rng)?;
-            let inner = PubKeyInner::new(version, kind.to_alg(), created, None, public)?;
-            let subkey = SecretSubkey::new(PublicSubkey::from_inner(inner)?, private)?;
-            let binding = maker.sign_subkey(maker.encryption_binding(rng)?, subkey.public_key())?;
-            subkeys.push(SignedSecretSubKey::new(subkey, vec![binding]));
+            subkeys.push(encryption_subkey(self.profile, &maker, rng)?);
         }
         let details = SignedKeyDetails::new(vec![], direct, users, vec![]);
         Ok(SignedSecretKey::new(primary, details, vec![], subkeys))
     }
+}
+
+/// A new subkey to encrypt to, of the profile's kind, bound by its primary key.
+pub(super) fn encryption_subkey<R: CryptoRng + RngCore>(
+    profile: Profile,
+    maker: &Maker<'_>,
+    rng: &mut R,
+) -> pgp::errors::Result<SignedSecretSubKey> {
+    let kind = profile.subkey();
+    let (public, private) = kind.generate(&mut *rng)?;
+    let inner = PubKeyInner::new(profile.version(), kind.to_alg(), maker.at(), None, public)?;
+    let subkey = SecretSubkey::new(PublicSubkey::from_inner(inner)?, private)?;
+    let binding = maker.sign_subkey(maker.encryption_binding(rng)?, subkey.public_key())?;
+    Ok(SignedSecretSubKey::new(subkey, vec![binding]))
 }

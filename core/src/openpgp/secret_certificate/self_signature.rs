@@ -2,6 +2,8 @@
 //!
 //! Invariant: every signature names its maker and its time, in the hashed area; SHA-512.
 
+use core::mem::discriminant;
+
 use pgp::crypto::aead::AeadAlgorithm;
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
@@ -14,6 +16,24 @@ use pgp::types::{
 };
 use rand::{CryptoRng, RngCore};
 
+/// What an owner reads, the liked first.
+const CIPHERS: [SymmetricKeyAlgorithm; 3] = [
+    SymmetricKeyAlgorithm::AES256,
+    SymmetricKeyAlgorithm::AES192,
+    SymmetricKeyAlgorithm::AES128,
+];
+const HASHES: [HashAlgorithm; 3] = [
+    HashAlgorithm::Sha512,
+    HashAlgorithm::Sha384,
+    HashAlgorithm::Sha256,
+];
+const COMPRESSION: [CompressionAlgorithm; 2] = [
+    CompressionAlgorithm::Uncompressed,
+    CompressionAlgorithm::ZLIB,
+];
+/// GCM is several times as quick where a processor has AES; OCB everybody reads.
+const MODES: [AeadAlgorithm; 2] = [AeadAlgorithm::Gcm, AeadAlgorithm::Ocb];
+
 /// A primary key that signs at one moment.
 pub(super) struct Maker<'a> {
     primary: &'a SecretKey,
@@ -23,6 +43,11 @@ pub(super) struct Maker<'a> {
 impl<'a> Maker<'a> {
     pub(super) fn new(primary: &'a SecretKey, at: Timestamp) -> Self {
         Self { primary, at }
+    }
+
+    /// The moment.
+    pub(super) fn at(&self) -> Timestamp {
+        self.at
     }
 
     /// A signature with a time and a maker, and nothing else yet.
@@ -58,53 +83,55 @@ impl<'a> Maker<'a> {
         lifetime_secs: Option<u32>,
         rng: &mut R,
     ) -> pgp::errors::Result<SignatureConfig> {
-        let version6 = self.primary.version() == KeyVersion::V6;
         let mut flags = KeyFlags::default();
         flags.set_certify(true);
         flags.set_sign(true);
-        let mut features = Features::new();
-        features.set_seipd_v1(true);
-        features.set_seipd_v2(version6);
-        let aes = [
-            SymmetricKeyAlgorithm::AES256,
-            SymmetricKeyAlgorithm::AES192,
-            SymmetricKeyAlgorithm::AES128,
-        ];
-        let hashes = [
-            HashAlgorithm::Sha512,
-            HashAlgorithm::Sha384,
-            HashAlgorithm::Sha256,
-        ];
-        let compression = [
-            CompressionAlgorithm::Uncompressed,
-            CompressionAlgorithm::ZLIB,
-        ];
         let mut config = self.config(kind, rng)?;
-        config.hashed_subpackets.extend([
-            Subpacket::critical(SubpacketData::KeyFlags(flags))?,
-            Subpacket::regular(SubpacketData::Features(features))?,
-            Subpacket::regular(SubpacketData::PreferredSymmetricAlgorithms(
-                aes.into_iter().collect(),
-            ))?,
-            Subpacket::regular(SubpacketData::PreferredHashAlgorithms(
-                hashes.into_iter().collect(),
-            ))?,
-            Subpacket::regular(SubpacketData::PreferredCompressionAlgorithms(
-                compression.into_iter().collect(),
-            ))?,
-        ]);
-        if version6 {
-            // GCM is several times as quick where a processor has AES; OCB everybody reads.
-            let aead = [AeadAlgorithm::Gcm, AeadAlgorithm::Ocb]
-                .map(|mode| (SymmetricKeyAlgorithm::AES256, mode));
-            config.hashed_subpackets.push(Subpacket::regular(
-                SubpacketData::PreferredAeadAlgorithms(aead.into_iter().collect()),
-            )?);
-        }
+        config
+            .hashed_subpackets
+            .push(Subpacket::critical(SubpacketData::KeyFlags(flags))?);
+        self.advertise(&mut config)?;
         if let Some(secs) = lifetime_secs {
             set_lifetime(&mut config, secs)?;
         }
         Ok(config)
+    }
+
+    /// Says what the owner can read, where the signature does not say it yet: what stands there
+    /// may be more, by another program's word, and stays.
+    pub(super) fn advertise(&self, config: &mut SignatureConfig) -> pgp::errors::Result<()> {
+        let version6 = self.primary.version() == KeyVersion::V6;
+        let mut features = Features::new();
+        for subpacket in &config.hashed_subpackets {
+            if let SubpacketData::Features(said) = &subpacket.data {
+                features = said.clone();
+            }
+        }
+        features.set_seipd_v1(true);
+        features.set_seipd_v2(version6 || features.seipd_v2());
+        let is_features = |data: &SubpacketData| matches!(data, SubpacketData::Features(_));
+        config
+            .hashed_subpackets
+            .retain(|said| !is_features(&said.data));
+        let mut able = vec![
+            SubpacketData::Features(features),
+            SubpacketData::PreferredSymmetricAlgorithms(CIPHERS.into_iter().collect()),
+            SubpacketData::PreferredHashAlgorithms(HASHES.into_iter().collect()),
+            SubpacketData::PreferredCompressionAlgorithms(COMPRESSION.into_iter().collect()),
+        ];
+        if version6 {
+            let aead = MODES.map(|mode| (SymmetricKeyAlgorithm::AES256, mode));
+            able.push(SubpacketData::PreferredAeadAlgorithms(
+                aead.into_iter().collect(),
+            ));
+        }
+        for data in able {
+            let said = |known: &Subpacket| discriminant(&known.data) == discriminant(&data);
+            if !config.hashed_subpackets.iter().any(said) {
+                config.hashed_subpackets.push(Subpacket::regular(data)?);
+            }
+        }
+        Ok(())
     }
 
     /// Makes a certification that of the primary user id.

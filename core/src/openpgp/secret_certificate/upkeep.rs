@@ -5,7 +5,10 @@
 //! a later end. Rejected: changing the expiry of old signatures' successors by a fixed template,
 //! which would rewrite the preferences of keys that came from elsewhere.
 
-use pgp::packet::{KeyFlags, RevocationCode, Signature, SignatureType, Subpacket, SubpacketData};
+use pgp::composed::SignedSecretSubKey;
+use pgp::packet::{
+    KeyFlags, RevocationCode, Signature, SignatureConfig, SignatureType, Subpacket, SubpacketData,
+};
 use pgp::types::{KeyDetails, Timestamp as PgpTimestamp};
 use rand::{CryptoRng, RngCore};
 
@@ -57,24 +60,38 @@ impl SecretCertificate {
         now: Timestamp,
         rng: &mut (impl CryptoRng + RngCore),
     ) -> Result<Self, SecretCertificateError> {
-        let at = policy::seconds(now);
+        let renewal = Renewal {
+            lifetime_secs,
+            advertises: false,
+            binds_all: false,
+        };
+        self.said_anew(renewal, policy::seconds(now), rng)
+    }
+
+    /// What the newest self-signatures say, said again.
+    pub(super) fn said_anew(
+        &self,
+        renewal: Renewal,
+        at: u32,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<Self, SecretCertificateError> {
         let mut secret = self.packets().clone();
         let primary = secret.primary_key.clone();
         let maker = Maker::new(&primary, PgpTimestamp::from_secs(at));
-        let lifetime = |created: u32| match lifetime_secs {
-            None => Ok(0),
-            Some(secs) => at
-                .checked_sub(created)
-                .and_then(|age| age.checked_add(secs))
-                .ok_or(SecretCertificateError::Generation),
-        };
-        let life = lifetime(primary.created_at().as_secs())?;
+        let life = renewal.lifetime(primary.created_at().as_secs(), at)?;
         let failed = |_| SecretCertificateError::Generation;
+        let speak = |config: &mut SignatureConfig| -> pgp::errors::Result<()> {
+            set_lifetime(config, life)?;
+            if renewal.advertises {
+                maker.advertise(config)?;
+            }
+            Ok(())
+        };
         let mut renewed = false;
 
         let direct = newest(&secret.details.direct_signatures, SignatureType::Key);
         if let Some(mut config) = said_again(&maker, direct, rng)? {
-            set_lifetime(&mut config, life).map_err(failed)?;
+            speak(&mut config).map_err(failed)?;
             let signature = maker.sign_key(config).map_err(failed)?;
             secret.details.direct_signatures.push(signature);
             renewed = true;
@@ -91,28 +108,16 @@ impl SecretCertificate {
             let Some(mut config) = said_again(&maker, last.filter(|_| stands), rng)? else {
                 continue;
             };
-            // Where a direct signature speaks for the key, user ids carry no expiry.
+            // Where a direct signature speaks for the key, user ids say nothing of it.
             if last.is_some_and(|last| last.key_flags() != KeyFlags::default()) {
-                set_lifetime(&mut config, life).map_err(failed)?;
+                speak(&mut config).map_err(failed)?;
             }
             let signature = maker.sign_user_id(config, &user.id).map_err(failed)?;
             user.signatures.push(signature);
             renewed = true;
         }
         for subkey in &mut secret.secret_subkeys {
-            let last = newest(&subkey.signatures, SignatureType::SubkeyBinding);
-            let ends = last.is_some_and(|last| last.key_expiration_time().is_some());
-            let revoked = newest(&subkey.signatures, SignatureType::SubkeyRevocation).is_some();
-            let Some(mut config) = said_again(&maker, last.filter(|_| ends && !revoked), rng)?
-            else {
-                continue;
-            };
-            set_lifetime(&mut config, lifetime(subkey.key.created_at().as_secs())?)
-                .map_err(failed)?;
-            let signature = maker
-                .sign_subkey(config, subkey.key.public_key())
-                .map_err(failed)?;
-            subkey.signatures.push(signature);
+            bind_again(&maker, subkey, renewal, at, rng)?;
         }
         if !renewed {
             return Err(SecretCertificateError::Generation);
@@ -216,6 +221,56 @@ impl SecretCertificate {
     }
 }
 
+/// How the newest self-signatures are said again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Renewal {
+    /// How long the key lives from now; `None` for ever.
+    pub(super) lifetime_secs: Option<u32>,
+    /// Whether they say what the owner reads, where they did not.
+    pub(super) advertises: bool,
+    /// Whether subkeys without an end of their own are bound again too.
+    pub(super) binds_all: bool,
+}
+
+impl Renewal {
+    /// How many seconds a key may live from its creation, 0 for ever.
+    fn lifetime(&self, created: u32, at: u32) -> Result<u32, SecretCertificateError> {
+        let Some(secs) = self.lifetime_secs else {
+            return Ok(0);
+        };
+        at.checked_sub(created)
+            .and_then(|age| age.checked_add(secs))
+            .ok_or(SecretCertificateError::Generation)
+    }
+}
+
+/// Binds a subkey that stands, or did until it expired, once more.
+fn bind_again(
+    maker: &Maker<'_>,
+    subkey: &mut SignedSecretSubKey,
+    renewal: Renewal,
+    at: u32,
+    rng: &mut (impl CryptoRng + RngCore),
+) -> Result<(), SecretCertificateError> {
+    let last = newest(&subkey.signatures, SignatureType::SubkeyBinding);
+    let ends = last.is_some_and(|last| last.key_expiration_time().is_some());
+    let revoked = newest(&subkey.signatures, SignatureType::SubkeyRevocation).is_some();
+    let wanted = (ends || renewal.binds_all) && !revoked;
+    let Some(mut config) = said_again(maker, last.filter(|_| wanted), rng)? else {
+        return Ok(());
+    };
+    let failed = |_| SecretCertificateError::Generation;
+    if ends {
+        let life = renewal.lifetime(subkey.key.created_at().as_secs(), at)?;
+        set_lifetime(&mut config, life).map_err(failed)?;
+    }
+    let signature = maker
+        .sign_subkey(config, subkey.key.public_key())
+        .map_err(failed)?;
+    subkey.signatures.push(signature);
+    Ok(())
+}
+
 fn newest(signatures: &[Signature], kind: SignatureType) -> Option<&Signature> {
     signatures
         .iter()
@@ -227,7 +282,7 @@ fn said_again(
     maker: &Maker<'_>,
     last: Option<&Signature>,
     rng: &mut (impl CryptoRng + RngCore),
-) -> Result<Option<pgp::packet::SignatureConfig>, SecretCertificateError> {
+) -> Result<Option<SignatureConfig>, SecretCertificateError> {
     let Some(last) = last else { return Ok(None) };
     maker
         .repeat(last, rng)
