@@ -1,13 +1,14 @@
-//! The two certificates of an account: what programs of the world get, and a rotation while mail
-//! programs are at work.
+//! The two certificates of an account: what programs of the world get, what they export, and a
+//! rotation while mail programs are at work.
 
 use std::process::Command;
 
 use crate::http;
 use crate::imap::{Imap, between};
+use crate::libraries::installed;
 use crate::outgoing::{ALICES_NAME, parts, submit};
 use crate::talk;
-use crate::tools::{Gnupg, argument, run};
+use crate::tools::{Gnupg, argument, program, run, script};
 use crate::world::{Account, DEADLINE, DOMAIN, World, letterlock, poll};
 
 fn letter(from: &str, to: &str, subject: &str) -> String {
@@ -56,25 +57,31 @@ fn status(world: &World, account: &Account, subject: &str) -> (String, String) {
     )
 }
 
+/// A letter from outside, encrypted by gpg to whoever of the address it knows.
+fn sealed_by_gpg(gpg: &Gnupg, to: &str, subject: &str) -> (String, String) {
+    let encrypt = ["--armor", "--encrypt", "--recipient", to];
+    let sealed = gpg.run(
+        &encrypt,
+        b"Content-Type: text/plain\r\n\r\nHigh water at nine.\r\n",
+    );
+    let armored = sealed.text();
+    let mail = format!(
+        "From: gull@elsewhere.example\r\nTo: {to}\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b\r\n\
+         \r\n--b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n--b\r\n\
+         Content-Type: application/octet-stream\r\n\r\n{}\r\n--b--\r\n",
+        armored.replace('\n', "\r\n")
+    );
+    (armored, mail)
+}
+
 #[test]
 fn gpg_writes_to_the_certificate_of_the_web_key_directory() {
     let world = World::start();
     let alice = world.alice();
     let gpg = Gnupg::new();
     gpg.run(&["--import"], &alices_published(&world));
-    let encrypt = ["--armor", "--encrypt", "--recipient", &alice.address];
-    let sealed = gpg.run(
-        &encrypt,
-        b"Content-Type: text/plain\r\n\r\nHigh water at nine.\r\n",
-    );
-    let mail = format!(
-        "From: gull@elsewhere.example\r\nTo: {}\r\nSubject: by gpg\r\nMIME-Version: 1.0\r\n\
-         Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b\r\n\
-         \r\n--b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n--b\r\n\
-         Content-Type: application/octet-stream\r\n\r\n{}\r\n--b--\r\n",
-        alice.address,
-        sealed.text().replace('\n', "\r\n")
-    );
+    let (sealed, mail) = sealed_by_gpg(&gpg, &alice.address, "by gpg");
     talk::deliver(&world.ready().lmtp, &alice.address, mail.as_bytes());
     let (encryption, _) = status(&world, alice, "by gpg");
     let fingerprint = between(&encryption, "fingerprint=", ";").unwrap_or("none");
@@ -90,11 +97,70 @@ fn gpg_writes_to_the_certificate_of_the_web_key_directory() {
     );
     let import = ["--passphrase", "a lock", "--import"];
     gpg.run(&import, secret.as_bytes());
-    let opened = gpg.run(
-        &["--passphrase", "a lock", "--decrypt"],
-        sealed.text().as_bytes(),
-    );
+    let opened = gpg.run(&["--passphrase", "a lock", "--decrypt"], sealed.as_bytes());
     assert!(opened.text().contains("High water at nine."));
+}
+
+/// A key that RNP has made, locked and exported, as Thunderbird does.
+fn thunderbirds_key(world: &World, address: &str, lock: &str) -> Vec<u8> {
+    let home = world.scratch("rnp");
+    let rnpkeys = |words: &[&str]| {
+        let mut command = program("rnpkeys", "rnp");
+        command.arg("--homedir").arg(&home).args(words);
+        run(&mut command, b"").expect_success("rnpkeys")
+    };
+    let user_id = format!("Alice <{address}>");
+    rnpkeys(&["--generate-key", "--userid", &user_id, "--password", lock]);
+    let made = rnpkeys(&["--export-key", "--secret", &user_id]);
+    made.text().into_bytes()
+}
+
+/// A key that OpenPGP.js has made, locked and exported, as Proton does.
+fn protons_key(_: &World, address: &str, lock: &str) -> Vec<u8> {
+    let mut command = program("node", "nodejs");
+    command
+        .env("NODE_PATH", installed("node/node_modules"))
+        .arg(argument(&script("locked_key.mjs")))
+        .arg(address);
+    let made = run(&mut command, lock.as_bytes()).expect_success("OpenPGP.js");
+    made.text().into_bytes()
+}
+
+#[test]
+fn keys_that_other_programs_export_come_into_use() {
+    let world = World::start();
+    let alice = world.alice();
+    let scratch = world.scratch("keys");
+    let lock = scratch.join("lock");
+    std::fs::write(&lock, "ein Schloss").expect("write the passphrase");
+    type Make = fn(&World, &str, &str) -> Vec<u8>;
+    let makers: [(&str, Make); 2] = [("rnp", thunderbirds_key), ("OpenPGP.js", protons_key)];
+    for (name, make) in makers {
+        let file = scratch.join(name);
+        let secret = make(&world, &alice.address, "ein Schloss");
+        std::fs::write(&file, &secret).expect("write the key");
+        let import = ["import", argument(&file), "--use", "--passphrase-file"];
+        let said = keys(&world, alice, &[&import[..], &[argument(&lock)]].concat());
+        let (fingerprint, _) = said.split_once(" is one of").expect("it says which");
+        // It is what everybody is given now, and what they write to it is read.
+        let gpg = Gnupg::new();
+        gpg.run(&["--import"], &alices_published(&world));
+        let fingerprint = fingerprint.trim();
+        let listed = gpg.run(&["--with-colons", "--list-keys", fingerprint], b"");
+        assert!(
+            listed.text().contains(&fingerprint.to_uppercase()),
+            "{name}"
+        );
+        let subject = format!("to a key by {name}");
+        let (_, mail) = sealed_by_gpg(&gpg, &alice.address, &subject);
+        talk::deliver(&world.ready().lmtp, &alice.address, mail.as_bytes());
+        let (encryption, _) = status(&world, alice, &subject);
+        let used = between(&encryption, "fingerprint=", ";").unwrap_or("none");
+        assert!(
+            used.eq_ignore_ascii_case(fingerprint),
+            "{name}: {encryption}"
+        );
+    }
 }
 
 #[test]
