@@ -8,17 +8,19 @@
 //! Invariants: UIDs ascend; a number that the client was told stays with its message until an
 //! EXPUNGE response is released; **no EXPUNGE is released during FETCH, STORE or SEARCH**
 //! (RFC 3501 5.5, 7.4.1) - that rule lives here alone. A session has memory of its own only for
-//! what it knows otherwise than the roster has it: what it was not told yet, 40 octets a message.
+//! what it knows otherwise than the roster has it, in runs (`known`).
 //! Rejected: a list of UIDs for each session; opening a mailbox of a million messages would copy
 //! them.
 
-use std::collections::BTreeMap;
+mod known;
+
 use std::sync::Arc;
 
 use letterlock_core::account::{Roster, RosterEntry};
 use letterlock_core::id::{ModSeq, SequenceNumber, Uid};
 use letterlock_core::model::FlagSet;
 
+use self::known::Known;
 use super::set::{MessageSet, Range};
 
 /// A message under both its numbers.
@@ -102,7 +104,7 @@ pub struct View {
     /// Gone from it, not yet told; ascending.
     vanished: Vec<Vanished>,
     /// The mod-sequences that the client knows, where the roster has others.
-    known: BTreeMap<Uid, ModSeq>,
+    known: Known,
     /// What this session shows as `\Recent`: ranges of UIDs, ascending.
     recent: Vec<(Uid, Uid)>,
     /// Below the mod-sequence of each that vanished.
@@ -218,6 +220,19 @@ impl View {
         self.at(u32::try_from(index).ok()?.checked_add(1)?)
     }
 
+    /// The messages with these UIDs, quickest where they stand one behind the other; those that
+    /// the session does not count are passed over.
+    pub fn find_all(&self, uids: impl IntoIterator<Item = Uid>) -> impl Iterator<Item = Slot> {
+        let mut seeker = self.roster.seek();
+        uids.into_iter().filter_map(move |uid| {
+            if self.holds_back() {
+                return self.find(uid);
+            }
+            let (index, entry) = seeker.find(uid)?;
+            self.slot(index, uid, self.known(&entry))
+        })
+    }
+
     /// Where the first message stands whose UID is not below this one.
     fn index_from(&self, uid: Uid) -> usize {
         let gone = self.vanished.partition_point(|gone| gone.uid < uid);
@@ -241,7 +256,7 @@ impl View {
         if self.known.is_empty() {
             return entry.mod_seq();
         }
-        let known = self.known.get(&entry.uid()).copied();
+        let known = self.known.get(entry.uid());
         known.unwrap_or_else(|| entry.mod_seq())
     }
 
@@ -329,21 +344,21 @@ impl View {
         let (Some(last), Some(since)) = (last, self.mod_seq) else {
             return news;
         };
+        let mut changes = Vec::new();
+        let mut seeker = self.roster.seek();
         for (_, after) in snapshot.roster.changed_since(since) {
             let uid = after.uid();
-            let Some(before) = self.roster.find(uid).filter(|_| uid <= last) else {
+            let Some((_, before)) = seeker.find(uid).filter(|_| uid <= last) else {
                 continue;
             };
             let known = self.known(&before);
-            if known >= after.mod_seq() || snapshot.tells_flags {
-                self.known.remove(&uid);
-            } else {
-                self.known.insert(uid, known);
-            }
+            let is_told = known >= after.mod_seq() || snapshot.tells_flags;
+            changes.push((uid, (!is_told).then_some(known)));
             if known < after.mod_seq() && snapshot.tells_flags {
                 news.push((uid, after.flags()));
             }
         }
+        self.known.set(changes);
         news
     }
 
@@ -356,9 +371,8 @@ impl View {
             index: 0,
         });
         let gone: Vec<Vanished> = gone.collect();
-        for vanished in &gone {
-            self.known.remove(&vanished.uid);
-        }
+        let forgotten = gone.iter().map(|vanished| (vanished.uid, None));
+        self.known.set(forgotten);
         self.vanished.extend(gone);
         if self.vanished.len() > before {
             self.vanished.sort_unstable_by_key(|gone| gone.uid);
@@ -388,15 +402,22 @@ impl View {
 
     /// Notes that the client has been told the flags of this mod-sequence; `false` if it knew.
     pub fn tell(&mut self, uid: Uid, mod_seq: ModSeq) -> bool {
-        let Some(entry) = self.roster.find(uid) else {
-            return false;
-        };
-        let news = self.known(&entry) < mod_seq;
-        if news && entry.mod_seq() == mod_seq {
-            self.known.remove(&uid);
-        } else if news {
-            self.known.insert(uid, mod_seq);
+        self.tell_all([(uid, mod_seq)]) > 0
+    }
+
+    /// The same of many, by ascending UID; how many it did not know.
+    pub fn tell_all(&mut self, told: impl IntoIterator<Item = (Uid, ModSeq)>) -> usize {
+        let mut changes = Vec::new();
+        let mut seeker = self.roster.seek();
+        for (uid, mod_seq) in told {
+            let found = seeker.find(uid).map(|(_, entry)| entry);
+            let Some(entry) = found.filter(|entry| self.known(entry) < mod_seq) else {
+                continue;
+            };
+            changes.push((uid, (entry.mod_seq() != mod_seq).then_some(mod_seq)));
         }
+        let news = changes.len();
+        self.known.set(changes);
         news
     }
 

@@ -9,7 +9,7 @@ use crate::imap::command::{Numbering, Tag};
 use crate::imap::encoder::status_for;
 use crate::imap::ops::{Fetched, ListedMailbox, OpError, Outcome, Refreshed, Stored, Tells};
 use crate::imap::response::{Code, FetchValue, ListItem, Reply, Response};
-use crate::imap::view::Release;
+use crate::imap::view::{Release, Slot};
 use letterlock_core::id::Uid;
 
 impl Session {
@@ -297,18 +297,21 @@ impl Session {
             return;
         };
         let view = &mut selected.view;
-        let mut told = Vec::new();
-        for changed in stored.told {
-            view.tell(changed.uid, changed.mod_seq);
-            let slot = view.find(changed.uid);
-            told.extend(slot.map(|slot| (slot, Some(changed.flags))));
+        let changed = stored.told.iter();
+        view.tell_all(changed.map(|changed| (changed.uid, changed.mod_seq)));
+        view.tell_all(stored.silent.iter().copied());
+        let uids = stored.told.iter().map(|changed| changed.uid);
+        let slots: Vec<Slot> = view.find_all(uids).collect();
+        let mut told = Vec::with_capacity(slots.len());
+        let mut changed = stored.told.into_iter();
+        for slot in slots {
+            let flags = changed.find(|changed| changed.uid == slot.uid);
+            told.extend(flags.map(|changed| (slot, Some(changed.flags))));
         }
-        for (uid, mod_seq) in stored.silent {
-            view.tell(uid, mod_seq);
-            // Even of a silent change the mod-sequence is told (RFC 7162 3.1.3).
-            if self.enabled.has(Extension::Condstore) {
-                told.extend(view.find(uid).map(|slot| (slot, None)));
-            }
+        // Even of a silent change the mod-sequence is told (RFC 7162 3.1.3).
+        if self.enabled.has(Extension::Condstore) {
+            let silent = stored.silent.iter().map(|(uid, _)| *uid);
+            told.extend(view.find_all(silent).map(|slot| (slot, None)));
         }
         let number = |uid: Uid| match by {
             Numbering::Uid => Some(uid.get()),
