@@ -29,9 +29,12 @@ pub(super) fn write(out: &mut Vec<u8>, data: &FetchData, streams: &mut Vec<usize
     out.push(b')');
 }
 
+/// What a value takes at first, in octets.
+const USUAL_OCTETS: usize = 512;
+
 /// A value as it goes out.
 pub fn rendered(value: &FetchValue) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(USUAL_OCTETS);
     write_value(&mut out, value);
     out
 }

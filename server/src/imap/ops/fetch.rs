@@ -176,9 +176,16 @@ async fn fill<S: Store>(
             items: plan.values.iter().map(Option::is_none).collect(),
         })
         .collect();
+    let kept: Arc<[bool]> = kinds.iter().map(Option::is_some).collect();
     let read = load(context.account, open, |account, wanted| {
-        let items = Arc::clone(items);
-        async move { Ok(made(&account, &wanted, &items).await) }
+        let (items, kept) = (Arc::clone(items), Arc::clone(&kept));
+        async move {
+            let mut all = made(&account, &wanted, &items).await;
+            for (made, wanted) in all.iter_mut().zip(&wanted) {
+                write_kept(made, wanted, &kept);
+            }
+            Ok(all)
+        }
     });
     let mut read = read.await?.into_iter();
     for plan in plans.iter_mut().filter(|plan| plan.is_open()) {
@@ -190,14 +197,10 @@ async fn fill<S: Store>(
                 let places = plan.values.iter_mut().zip(&kinds);
                 let open = places.filter(|(place, _)| place.is_none());
                 for ((place, kind), value) in open.zip(values) {
-                    *place = Some(match kind {
-                        Some(kind) => {
-                            let octets: Arc<[u8]> = rendered(&value).into();
-                            context.recall.keep(*kind, plan.entry.message(), &octets);
-                            FetchValue::Rendered(Rendered(octets))
-                        }
-                        None => value,
-                    });
+                    if let (Some(kind), FetchValue::Rendered(Rendered(octets))) = (kind, &value) {
+                        context.recall.keep(*kind, plan.entry.message(), octets);
+                    }
+                    *place = Some(value);
                 }
             }
             Some(Err(error)) => plan.failed = Some(error),
@@ -205,6 +208,19 @@ async fn fill<S: Store>(
         }
     }
     Ok(())
+}
+
+/// Writes what will be kept as it will go out, while the message is at hand.
+fn write_kept(made: &mut Result<Made, OpError>, wanted: &Wanted, kept: &[bool]) {
+    let Ok(Made { values, .. }) = made else {
+        return;
+    };
+    let items = wanted.items.iter().zip(kept).filter(|(is, _)| **is);
+    for (value, (_, kept)) in values.iter_mut().zip(items) {
+        if *kept {
+            *value = FetchValue::Rendered(Rendered(rendered(value).into()));
+        }
+    }
 }
 
 /// Waits, while the first sync runs, for what is not here yet. A program that is answered NO passes
