@@ -128,7 +128,8 @@ pub(super) fn open_with(
     judged(decoder, keys, id, &header, &payload)
 }
 
-/// Opens a document as a store has it, in its own memory.
+/// Opens a document as a store has it, in its own memory. What is in a content was hashed when it
+/// came ([`open_with`]) or was made here; that the row is what was sealed for its id is proved again.
 pub(super) fn open_row(
     decoder: &mut Decoder,
     keys: &AccountKeys,
@@ -136,11 +137,30 @@ pub(super) fn open_row(
     mut row: Vec<u8>,
 ) -> Result<Document, ReplicaError> {
     let (header, payload) = packed::open(keys, place, &mut row)?;
-    judged(decoder, keys, place.1, &header, payload)
+    let document = decoded(decoder, keys, place.1, &header, payload)?;
+    if matches!(document, Document::Content(_)) || document.doc_id(keys) == place.1 {
+        return Ok(document);
+    }
+    Err(seal::OpenError::Forged(place.1).into())
 }
 
 /// The document in a payload, if it is what is wanted.
 fn judged(
+    decoder: &mut Decoder,
+    keys: &AccountKeys,
+    id: DocId,
+    header: &Header,
+    payload: &[u8],
+) -> Result<Document, ReplicaError> {
+    let document = decoded(decoder, keys, id, header, payload)?;
+    if document.doc_id(keys) != id {
+        return Err(seal::OpenError::Forged(id).into());
+    }
+    Ok(document)
+}
+
+/// The document in a payload, if its header says that it is the wanted one.
+fn decoded(
     decoder: &mut Decoder,
     keys: &AccountKeys,
     id: DocId,
@@ -152,8 +172,7 @@ fn judged(
     let collection = collection.ok_or_else(forged)?;
     let document = Document::decode_with(decoder, collection, header.document, payload)
         .map_err(|cause| ReplicaError::Document { id, cause })?;
-    let is_about = document.doc_id(keys) == id && document.collection() == collection;
-    if header.document != id || !is_about {
+    if header.document != id || document.collection() != collection {
         return Err(forged().into());
     }
     Ok(document)
