@@ -43,6 +43,11 @@ const INDEXED_AT_A_TIME: usize = 32;
 const INDEX_REST: Duration = Duration::from_secs(1);
 /// The same for pushing: a change is pushed at once, those that follow it closely together.
 const PUSH_REST: Duration = Duration::from_millis(250);
+/// So long nothing must have changed before a change is pushed: a mail program that is at it waits
+/// for nothing of it, and what it does in one go is one push.
+const PUSH_LULL: Duration = Duration::from_millis(10);
+/// But no change waits longer than this for such a moment.
+const PUSH_AT_LAST: Duration = Duration::from_millis(250);
 /// How long the index waits at first for mail that is still coming in: the provider may be away.
 const INDEX_WAIT: Duration = Duration::from_mins(10);
 
@@ -356,6 +361,7 @@ async fn push_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
                 if !rest(PUSH_REST, &mut changes, shutdown).await {
                     return;
                 }
+                lull(&mut changes).await;
             }
             Err(error) => {
                 if !pause(account, &error, &mut backoff, shutdown).await {
@@ -364,6 +370,18 @@ async fn push_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
             }
         }
     }
+}
+
+/// Waits until nothing changes for a moment, but not for ever.
+async fn lull(changes: &mut Subscription) {
+    let quiet = async {
+        while tokio::time::timeout(PUSH_LULL, changes.changed())
+            .await
+            .is_ok()
+        {}
+    };
+    // Whether it was quiet or too long makes no difference.
+    let _either = tokio::time::timeout(PUSH_AT_LAST, quiet).await;
 }
 
 /// Waits a while, and then for a change if none came. False when the process shall end.

@@ -83,6 +83,7 @@ impl File {
             .execute_batch(
                 "PRAGMA journal_mode = WAL;
                  PRAGMA synchronous = FULL;
+                 PRAGMA journal_size_limit = 8388608;
                  PRAGMA temp_store = MEMORY;
                  PRAGMA trusted_schema = OFF;",
             )

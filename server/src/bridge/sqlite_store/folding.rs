@@ -21,8 +21,9 @@ use super::{Inner, Open, OpenStoreError, Size, lock, reopened};
 
 /// How long a change may be in the journal alone, and a change of flags be lost with the power.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
-/// From so many octets on the journal is folded at once.
-const FOLD_OCTETS: usize = 1024 * 1024;
+/// From so many octets on the journal is folded at once. Each time the disk has to be waited for
+/// twice, and whoever commits meanwhile waits behind that.
+const FOLD_OCTETS: usize = 3 * 1024 * 1024;
 /// A batch that is longer goes into the files at once: that of a change of flags of some ten
 /// thousand messages does not.
 const MAX_JOURNALED: usize = 4 * 1024 * 1024;
@@ -30,7 +31,7 @@ const MAX_JOURNALED: usize = 4 * 1024 * 1024;
 /// disk, and the pieces of an attachment would fill the memory.
 const MAX_CONTENTS: usize = 256 * 1024;
 /// So many octets are waiting in memory when commits begin to wait.
-const MAX_UNFOLDED: usize = 3 * 1024 * 1024;
+const MAX_UNFOLDED: usize = 8 * 1024 * 1024;
 
 /// Which threads are on their way.
 #[derive(Default)]

@@ -26,6 +26,8 @@ const MAGIC: [u8; 8] = *b"LLjrnl\0\x01";
 const HEADER_OCTETS: u64 = 16;
 /// So much room is taken at a time, in octets.
 const ROOM_OCTETS: usize = 256 * 1024;
+/// More room than this, in octets, is given back when a journal is begun.
+const KEPT_ROOM_OCTETS: u64 = 4 * 1024 * 1024;
 
 /// The two files, of which one is written.
 pub(super) struct Journal {
@@ -153,6 +155,7 @@ impl Journal {
         }
         let ended = self.generation;
         std::mem::swap(&mut self.current, &mut self.other);
+        self.current.give_back();
         self.generation += 1;
         (self.records, self.is_synced) = (0, true);
         (self.end, self.last) = (HEADER_OCTETS, HEADER_OCTETS);
@@ -217,6 +220,13 @@ impl Part {
             self.room += zeros.len() as u64;
         }
         self.write_at(octets, at)
+    }
+
+    /// Gives room back that one long record has taken. That it does not work is no harm.
+    fn give_back(&mut self) {
+        if self.room > KEPT_ROOM_OCTETS && self.file.set_len(KEPT_ROOM_OCTETS).is_ok() {
+            self.room = KEPT_ROOM_OCTETS;
+        }
     }
 
     fn write_at(&self, octets: &[u8], at: u64) -> Result<(), StoreError> {
@@ -347,5 +357,25 @@ mod tests {
         journal.write(&ops(1)).unwrap();
         let expected = [long, ops(1)].concat();
         assert_eq!(left(&store, 0), (2, vec![(1, expected)]));
+    }
+
+    #[test]
+    fn room_of_a_long_record_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("replica.db");
+        let (mut journal, _) = Journal::open(&store, &KEY, 0).unwrap();
+        let longest = vec![7; 6 * 1024 * 1024];
+        journal
+            .write(&[Op::Put(Table::Contents, vec![1], longest)])
+            .unwrap();
+        let [path, _] = Journal::paths(&store);
+        assert!(std::fs::metadata(&path).unwrap().len() > KEPT_ROOM_OCTETS);
+        for value in 1..=2 {
+            journal.turn().unwrap();
+            journal.write(&ops(value)).unwrap();
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), KEPT_ROOM_OCTETS);
+        let expected = vec![(2, ops(1)), (3, ops(2))];
+        assert_eq!(left(&store, 1), (4, expected));
     }
 }
