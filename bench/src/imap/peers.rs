@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +12,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
 
 use super::client::Door;
 
@@ -66,6 +68,8 @@ pub struct Peer {
     folder: PathBuf,
     program: PathBuf,
     child: Option<Child>,
+    /// What another machine would have.
+    _elsewhere: Option<TempDir>,
     /// Where it listens.
     pub door: Door,
 }
@@ -85,11 +89,16 @@ impl Peer {
                 (PathBuf::from("/usr/sbin/dovecot"), "alice")
             }
         };
+        let elsewhere = match kind {
+            Kind::Letterlock => provider_elsewhere(folder)?,
+            Kind::DovecotPlain | Kind::DovecotCrypt => None,
+        };
         let mut peer = Self {
             kind,
             folder: folder.to_owned(),
             program,
             child: None,
+            _elsewhere: elsewhere,
             door: Door {
                 address,
                 user: user.to_owned(),
@@ -239,13 +248,14 @@ impl Peer {
         Ok(octets)
     }
 
-    /// Octets on the disk.
+    /// Octets of mail on the disk: of ours the device's, since what the provider keeps is elsewhere
+    /// in life.
     ///
     /// # Errors
     /// Those of reading the folder.
     pub fn stored(&self) -> Result<u64> {
         let mail = match self.kind {
-            Kind::Letterlock => self.folder.join("data"),
+            Kind::Letterlock => self.folder.join("data/bridge"),
             Kind::DovecotPlain | Kind::DovecotCrypt => self.folder.join("mail"),
         };
         stored(&mail)
@@ -259,6 +269,20 @@ impl Drop for Peer {
             eprintln!("{} was not stopped: {error:#}", self.kind.name());
         }
     }
+}
+
+/// Gives the demo's provider a folder in memory: in life it is another machine, and the disk that is
+/// measured is the device's alone.
+fn provider_elsewhere(folder: &Path) -> Result<Option<TempDir>> {
+    let memory = Path::new("/dev/shm");
+    if !memory.is_dir() {
+        return Ok(None);
+    }
+    let elsewhere = TempDir::new_in(memory)?;
+    let data = folder.join("data");
+    fs::create_dir_all(&data)?;
+    symlink(elsewhere.path(), data.join("provider"))?;
+    Ok(Some(elsewhere))
 }
 
 fn stored(folder: &Path) -> Result<u64> {
