@@ -90,8 +90,13 @@ impl SecretCertificate {
 
 #[cfg(test)]
 mod tests {
+    use pgp::composed::{KeyType, SignedKeyDetails, SignedSecretKey};
     use pgp::crypto::hash::HashAlgorithm;
-    use pgp::packet::{KeyFlags, SignatureType, Subpacket, SubpacketData};
+    use pgp::packet::{
+        KeyFlags, PubKeyInner, PublicKey, SecretKey, SignatureType, Subpacket, SubpacketData,
+        UserId,
+    };
+    use pgp::types::{PacketHeaderVersion, SignedUser};
 
     use super::*;
     use crate::openpgp::secret_certificate::Template;
@@ -163,13 +168,15 @@ mod tests {
         }
     }
 
-    /// A key as programs made them long ago: SHA-1, and not a word of what its owner reads.
-    fn old() -> (SecretCertificate, Timestamp) {
-        let made_at = Timestamp::from_secs(1_300_000_000);
-        let made = key(Profile::World, |template| template.created_at = made_at);
-        let mut secret = made.packets().clone();
-        let primary = secret.primary_key.clone();
-        let maker = Maker::new(&primary, PgpTimestamp::from_secs(policy::seconds(made_at)));
+    /// A key as programs made them long ago: RSA, SHA-1, and not a word of what its owner reads.
+    fn old() -> SecretCertificate {
+        let at = PgpTimestamp::from_secs(1_300_000_000);
+        let kind = KeyType::Rsa(2048);
+        let (public, private) = kind.generate(&mut rng(3)).unwrap();
+        let public = PubKeyInner::new(KeyVersion::V4, kind.to_alg(), at, None, public).unwrap();
+        let public = PublicKey::from_inner(public).unwrap();
+        let primary = SecretKey::new(public, private).unwrap();
+        let maker = Maker::new(&primary, at);
         let by_sha1 = |kind, flags: KeyFlags| {
             let mut config = maker.config(kind, &mut rng(3)).unwrap();
             config.hash_alg = HashAlgorithm::Sha1;
@@ -177,23 +184,25 @@ mod tests {
             config.hashed_subpackets.push(flags);
             config
         };
-        let mut signs = KeyFlags::default();
+        let (mut signs, mut encrypts) = (KeyFlags::default(), KeyFlags::default());
         signs.set_certify(true);
         signs.set_sign(true);
-        let mut encrypts = KeyFlags::default();
         encrypts.set_encrypt_comms(true);
-        let user = &mut secret.details.users[0];
+        let id = UserId::from_str(PacketHeaderVersion::default(), "<alice@example.org>").unwrap();
         let said = by_sha1(SignatureType::CertPositive, signs);
-        user.signatures = vec![maker.sign_user_id(said, &user.id).unwrap()];
-        let subkey = &mut secret.secret_subkeys[0];
+        let said = maker.sign_user_id(said, &id).unwrap();
+        let users = vec![SignedUser::new(id, vec![said])];
+        let mut subkey = encryption_subkey(Profile::World, &maker, &mut rng(4)).unwrap();
         let said = by_sha1(SignatureType::SubkeyBinding, encrypts);
         subkey.signatures = vec![maker.sign_subkey(said, subkey.key.public_key()).unwrap()];
-        (SecretCertificate::from_packets(secret).unwrap(), made_at)
+        let details = SignedKeyDetails::new(vec![], vec![], users, vec![]);
+        let secret = SignedSecretKey::new(primary, details, vec![], vec![subkey]);
+        SecretCertificate::from_packets(secret).unwrap()
     }
 
     #[test]
     fn what_an_old_hash_vouches_for_is_signed_again() {
-        let (old, _) = old();
+        let old = old();
         let at = policy::seconds(NOW);
         assert!(old.certificate().verified().is_said_weakly(at));
         for (additions, speaks) in [(NONE, false), (ALL, true)] {
