@@ -172,7 +172,7 @@ mod tests {
     fn old() -> SecretCertificate {
         let at = PgpTimestamp::from_secs(1_300_000_000);
         let kind = KeyType::Rsa(2048);
-        let (public, private) = kind.generate(&mut rng(3)).unwrap();
+        let (public, private) = kind.generate(rng(3)).unwrap();
         let public = PubKeyInner::new(KeyVersion::V4, kind.to_alg(), at, None, public).unwrap();
         let public = PublicKey::from_inner(public).unwrap();
         let primary = SecretKey::new(public, private).unwrap();
