@@ -101,6 +101,9 @@ fn gpg_writes_to_the_certificate_of_the_web_key_directory() {
     assert!(opened.text().contains("High water at nine."));
 }
 
+/// Makes a key for an address, locked.
+type Make = fn(&World, &str, &str) -> Vec<u8>;
+
 /// A key that RNP has made, locked and exported, as Thunderbird does.
 fn thunderbirds_key(world: &World, address: &str, lock: &str) -> Vec<u8> {
     let home = world.scratch("rnp");
@@ -133,7 +136,6 @@ fn keys_that_other_programs_export_come_into_use() {
     let scratch = world.scratch("keys");
     let lock = scratch.join("lock");
     std::fs::write(&lock, "ein Schloss").expect("write the passphrase");
-    type Make = fn(&World, &str, &str) -> Vec<u8>;
     let makers: [(&str, Make); 2] = [("rnp", thunderbirds_key), ("OpenPGP.js", protons_key)];
     for (name, make) in makers {
         let file = scratch.join(name);
