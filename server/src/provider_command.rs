@@ -112,6 +112,7 @@ async fn open(
         domains: section.domains.clone(),
         data_dir: arguments.data_dir.clone(),
         records: config.storage.records()?,
+        blobs: config.storage.blobs()?,
         relay: Relay::Folder(arguments.data_dir.join(OUTGOING_FOLDER)),
         sign_up: section.sign_up,
         quota_octets: section.quota_octets,

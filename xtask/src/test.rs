@@ -17,6 +17,7 @@ use crate::client_libraries;
 use crate::paths::Paths;
 use crate::prune::prune;
 use crate::step::{cargo, step, step_held, together};
+use crate::tools;
 use crate::vectors;
 use crate::wasm_toolchain::WasmToolchain;
 use crate::web::{self, Flavour};
@@ -106,6 +107,7 @@ fn native(paths: &Paths, filter: Option<&str>) -> Result<()> {
             client_libraries::ensure(paths)?,
         )
         .env("LETTERLOCK_VECTORS", vectors::ensure(paths)?)
+        .env("LETTERLOCK_S3S_FS", tools::ensure_store(paths)?)
         .args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
     for target in integration_targets(paths) {
         units.args(["--test", &target]);

@@ -1,4 +1,4 @@
-//! Trunk and wasm-bindgen, at pinned versions, in the user's cache.
+//! Trunk, wasm-bindgen and an S3-compatible store for tests, at pinned versions, in the user's cache.
 //!
 //! They are compiled with a cheap profile: they run for seconds, and with their own profiles
 //! (fat LTO) would take three times as long to build.
@@ -15,6 +15,7 @@ pub(crate) struct Tool {
     package: &'static str,
     version: &'static str,
     program: &'static str,
+    features: &'static str,
     usually: &'static str,
 }
 
@@ -23,6 +24,7 @@ pub(crate) const WASM_BINDGEN: Tool = Tool {
     package: "wasm-bindgen-cli",
     version: "0.2.129",
     program: "wasm-bindgen",
+    features: "",
     usually: "once, usually 1 minute",
 };
 
@@ -30,6 +32,16 @@ pub(crate) const TRUNK: Tool = Tool {
     package: "trunk",
     version: "0.21.14",
     program: "trunk",
+    features: "",
+    usually: "once, usually 2 minutes",
+};
+
+/// What the provider's tests keep large values in.
+pub(crate) const S3S_FS: Tool = Tool {
+    package: "s3s-fs",
+    version: "0.14.1",
+    program: "s3s-fs",
+    features: "binary",
     usually: "once, usually 2 minutes",
 };
 
@@ -37,6 +49,17 @@ pub(crate) const TRUNK: Tool = Tool {
 pub(crate) fn ensure_all(paths: &Paths) -> Result<()> {
     WASM_BINDGEN.ensure(paths)?;
     TRUNK.ensure(paths)?;
+    remove_build_directory(paths)
+}
+
+/// The store for tests; its program.
+pub(crate) fn ensure_store(paths: &Paths) -> Result<PathBuf> {
+    S3S_FS.ensure(paths)?;
+    remove_build_directory(paths)?;
+    Ok(S3S_FS.directory(paths).join(S3S_FS.program))
+}
+
+fn remove_build_directory(paths: &Paths) -> Result<()> {
     let built = build_directory(paths);
     if built.exists() {
         std::fs::remove_dir_all(&built).with_context(|| format!("remove {}", built.display()))?;
@@ -79,6 +102,8 @@ impl Tool {
                 "--quiet",
                 "--locked",
                 "--no-default-features",
+                "--features",
+                self.features,
                 "--root",
             ])
             .arg(&prefix)

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use letterlock_server::clock::Clock;
-use letterlock_server::provider::{Provider, ProviderConfig, Records, Relay, SignUp, router};
+use letterlock_server::provider::{
+    BlobPlace, Provider, ProviderConfig, Records, Relay, SignUp, router,
+};
 use letterlock_server::shutdown::{GRACE, Shutdown};
 use tokio::net::TcpListener;
 
@@ -81,6 +83,7 @@ pub async fn serve(folder: &Path) -> Result<()> {
         domains: vec![DOMAIN.to_owned()],
         data_dir: folder.to_owned(),
         records: Records::Embedded,
+        blobs: BlobPlace::Folder,
         relay: Relay::Folder(folder.join("outgoing")),
         sign_up: SignUp::Open,
         quota_octets: None,

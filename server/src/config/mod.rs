@@ -24,7 +24,7 @@ pub use keys::Keys;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use provider::ProviderSection;
-pub use storage::{Database, Storage};
+pub use storage::{Database, Endpoint, Storage};
 
 use error::Place;
 
@@ -153,6 +153,11 @@ mod tests {
                 "quota_octets",
                 "database",
                 "database_password_file",
+                "bucket",
+                "bucket_prefix",
+                "s3_endpoint",
+                "s3_region",
+                "s3_key_file",
                 "resolver",
                 "trust_anchor",
             ];

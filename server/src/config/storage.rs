@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
-use crate::provider::Records;
+use crate::provider::{BlobPlace, BucketConfig, Records};
+
+/// The region of stores that have none.
+const REGION: &str = "us-east-1";
 
 /// Where a provider keeps what it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,44 @@ pub struct Storage {
     /// A file whose first line is the database's password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_password_file: Option<PathBuf>,
+    /// A bucket of an S3-compatible store for large values; without it, a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// What names in the bucket begin with, without a slash at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket_prefix: Option<String>,
+    /// The store's URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3_endpoint: Option<Endpoint>,
+    /// The store's region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3_region: Option<String>,
+    /// A file whose first line is the access key's id and whose second line is its secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3_key_file: Option<PathBuf>,
+}
+
+/// An URL of HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Endpoint(String);
+
+impl TryFrom<String> for Endpoint {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let url = reqwest::Url::parse(&text).map_err(|_| "not the URL of a store")?;
+        match url.scheme() {
+            "http" | "https" if url.has_host() && url.username().is_empty() => Ok(Self(text)),
+            _ => Err("not the URL of a store: https://HOST"),
+        }
+    }
+}
+
+impl From<Endpoint> for String {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.0
+    }
 }
 
 /// How to reach a PostgreSQL database; without a password.
@@ -71,7 +112,15 @@ impl From<Database> for String {
 }
 
 impl Storage {
-    pub(super) const KEYS: &[&str] = &["database", "database_password_file"];
+    pub(super) const KEYS: &[&str] = &[
+        "database",
+        "database_password_file",
+        "bucket",
+        "bucket_prefix",
+        "s3_endpoint",
+        "s3_region",
+        "s3_key_file",
+    ];
 
     /// Checks what belongs together.
     pub fn validate(&self) -> Result<(), ConfigError> {
@@ -81,7 +130,38 @@ impl Storage {
                 must: "left out where there is no `storage.database`".to_owned(),
             });
         }
-        Ok(())
+        let needed = [
+            ("storage.s3_endpoint", self.s3_endpoint.is_some()),
+            ("storage.s3_key_file", self.s3_key_file.is_some()),
+        ];
+        match needed
+            .iter()
+            .find(|(_, given)| *given != self.bucket.is_some())
+        {
+            None => Ok(()),
+            Some((key, _)) => Err(ConfigError::Value {
+                key,
+                must: "there with `storage.bucket`, and only with it".to_owned(),
+            }),
+        }
+    }
+
+    /// Where large values are kept. Reads the key.
+    pub fn blobs(&self) -> Result<BlobPlace, ConfigError> {
+        let (Some(bucket), Some(endpoint), Some(key_file)) =
+            (&self.bucket, &self.s3_endpoint, &self.s3_key_file)
+        else {
+            return Ok(BlobPlace::Folder);
+        };
+        let [key_id, secret] = lines(key_file)?;
+        Ok(BlobPlace::Bucket(Box::new(BucketConfig {
+            endpoint: endpoint.0.clone(),
+            region: self.s3_region.clone().unwrap_or_else(|| REGION.to_owned()),
+            bucket: bucket.clone(),
+            prefix: self.bucket_prefix.clone().unwrap_or_default(),
+            key_id,
+            secret,
+        })))
     }
 
     /// Where records are kept. Reads the password.
@@ -92,22 +172,24 @@ impl Storage {
         let mut config = database.config.clone();
         config.application_name("letterlock");
         if let Some(path) = &self.database_password_file {
-            config.password(secret(path)?);
+            let [password] = lines(path)?;
+            config.password(password);
         }
         Ok(Records::Postgres(Box::new(config)))
     }
 }
 
-/// The first line of a file.
-fn secret(path: &Path) -> Result<String, ConfigError> {
-    let text = std::fs::read_to_string(path).and_then(|text| match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "its first line is empty",
-        )),
+/// The first lines of a file.
+fn lines<const COUNT: usize>(path: &Path) -> Result<[String; COUNT], ConfigError> {
+    let wanted = || format!("its first {COUNT} lines must not be empty");
+    let read = std::fs::read_to_string(path).and_then(|text| {
+        let lines = text.lines().filter(|line| !line.is_empty());
+        let lines: Vec<String> = lines.take(COUNT).map(str::to_owned).collect();
+        lines
+            .try_into()
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, wanted()))
     });
-    text.map_err(|cause| ConfigError::Unreadable {
+    read.map_err(|cause| ConfigError::Unreadable {
         path: path.to_owned(),
         cause,
     })
@@ -166,5 +248,34 @@ mod tests {
             "line 2, column 1: unknown key `databse` in [storage]; the nearest is `database`"
         );
         assert!(said("[storage]\ndatabase_password_file = \"x\"").contains("left out"));
+    }
+
+    #[test]
+    fn a_bucket_is_named_with_its_store_and_its_key_is_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "GK1\nhush\n").unwrap();
+        let text = format!(
+            "[storage]\nbucket = \"mail\"\ns3_endpoint = \"https://s3.example.org\"\n\
+             s3_key_file = \"{}\"",
+            path.display()
+        );
+        let config = Config::parse(&text).unwrap();
+        let place = config.storage.blobs().unwrap();
+        assert!(!format!("{place:?}{config:?}").contains("hush"));
+        let BlobPlace::Bucket(bucket) = place else {
+            panic!("{place:?}");
+        };
+        assert_eq!((&*bucket.key_id, &*bucket.secret), ("GK1", "hush"));
+        assert_eq!((&*bucket.region, &*bucket.prefix), (REGION, ""));
+        std::fs::write(&path, "GK1\n").unwrap();
+        assert!(config.storage.blobs().is_err());
+        let told = said("[storage]\nbucket = \"mail\"");
+        assert!(
+            told.starts_with("`storage.s3_endpoint` must be there"),
+            "{told}"
+        );
+        let told = said("[storage]\ns3_endpoint = \"ftp://x\"");
+        assert!(told.starts_with("line 2, column 15: not the URL"), "{told}");
     }
 }

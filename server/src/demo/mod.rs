@@ -38,7 +38,7 @@ use crate::clock::{self, Clock};
 use crate::config::{Config, ProviderSection};
 use crate::intake::Intake;
 use crate::provider::invites::{self, Invited};
-use crate::provider::{self, Provider, ProviderConfig, Records, Relay, SignUp};
+use crate::provider::{self, BlobPlace, Provider, ProviderConfig, Records, Relay, SignUp};
 use crate::shutdown::{GRACE, Shutdown};
 use crate::smtp::{self, Policy, Protocol};
 use crate::starttls::Protection;
@@ -248,6 +248,7 @@ async fn open_provider(
         domains: vec![DOMAIN.to_owned()],
         data_dir: folder.join(PROVIDER_FOLDER),
         records: Records::Embedded,
+        blobs: BlobPlace::Folder,
         relay: Relay::Folder(outgoing.to_owned()),
         sign_up: section.sign_up,
         quota_octets: section.quota_octets,

@@ -97,7 +97,7 @@ mod tests {
         let now = Timestamp::from_secs(1_800_000_000);
         let missing = list(folder.path(), records, now).await;
         assert!(missing.is_err(), "there is no provider");
-        drop(db::Db::open(folder.path(), records).unwrap());
+        drop(db::Db::open(folder.path(), records, &db::BlobPlace::Folder).unwrap());
         let invited = Invited {
             name: "the choir".to_owned(),
             uses_left: 3,

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 pub use api::router;
-pub use db::{DbError, Records};
+pub use db::{BlobPlace, BucketConfig, DbError, Records};
 pub use mx::{DeliverError, Peer, Protocol, Relay, SubmitError};
 
 use db::{Db, Decision, Scope};
@@ -38,6 +38,9 @@ pub const RELAY_RETRY: Duration = Duration::from_mins(1);
 /// Documents or messages of an ended account that are removed at a time: other accounts' writes
 /// wait for so many.
 const REMOVED_AT_A_TIME: u32 = 500;
+
+/// How often large values that no row names are looked for, in milliseconds: once a day.
+const COLLECT_EVERY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Name of the server's OPAQUE secret in the database.
 const SERVER_SECRET: &str = "opaque server secret";
@@ -62,8 +65,10 @@ pub struct ProviderConfig {
     pub domains: Vec<String>,
     /// Where everything is kept; made if it is missing.
     pub data_dir: PathBuf,
-    /// Where records are kept; large values are in the data directory.
+    /// Where records are kept.
     pub records: Records,
+    /// Where large values are kept.
+    pub blobs: BlobPlace,
     /// Where mail for other domains goes.
     pub relay: Relay,
     /// Who may sign up.
@@ -122,14 +127,14 @@ impl Provider {
         }
         let data_dir = config.data_dir.clone();
         let relay = config.relay.clone();
-        let records = config.records.clone();
+        let (records, blobs) = (config.records.clone(), config.blobs.clone());
         let (lock, db) = db::blocking(move || {
             let lock = match records {
                 Records::Embedded => Some(lock_folder(&data_dir)?),
                 Records::Postgres(_) => None,
             };
             relay.prepare()?;
-            Ok::<_, OpenError>((lock, Db::open(&data_dir, &records)?))
+            Ok::<_, OpenError>((lock, Db::open(&data_dir, &records, &blobs)?))
         })
         .await??;
         let secret = server_secret(&db, &config.data_dir).await?;
@@ -163,7 +168,13 @@ impl Provider {
     }
 
     async fn look_after(&self, token: CancellationToken) {
+        let mut collected = None;
         loop {
+            let now = self.clock.now().as_millis();
+            if collected.is_none_or(|before| now.saturating_sub(before) >= COLLECT_EVERY_MS) {
+                collected = Some(now);
+                self.collect_garbage().await;
+            }
             if let Err(error) = self.finish_deletions().await {
                 tracing::error!(%error, "a deleted account is not yet removed; it is tried again");
             }
@@ -179,6 +190,14 @@ impl Provider {
     /// connections can end.
     pub fn close(&self) {
         self.closing.cancel();
+    }
+
+    async fn collect_garbage(&self) {
+        match self.db.collect_garbage(self.clock.now()).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed large values that no row names"),
+            Err(error) => tracing::error!(%error, "large values that no row names stay for now"),
+        }
     }
 
     /// Removes what accounts that were ended still have, some at a time.

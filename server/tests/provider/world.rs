@@ -21,7 +21,7 @@ use letterlock_core::seal::Header;
 use letterlock_core::sync::wire::{self, Entry, ErrorBody, PullRequest, PullResponse, PushRequest};
 use letterlock_server::clock::Clock;
 use letterlock_server::provider::{
-    Peer, Protocol, Provider, ProviderConfig, Relay, SignUp, router,
+    BlobPlace, Peer, Protocol, Provider, ProviderConfig, Relay, SignUp, router,
 };
 use letterlock_server::shutdown::{GRACE, Shutdown};
 use rand::rngs::OsRng;
@@ -56,6 +56,7 @@ pub(crate) fn config(data_dir: &Path) -> ProviderConfig {
         domains: vec!["Letterlock.Example".to_owned()],
         data_dir: data_dir.to_owned(),
         records: super::backend::records(data_dir),
+        blobs: BlobPlace::Folder,
         relay: Relay::Folder(data_dir.join("outgoing")),
         sign_up: SignUp::Open,
         quota_octets: None,

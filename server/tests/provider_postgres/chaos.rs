@@ -1,5 +1,5 @@
-//! Two provider processes over one database, and each of the three killed at random moments under
-//! load: what was acknowledged is there afterwards, once.
+//! Two provider processes over one database and one object store, and each of the four killed at
+//! random moments under load: what was acknowledged is there afterwards, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use letterlock_core::id::{Address, OutboxId};
 use letterlock_core::sync::wire::{self, PushRequest, Submission};
-use letterlock_server::provider::Records;
+use letterlock_server::provider::{BlobPlace, Records};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 use serde_bytes::ByteBuf;
 
 use super::cluster::Cluster;
+use super::store::Store;
 use super::world::{User, World, config, envelope, envelopes, letters};
 
 /// How often something is killed.
@@ -226,27 +227,49 @@ async fn everything(world: &World, user: &User) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) 
     }
 }
 
-fn write_config(folder: &Path, cluster: &Cluster) {
+/// Randomness that can be had again, by the number that is printed.
+fn seeded() -> StdRng {
+    let seed: u64 = std::env::var("LETTERLOCK_SEED")
+        .map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
+    println!("LETTERLOCK_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+fn write_config(folder: &Path, cluster: &Cluster, store: Option<&Store>) {
     let text = format!(
         "[provider]\ndomains = [\"letterlock.example\"]\n[storage]\n\
          database = \"host={} user=letterlock dbname=postgres\"\n",
         cluster.folder.display()
     );
+    let bucket = store.map_or_else(String::new, |store| {
+        let config = store.config();
+        let key = folder.join("key");
+        std::fs::write(&key, format!("{}\n{}\n", config.key_id, config.secret)).unwrap();
+        format!(
+            "bucket = \"{}\"\nbucket_prefix = \"{}\"\ns3_endpoint = \"{}\"\ns3_key_file = \"{}\"\n",
+            config.bucket,
+            config.prefix,
+            config.endpoint,
+            key.display()
+        )
+    });
+    let text = text + &bucket;
     std::fs::write(folder.join("letterlock.toml"), text).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_is_there_once_whatever_is_killed() {
-    let seed: u64 = std::env::var("LETTERLOCK_SEED")
-        .map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
-    println!("LETTERLOCK_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = seeded();
     let cluster = Cluster::start("");
     let dir = tempfile::tempdir().unwrap();
-    write_config(dir.path(), &cluster);
+    let mut store = Store::start(&dir.path().join("store"));
+    write_config(dir.path(), &cluster, store.as_ref());
     // Who signs people up and looks at the end is killed by nobody.
     let mut config = config(dir.path());
     config.records = Records::Postgres(Box::new(cluster.config("postgres")));
+    if let Some(store) = &store {
+        config.blobs = BlobPlace::Bucket(Box::new(store.config()));
+    }
     let world = World::with(config).await;
     let (alice, bob) = (world.sign_up("alice").await, world.sign_up("bob").await);
     let free = ("127.0.0.1:0", "127.0.0.1:0");
@@ -268,9 +291,10 @@ async fn what_was_acknowledged_is_there_once_whatever_is_killed() {
         let load = Arc::clone(&load);
         for _ in 0..KILLS {
             tokio::time::sleep(Duration::from_millis(random.gen_range(50..700))).await;
-            match random.gen_range(0..3) {
-                0 => cluster.kill(),
-                at => tokio::task::block_in_place(|| processes[at - 1].restart()),
+            match (random.gen_range(0..4), &mut store) {
+                (0, _) => cluster.kill(),
+                (3, Some(store)) => tokio::task::block_in_place(|| store.restart()),
+                (at, _) => tokio::task::block_in_place(|| processes[at % 2].restart()),
             }
         }
         load.over.store(true, Ordering::SeqCst);

@@ -9,6 +9,10 @@ mod shared;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
+mod objects;
+#[cfg(test)]
 #[path = "../provider/world.rs"]
 mod world;
 #[cfg(test)]

@@ -155,6 +155,7 @@ impl From<&DbError> for ApiError {
             | DbError::Io { .. }
             | DbError::Database { .. }
             | DbError::Postgres { .. }
+            | DbError::Object { .. }
             | DbError::NoAccount => Self::internal(),
         }
     }

@@ -1,8 +1,12 @@
-//! The folder `blobs/`: values too large for a row, one file each under a random name.
+//! Values too large for a row: files of the folder `blobs/` or objects of a bucket, each under a
+//! random name.
 //!
-//! Order of writing: the file and its folder are on disk before the row that names it is
-//! committed; the file is removed after the row that names it is gone. So a crash leaves at most
-//! files that no row names, and [`Blobs::collect`] removes those at the start.
+//! Order of writing: the file and its folder are on disk (the store has the object) before the row
+//! that names it is committed; it is removed after the row that names it is gone. So a crash leaves
+//! at most files that no row names. A provider that has its database to itself removes those at the
+//! start ([`Blobs::collect`]), others those that are a day old (`db::garbage`): a younger one may be
+//! about to be named.
+//! The folder is no `object_store`: that of our version does not wait for the disk.
 //! Rejected: everything in SQLite; large values make its file slow to copy and to vacuum, and
 //! the WAL writes each twice.
 
@@ -10,10 +14,15 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use rand::RngCore;
 use rand::rngs::OsRng;
 
+use letterlock_core::id::Timestamp;
+
+use super::bucket::{Bucket, BucketConfig};
 use super::error::{DbError, TxError};
 
 /// Largest value kept in a row, in octets.
@@ -22,10 +31,21 @@ pub(crate) const MAX_INLINE_OCTETS: usize = 64 * 1024;
 /// Name of a file.
 pub(crate) type BlobId = [u8; 16];
 
-/// The folder.
+/// Where large values are kept.
+#[derive(Debug, Clone, Default)]
+pub enum BlobPlace {
+    /// In the folder `blobs/` of the data directory.
+    #[default]
+    Folder,
+    /// In a bucket of an S3-compatible store.
+    Bucket(Box<BucketConfig>),
+}
+
+/// The folder or the bucket.
 #[derive(Debug, Clone)]
-pub(crate) struct Blobs {
-    folder: PathBuf,
+pub(crate) enum Blobs {
+    Folder(PathBuf),
+    Bucket(Arc<Bucket>),
 }
 
 /// A value that is ready to be named by a row.
@@ -42,20 +62,20 @@ pub(crate) enum Value {
 pub(crate) struct Staged {
     pub(crate) id: BlobId,
     pub(crate) size: usize,
-    path: Option<PathBuf>,
+    unnamed: Option<Blobs>,
 }
 
 impl Staged {
     /// From now on the file belongs to a row, or to a commit whose fate is unknown.
     pub(crate) fn keep(mut self) {
-        self.path = None;
+        self.unnamed = None;
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            remove(path);
+        if let Some(blobs) = &self.unnamed {
+            blobs.forget(&self.id);
         }
     }
 }
@@ -68,12 +88,15 @@ pub(crate) struct Stored {
 }
 
 impl Blobs {
-    /// Opens the folder, makes it if it is missing.
-    pub(crate) fn open(data_dir: &Path) -> Result<Self, DbError> {
+    /// Opens the place; a folder that is missing is made.
+    pub(crate) fn open(data_dir: &Path, place: &BlobPlace) -> Result<Self, DbError> {
+        if let BlobPlace::Bucket(config) = place {
+            return Ok(Self::Bucket(Arc::new(Bucket::open(config)?)));
+        }
         let folder = data_dir.join("blobs");
         create_private(&folder).map_err(|source| DbError::io(&folder, source))?;
         sync_folder(data_dir)?;
-        Ok(Self { folder })
+        Ok(Self::Folder(folder))
     }
 
     /// Makes a value ready; a large one is on disk when this returns.
@@ -83,28 +106,44 @@ impl Blobs {
         }
         let mut id = BlobId::default();
         OsRng.fill_bytes(&mut id);
-        let path = self.path(&id);
         let staged = Staged {
             id,
             size: octets.len(),
-            path: Some(path.clone()),
+            unnamed: Some(self.clone()),
         };
-        write_durably(&path, &octets).map_err(|source| DbError::io(&path, source))?;
-        sync_folder(&self.folder)?;
+        match self {
+            Self::Folder(folder) => {
+                let path = path(folder, &id);
+                write_durably(&path, &octets).map_err(|source| DbError::io(&path, source))?;
+                sync_folder(folder)?;
+            }
+            Self::Bucket(bucket) => bucket.put(&id, octets)?,
+        }
         Ok(Value::File(staged))
     }
 
     /// The octets of a value.
     pub(crate) fn load(&self, stored: Stored) -> Result<Vec<u8>, TxError> {
-        let octets = match (stored.value, stored.file) {
-            (Some(value), _) => value,
-            (None, Some(id)) => self.read(&id)?,
-            (None, None) => return Err(TxError::Damaged("a row has no value")),
-        };
-        if octets.len() != stored.size {
-            return Err(TxError::Damaged("a value has not the length of its row"));
-        }
-        Ok(octets)
+        let loaded = self.load_all(vec![stored])?.pop();
+        loaded.ok_or(TxError::Damaged("a row has no value"))
+    }
+
+    /// The octets of values, in the order asked; those of a bucket are fetched side by side.
+    pub(crate) fn load_all(&self, all: Vec<Stored>) -> Result<Vec<Vec<u8>>, TxError> {
+        let named = all.iter().filter(|stored| stored.value.is_none());
+        let named: Option<Vec<BlobId>> = named.map(|stored| stored.file).collect();
+        let named = named.ok_or(TxError::Damaged("a row has no value"))?;
+        let mut read = self.read(&named)?.into_iter();
+        all.into_iter()
+            .map(|stored| {
+                let octets = stored.value.or_else(|| read.next()).unwrap_or_default();
+                if octets.len() == stored.size {
+                    Ok(octets)
+                } else {
+                    Err(TxError::Damaged("a value has not the length of its row"))
+                }
+            })
+            .collect()
     }
 
     /// Whether a value that is ready to be stored has exactly these octets.
@@ -112,43 +151,77 @@ impl Blobs {
         match value {
             Value::Inline(value) => Ok(value == octets),
             Value::File(staged) if staged.size != octets.len() => Ok(false),
-            Value::File(staged) => Ok(self.read(&staged.id)? == octets),
-        }
-    }
-
-    fn read(&self, id: &BlobId) -> Result<Vec<u8>, TxError> {
-        let path = self.path(id);
-        match fs::read(&path) {
-            Ok(octets) => Ok(octets),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TxError::FileGone(path)),
-            Err(error) => Err(DbError::io(&path, error).into()),
-        }
-    }
-
-    /// Removes a file whose row is gone. A failure is only logged: the file is collected later.
-    pub(crate) fn forget(&self, id: &BlobId) {
-        remove(&self.path(id));
-    }
-
-    /// Removes every file that is not in `named`; returns how many.
-    pub(crate) fn collect(&self, named: &BTreeSet<BlobId>) -> Result<usize, DbError> {
-        let failed = |source| DbError::io(&self.folder, source);
-        let mut removed = 0;
-        for entry in fs::read_dir(&self.folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let mut id = BlobId::default();
-            let name = path.file_name().and_then(|name| name.to_str());
-            let ours = name.is_some_and(|name| hex::decode_to_slice(name, &mut id).is_ok());
-            if ours && !named.contains(&id) {
-                remove(&path);
-                removed += 1;
+            Value::File(staged) => {
+                let read = self.read(&[staged.id])?;
+                Ok(read.first().is_some_and(|read| read == octets))
             }
         }
-        Ok(removed)
     }
 
-    fn path(&self, id: &BlobId) -> PathBuf {
-        self.folder.join(hex::encode(id))
+    fn read(&self, ids: &[BlobId]) -> Result<Vec<Vec<u8>>, TxError> {
+        match self {
+            Self::Folder(folder) => ids.iter().map(|id| read_file(path(folder, id))).collect(),
+            Self::Bucket(bucket) => bucket.get_all(ids),
+        }
+    }
+
+    /// Removes what no row names any more. A failure is only logged: it is collected later.
+    pub(crate) fn forget(&self, id: &BlobId) {
+        match self {
+            Self::Folder(folder) => remove(&path(folder, id)),
+            Self::Bucket(bucket) => bucket.remove(id),
+        }
+    }
+
+    /// Removes all that is not in `named`; returns how many.
+    pub(crate) fn collect(&self, named: &BTreeSet<BlobId>) -> Result<usize, DbError> {
+        let there = self.older_than(Timestamp::from_millis(i64::MAX))?;
+        let orphans: Vec<_> = there.iter().filter(|id| !named.contains(*id)).collect();
+        for id in &orphans {
+            self.forget(id);
+        }
+        Ok(orphans.len())
+    }
+
+    /// What was written before a moment.
+    pub(crate) fn older_than(&self, moment: Timestamp) -> Result<Vec<BlobId>, DbError> {
+        let folder = match self {
+            Self::Folder(folder) => folder,
+            Self::Bucket(bucket) => return bucket.older_than(moment),
+        };
+        let failed = |source| DbError::io(folder, source);
+        let mut old = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let id = entry.file_name().to_str().and_then(parse_name);
+            // What has no time of its own, or is gone meanwhile, is not old.
+            let written = entry.metadata().and_then(|metadata| metadata.modified());
+            let is_old = written.is_ok_and(|written| {
+                let age = written.duration_since(UNIX_EPOCH).unwrap_or_default();
+                i64::try_from(age.as_millis()).is_ok_and(|millis| millis < moment.as_millis())
+            });
+            old.extend(id.filter(|_| is_old));
+        }
+        Ok(old)
+    }
+}
+
+/// The id in a name, unless it is none of ours.
+pub(super) fn parse_name(name: &str) -> Option<BlobId> {
+    let mut id = BlobId::default();
+    hex::decode_to_slice(name, &mut id).ok()?;
+    Some(id)
+}
+
+fn path(folder: &Path, id: &BlobId) -> PathBuf {
+    folder.join(hex::encode(id))
+}
+
+fn read_file(path: PathBuf) -> Result<Vec<u8>, TxError> {
+    match fs::read(&path) {
+        Ok(octets) => Ok(octets),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TxError::FileGone(path)),
+        Err(error) => Err(DbError::io(&path, error).into()),
     }
 }
 

@@ -60,6 +60,14 @@ pub enum DbError {
         /// The cause.
         source: tokio_postgres::Error,
     },
+    /// The object store failed.
+    #[error("{}: {}", store.display(), told_by_store(source))]
+    Object {
+        /// The bucket.
+        store: PathBuf,
+        /// The cause.
+        source: Box<object_store::Error>,
+    },
     /// The account was ended since the call began.
     #[error("the account is gone")]
     NoAccount,
@@ -109,6 +117,20 @@ fn told(error: &tokio_postgres::Error) -> String {
         None => std::error::Error::source(error)
             .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
     }
+}
+
+/// The whole chain: what matters stands at its end.
+fn told_by_store(error: &object_store::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !told.contains(&more) {
+            told = format!("{told}: {more}");
+        }
+        cause = error.source();
+    }
+    told
 }
 
 /// What a function over a transaction fails with; [`super::Db`] adds the path.

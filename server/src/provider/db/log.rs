@@ -105,11 +105,12 @@ pub(crate) fn changed_since(
     };
     let mut octets: usize = 0;
     let mut until = since;
+    let mut found = Vec::new();
     transaction.each(CHANGED_SINCE, params![account.as_bytes(), start], |row| {
         let change = Change::read(row)?;
         let wanted = change.is_wanted(since, collections);
         let size = if wanted { change.cost() } else { 0 };
-        let may_cut = cut == Cut::News || !changes.entries.is_empty();
+        let may_cut = cut == Cut::News || !found.is_empty();
         if may_cut && octets.saturating_add(size) > cut.octets() {
             changes.until = until;
             changes.more = true;
@@ -118,11 +119,22 @@ pub(crate) fn changed_since(
         until = change.generation;
         if wanted {
             octets = octets.saturating_add(size);
-            changes.entries.push(change.into_entry(blobs)?);
+            found.push(change);
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    changes.entries = into_entries(found, blobs)?;
     Ok(changes)
+}
+
+/// With their values, which may be fetched from afar: all at once.
+fn into_entries(mut found: Vec<Change>, blobs: &Blobs) -> Result<Vec<Entry>, TxError> {
+    let stored = found.iter_mut().filter_map(|change| change.stored.take());
+    let mut values = blobs.load_all(stored.collect())?.into_iter();
+    let entries = found
+        .into_iter()
+        .map(|change| change.into_entry(&mut values));
+    Ok(entries.collect())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,7 +149,8 @@ struct Change {
     kind: Kind,
     id: [u8; 16],
     received_at: Timestamp,
-    stored: Stored,
+    /// None for what was removed.
+    stored: Option<Stored>,
 }
 
 impl Change {
@@ -147,16 +160,17 @@ impl Change {
             1 => Kind::Incoming,
             _ => Kind::Removed,
         };
+        let stored = Stored {
+            size: unsigned(row.get("size")?)?,
+            value: row.get("value")?,
+            file: row.get("file")?,
+        };
         Ok(Self {
             generation: Generation(unsigned(row.get("generation")?)?),
             kind,
             id: row.get("id")?,
             received_at: Timestamp::from_millis(row.get("received_at")?),
-            stored: Stored {
-                size: unsigned(row.get("size")?)?,
-                value: row.get("value")?,
-                file: row.get("file")?,
-            },
+            stored: (kind != Kind::Removed).then_some(stored),
         })
     }
 
@@ -172,27 +186,22 @@ impl Change {
     }
 
     fn cost(&self) -> usize {
-        let size = if self.kind == Kind::Removed {
-            0
-        } else {
-            self.stored.size
-        };
+        let size = self.stored.as_ref().map_or(0, |stored| stored.size);
         size.saturating_add(ENTRY_OVERHEAD)
     }
 
-    fn into_entry(self, blobs: &Blobs) -> Result<Entry, TxError> {
+    fn into_entry(self, values: &mut impl Iterator<Item = Vec<u8>>) -> Entry {
+        let mut value = || ByteBuf::from(values.next().unwrap_or_default());
         let id = IncomingId::new(self.id);
-        Ok(match self.kind {
-            Kind::Document => Entry::Document {
-                envelope: ByteBuf::from(blobs.load(self.stored)?),
-            },
+        match self.kind {
+            Kind::Document => Entry::Document { envelope: value() },
             Kind::Incoming => Entry::Incoming {
                 id,
                 generation: self.generation,
                 received_at: self.received_at,
-                message: ByteBuf::from(blobs.load(self.stored)?),
+                message: value(),
             },
             Kind::Removed => Entry::IncomingRemoved { id },
-        })
+        }
     }
 }

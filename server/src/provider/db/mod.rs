@@ -1,4 +1,5 @@
-//! The provider's storage: records in SQLite or PostgreSQL, large values in the folder `blobs/`.
+//! The provider's storage: records in SQLite or PostgreSQL, large values in a folder or in an
+//! S3-compatible store.
 //!
 //! What a commit returned for survives a power cut. Transactions run in blocking tasks, so that
 //! nothing here is async. The tables' functions are written once, over [`Transaction`]; they know
@@ -11,6 +12,8 @@
 
 mod error;
 mod blobs;
+mod bucket;
+mod garbage;
 mod sql;
 mod sqlite;
 mod postgres;
@@ -39,9 +42,11 @@ use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, watch};
 use postgres::Postgres;
 use sqlite::Sqlite;
 
+pub use blobs::BlobPlace;
 pub(crate) use blobs::{
     BlobId, Blobs, Staged, Stored, Value, create_private, sync_folder, write_durably,
 };
+pub use bucket::BucketConfig;
 pub use error::DbError;
 pub(crate) use error::TxError;
 pub use invites::Invited;
@@ -167,8 +172,12 @@ enum Turn {
 
 impl Db {
     /// Opens or makes the storage and brings it up to date. Call it in a blocking task.
-    pub(crate) fn open(data_dir: &Path, records: &Records) -> Result<Self, DbError> {
-        let blobs = Blobs::open(data_dir)?;
+    pub(crate) fn open(
+        data_dir: &Path,
+        records: &Records,
+        place: &BlobPlace,
+    ) -> Result<Self, DbError> {
+        let blobs = Blobs::open(data_dir, place)?;
         let backend = match records {
             Records::Embedded => Backend::Sqlite(Sqlite::open(data_dir.join(FILE))?),
             Records::Postgres(config) => {
@@ -194,7 +203,7 @@ impl Db {
         })
     }
 
-    /// The folder of large values.
+    /// The folder or bucket of large values.
     pub(crate) fn blobs(&self) -> &Blobs {
         &self.shared.blobs
     }
