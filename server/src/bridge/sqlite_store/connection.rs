@@ -189,9 +189,10 @@ fn prepare<'a>(
 ) -> rusqlite::Result<Option<CachedStatement<'a>>> {
     match connection.prepare_cached(sql) {
         Ok(statement) => Ok(Some(statement)),
-        Err(error) => {
+        Err(_) => {
             if is_there(connection, table)? {
-                Err(error)
+                // Another connection may have made it just now.
+                connection.prepare_cached(sql).map(Some)
             } else {
                 Ok(None)
             }
@@ -224,5 +225,27 @@ pub(super) fn store_error(path: &Path, table: &'static str, error: &rusqlite::Er
             detail,
         },
         _ => StoreError::Backend { place, detail },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_made_while_it_is_read_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::plain(folder.path().join("rows"));
+        file.create_private().unwrap();
+        let (reader, writer) = (file.connect().unwrap(), file.connect().unwrap());
+        let reading = std::thread::spawn(move || {
+            for table in Table::ALL {
+                while select(&reader, table, b"key").unwrap().is_none() {}
+            }
+        });
+        for table in Table::ALL {
+            put(&writer, table, b"key", b"value").unwrap();
+        }
+        reading.join().unwrap();
     }
 }
