@@ -43,6 +43,8 @@ mod thunderbird;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod first_sync;
