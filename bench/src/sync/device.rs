@@ -22,6 +22,8 @@ use super::provider::DOMAIN;
 const PASSWORD: &str = "not a secret: the accounts of a benchmark";
 /// Messages that are stored in one step.
 const AT_A_TIME: usize = 100;
+/// Messages that are indexed in one step.
+const INDEXED_AT_A_TIME: usize = 256;
 /// How often it is looked whether everything is pushed.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -150,6 +152,21 @@ impl Device {
             }
         }
         Ok(octets)
+    }
+
+    /// Waits until the search index has everything, which is made in the background.
+    ///
+    /// # Errors
+    /// Those of the replica.
+    pub async fn indexed(&self) -> Result<()> {
+        while self
+            .bridge
+            .account
+            .index_step(INDEXED_AT_A_TIME)
+            .await?
+            .more
+        {}
+        Ok(())
     }
 
     /// Ends the loops; [`Device::start`] starts others.
