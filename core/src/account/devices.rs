@@ -2,21 +2,24 @@
 //! what the provider says of both.
 //!
 //! ```text
-//! join_devices(shown, device) -> the next list, to be put; None if the device is in it
-//! leave_devices(shown, id)    -> the next list, to be put; None if that device is not in it
-//! check_devices(shown, told)  -> an alarm, a list that the provider has lost
+//! join_devices(shown, device, ways) -> the next list, to be put; None if the device is in it
+//! leave_devices(shown, id)          -> the next list, to be put; None if that device is not in it
+//! remove_device(shown, id)          -> the next list, in a new key epoch: put, then device_removed
+//! check_devices(shown, told)        -> an alarm, a list that the provider is to have
 //! ```
 //!
 //! `shown` is what the provider has as the list, `told` whom it says to be logged in. What is false
-//! is told by one message in INBOX that all devices have, and is not used. Invariant: a device adds
+//! is told by one message in INBOX that all devices have, and is not used. A list of a later key epoch
+//! brings its root key. Invariant: a device adds
 //! itself only when its user has just proved the password; one that was removed does not come back
 //! by itself.
 
 use super::Account;
-use crate::auth::devices::{self, Refused};
+use crate::auth::devices::{self, AlarmLetter, Refused, Removal};
 use crate::auth::wire::{Device, DeviceState};
 use crate::auth::{
-    DeviceAlarm, DeviceKey, DeviceList, DeviceListError, ListedDevice, SignedDeviceList,
+    DeviceAlarm, DeviceKey, DeviceList, DeviceListError, ListedDevice, Recipient, SignedDeviceList,
+    Ways,
 };
 use crate::id::{ReplicaId, Timestamp};
 use crate::replica::directory::DirectoryUpdate;
@@ -41,12 +44,22 @@ pub enum DevicesError {
     Alarm(Box<DeviceAlarm>),
 }
 
+impl From<Refused> for DevicesError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::List(error) => error.into(),
+            Refused::Alarm(alarm) => Self::Alarm(Box::new(alarm)),
+        }
+    }
+}
+
 /// What a check of the provider's words has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DevicesCheck {
     /// What is false.
     pub alarm: Option<DeviceAlarm>,
-    /// A list that the provider has lost: it is to be put again.
+    /// A list that the provider is to have: one that it has lost, or one that says more of this
+    /// device.
     pub offer: Option<SignedDeviceList>,
 }
 
@@ -63,35 +76,41 @@ impl<S: Store> Account<S> {
         Ok(seen(&state).map(|list| list.list().clone()))
     }
 
-    /// The first list of an account, with this device in it: for sign-up.
+    /// The first list of an account, with this device in it: for sign-up. `ways` are what its
+    /// user has chosen just now.
     pub async fn first_devices(
         &self,
         device: &Device,
+        ways: &Ways,
         now: Timestamp,
-    ) -> Result<SignedDeviceList, ReplicaError> {
+    ) -> Result<SignedDeviceList, DevicesError> {
         let device = self.listed(device, now).await?;
-        Ok(DeviceList::first(device).sign(self.keys()))
+        self.sign_first(device, ways)
     }
 
-    /// The next list, with this device in it.
+    /// The next list, with this device in it, and with the ways in that its user has just proved.
     pub async fn join_devices(
         &self,
         shown: Option<&[u8]>,
         device: &Device,
+        ways: &Ways,
         now: Timestamp,
     ) -> Result<Option<SignedDeviceList>, DevicesError> {
         let device = self.listed(device, now).await?;
         let Some(current) = self.current_list(shown, now).await? else {
-            return Ok(Some(DeviceList::first(device).sign(self.keys())));
+            return self.sign_first(device, ways).map(Some);
         };
-        if let Some(next) = current.list().with(device)? {
-            return Ok(Some(next.sign(self.keys())));
+        self.enter(&current, ways, now).await?;
+        let list = current.list();
+        let joined = list.with(device)?.map(|joined| joined.naming(ways));
+        if let Some(next) = joined.or_else(|| list.with_ways(ways)) {
+            return self.sign(&next).map(Some);
         }
         self.keep_device_list(&current, now).await?;
         Ok(None)
     }
 
-    /// The next list, without this device.
+    /// The next list, without this device: for one that leaves by itself.
     pub async fn leave_devices(
         &self,
         shown: Option<&[u8]>,
@@ -99,8 +118,125 @@ impl<S: Store> Account<S> {
         now: Timestamp,
     ) -> Result<Option<SignedDeviceList>, DevicesError> {
         let current = self.current_list(shown, now).await?;
-        let next = current.and_then(|current| current.list().without(id));
-        Ok(next.map(|next| next.sign(self.keys())))
+        let Some(current) = current else {
+            return Ok(None);
+        };
+        self.enter(&current, &Ways::default(), now).await?;
+        let next = current.list().without(id);
+        next.map(|next| self.sign(&next)).transpose()
+    }
+
+    /// The next list, in which that device is not and that begins a new key epoch; `None` if it is
+    /// not in this one. Fails if a new root key would not reach the password, or the recovery phrase
+    /// of an account that has one.
+    pub async fn remove_device(
+        &self,
+        shown: Option<&[u8]>,
+        id: ReplicaId,
+        has_phrase: bool,
+        now: Timestamp,
+    ) -> Result<Option<Removal>, DevicesError> {
+        let Some(current) = self.current_list(shown, now).await? else {
+            return Ok(None);
+        };
+        self.enter(&current, &Ways::default(), now).await?;
+        let list = current.list();
+        let by = (
+            self.own_entry(list, now)
+                .await?
+                .map_or(self.id(), |own| own.id),
+            now,
+        );
+        let keys = self.keys();
+        Ok(self.with_rng(|rng| list.removing(id, by, has_phrase, keys, rng))?)
+    }
+
+    /// The provider has taken a removal: its key epoch begins on this device.
+    pub async fn device_removed(
+        &self,
+        removal: Removal,
+        now: Timestamp,
+    ) -> Result<(), ReplicaError> {
+        let Removal { list, root } = removal;
+        self.begin_epochs(vec![root], now).await?;
+        self.keep_device_list(&list, now).await
+    }
+
+    /// Begins the key epochs that a list has and this device has not: by what is sealed to this
+    /// device, or by what its user has just proved.
+    async fn enter(
+        &self,
+        list: &SignedDeviceList,
+        ways: &Ways,
+        now: Timestamp,
+    ) -> Result<(), DevicesError> {
+        if list.list().epoch() <= self.keys().epoch() {
+            return Ok(());
+        }
+        let secret = self.device_key(now).await?.sealing_secret();
+        let own = self.own_entry(list.list(), now).await?.map(|own| own.id);
+        let device = own.map(|id| (id, &secret));
+        let roots = list.later_roots(self.keys(), device, ways)?;
+        let count = roots.len();
+        self.begin_epochs(roots, now).await?;
+        let epochs = list.list().epochs().iter().rev().take(count);
+        for epoch in epochs.filter(|epoch| Some(epoch.by) != own) {
+            let letter = epoch.letter(list.list(), self.address(), now);
+            self.tell(letter, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the account has key epochs that this device cannot begin without its user: what the
+    /// provider shows is judged, and kept if it can be used.
+    pub async fn lacks_keys(
+        &self,
+        shown: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<bool, ReplicaError> {
+        match self.check_devices(shown, &[], now).await {
+            Err(DevicesError::List(DeviceListError::NoKeys)) => Ok(true),
+            Err(DevicesError::Replica(error)) => Err(error),
+            Err(DevicesError::List(_) | DevicesError::Alarm(_)) | Ok(_) => Ok(false),
+        }
+    }
+
+    /// The next list, which names ways in that the account's user has just chosen; `None` if there
+    /// is none, or this one does.
+    pub async fn name_ways(
+        &self,
+        shown: Option<&[u8]>,
+        ways: &Ways,
+        now: Timestamp,
+    ) -> Result<Option<SignedDeviceList>, DevicesError> {
+        let Some(current) = self.current_list(shown, now).await? else {
+            return Ok(None);
+        };
+        self.enter(&current, &Ways::default(), now).await?;
+        let next = current.list().with_ways(ways);
+        next.map(|next| self.sign(&next)).transpose()
+    }
+
+    /// This device in a list.
+    async fn own_entry<'a>(
+        &self,
+        list: &'a DeviceList,
+        now: Timestamp,
+    ) -> Result<Option<&'a ListedDevice>, ReplicaError> {
+        let key = self.device_key(now).await?.public_key();
+        Ok(list.devices().iter().find(|device| device.key == key))
+    }
+
+    fn sign_first(
+        &self,
+        device: ListedDevice,
+        ways: &Ways,
+    ) -> Result<SignedDeviceList, DevicesError> {
+        self.sign(&DeviceList::first(device).naming(ways))
+    }
+
+    fn sign(&self, list: &DeviceList) -> Result<SignedDeviceList, DevicesError> {
+        Ok(self.with_rng(|rng| list.sign(self.keys(), rng))?)
     }
 
     /// Keeps a list that the provider has taken, or that it has shown and that is in order.
@@ -133,12 +269,14 @@ impl<S: Store> Account<S> {
         match devices::judge(self.keys(), seen.as_ref(), shown) {
             Ok(None) => Ok(DevicesCheck::default()),
             Ok(Some(list)) => {
+                self.enter(&list, &Ways::default(), now).await?;
                 self.keep_device_list(&list, now).await?;
                 let alarm = self.strangers(list.list(), told, now).await?;
                 if let Some(alarm) = &alarm {
                     self.tell_of(alarm, now).await?;
                 }
-                Ok(DevicesCheck { alarm, offer: None })
+                let offer = self.named(list.list(), now).await?;
+                Ok(DevicesCheck { alarm, offer })
             }
             Err(Refused::List(error)) => Err(error.into()),
             Err(Refused::Alarm(alarm)) => {
@@ -150,6 +288,23 @@ impl<S: Store> Account<S> {
                 })
             }
         }
+    }
+
+    /// The next list, if this one was written by a program that did not say yet what is sealed to
+    /// this device.
+    async fn named(
+        &self,
+        list: &DeviceList,
+        now: Timestamp,
+    ) -> Result<Option<SignedDeviceList>, DevicesError> {
+        let key = self.device_key(now).await?;
+        let listed = self.own_entry(list, now).await?;
+        let Some(mut own) = listed.filter(|own| own.recipient.is_none()).cloned() else {
+            return Ok(None);
+        };
+        own.recipient = Some(Recipient::new(key.sealing_secret().public_key()));
+        let next = list.with(own)?;
+        next.map(|next| self.sign(&next)).transpose()
     }
 
     /// What the provider shows, or what is known better. A list that is not the account's is an
@@ -209,7 +364,10 @@ impl<S: Store> Account<S> {
     }
 
     async fn tell_of(&self, alarm: &DeviceAlarm, now: Timestamp) -> Result<(), ReplicaError> {
-        let letter = alarm.letter(self.address(), now);
+        self.tell(alarm.letter(self.address(), now), now).await
+    }
+
+    async fn tell(&self, letter: AlarmLetter, now: Timestamp) -> Result<(), ReplicaError> {
         let update = DirectoryUpdate {
             alarm: Some((letter.digest, letter.message)),
             ..DirectoryUpdate::default()
@@ -218,11 +376,13 @@ impl<S: Store> Account<S> {
     }
 
     async fn listed(&self, device: &Device, now: Timestamp) -> Result<ListedDevice, ReplicaError> {
+        let key = self.device_key(now).await?;
         Ok(ListedDevice {
             id: device.id,
-            key: self.device_key(now).await?.public_key(),
+            key: key.public_key(),
             added_at: now,
             name: device.name.clone(),
+            recipient: Some(Recipient::new(key.sealing_secret().public_key())),
         })
     }
 }
@@ -232,5 +392,7 @@ fn seen(state: &DevicesState) -> Option<SignedDeviceList> {
     SignedDeviceList::parse(state.list.as_deref()?).ok()
 }
 
+#[cfg(test)]
+mod epochs_tests;
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ impl<S: Store> Account<S> {
         };
         let letter = alarm.letter(epoch, self.address(), now);
         let update = DirectoryUpdate {
-            alarm: Some((ManifestAlarm::digest(epoch), letter)),
+            alarm: Some((alarm.digest(epoch), letter)),
             ..DirectoryUpdate::default()
         };
         self.update_directory(update, now).await?;

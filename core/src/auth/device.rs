@@ -3,6 +3,7 @@
 //! ```text
 //! seed 32   = random, made on the device and kept in its store alone
 //! signature = Ed25519(label | device 16 | length u32 | canonical address | challenge)   (RFC 8032)
+//! sealing   = a key that follows from the seed opens what is sealed to the device    (super::sealing)
 //! ```
 //!
 //! The provider knows the public key from the account's signed list ([`super::devices`]), and
@@ -17,6 +18,7 @@ use rand::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
 use super::recovery::{is_verifier, verify_message};
+use super::sealing::SealingSecret;
 use crate::id::{Address, ReplicaId};
 
 pub use super::recovery::CHALLENGE_OCTETS;
@@ -50,6 +52,11 @@ impl DeviceKey {
     /// What others know the device by.
     pub fn public_key(&self) -> [u8; DEVICE_KEY_OCTETS] {
         self.signing_key().verifying_key().to_bytes()
+    }
+
+    /// Opens what is sealed to this device ([`super::devices`]).
+    pub fn sealing_secret(&self) -> SealingSecret {
+        SealingSecret::derive(&*self.0, b"device")
     }
 
     /// Proves to the provider that has sent the challenge that this is the device.

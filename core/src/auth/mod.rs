@@ -16,6 +16,7 @@
 
 mod suite;
 pub mod wire;
+pub mod sealing;
 pub mod wrap;
 pub mod sign_up;
 pub mod log_in;
@@ -26,9 +27,11 @@ pub mod devices;
 
 pub use device::DeviceKey;
 pub use devices::{DeviceAlarm, DeviceList, DeviceListError, ListedDevice, SignedDeviceList};
+pub use devices::{Recipient, Way, WayIn, Ways};
 pub use local::{LocalWrap, LocalWrapError};
 pub use log_in::{ClientLogIn, LogInError, LoggedIn, ServerLogIn};
 pub use recovery::{PhraseError, RecoveryPhrase};
+pub use sealing::SealingSecret;
 pub use sign_up::{ClientSignUp, SignUpError, SignedUp};
 pub use suite::{
     ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES, MAX_PASSWORD_OCTETS, MalformedMessage,

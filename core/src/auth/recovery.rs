@@ -25,6 +25,7 @@ use rand::{CryptoRng, RngCore};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::sealing::SealingSecret;
 use super::wrap::{RootKeyWrap, Unwrapped, WrapError, WrapKind, unwrap_root_key, wrap_root_key};
 use crate::id::{AccountId, Address};
 
@@ -138,6 +139,11 @@ impl RecoveryPhrase {
         wrap: &RootKeyWrap,
     ) -> Result<Unwrapped, WrapError> {
         unwrap_root_key(&*self.derive(b"wrap"), account, WrapKind::Recovery, wrap)
+    }
+
+    /// Opens what is sealed to whoever knows the phrase ([`super::devices`]).
+    pub fn sealing_secret(&self) -> SealingSecret {
+        SealingSecret::derive(&*self.0, b"phrase")
     }
 
     /// What the provider keeps, to know this phrase by.

@@ -23,8 +23,8 @@
 //!
 //! Errors are [`crate::sync::wire::ErrorBody`] in JSON: 400 `malformed`, `foreign_domain`,
 //! `bad_certificate`, `bad_list`; 401 `wrong_password`, `wrong_phrase`, `wrong_device`,
-//! `log_in_expired`, `unauthorized`; 403 `sign_up_closed`, `invite_needed`; 409 `address_taken`; 413
-//! `too_large`; 429 `too_many_attempts` with `Retry-After` in seconds.
+//! `log_in_expired`, `unauthorized`; 403 `sign_up_closed`, `invite_needed`; 409 `address_taken`,
+//! `list_changed`; 413 `too_large`; 429 `too_many_attempts` with `Retry-After` in seconds.
 
 mod devices;
 mod upkeep;

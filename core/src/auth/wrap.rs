@@ -21,6 +21,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::sealing::SealingSecret;
 use crate::id::AccountId;
 
 const VERSION: u8 = 1;
@@ -40,6 +41,11 @@ impl ExportKey {
         Self(Zeroizing::new(octets.to_vec()))
     }
 
+    /// Opens what is sealed to whoever knows the password ([`super::devices`]).
+    pub fn sealing_secret(&self) -> SealingSecret {
+        SealingSecret::derive(&self.0, b"password")
+    }
+
     /// The 64 octets.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -55,6 +61,8 @@ pub enum WrapKind {
     Recovery,
     /// The password, by Argon2id on this device, without the provider.
     Local,
+    /// The root key of the epoch after the one that is wrapped.
+    NextEpoch,
 }
 
 impl WrapKind {
@@ -63,6 +71,7 @@ impl WrapKind {
             Self::Password => 1,
             Self::Recovery => 2,
             Self::Local => 3,
+            Self::NextEpoch => 4,
         }
     }
 }
@@ -80,19 +89,24 @@ pub enum WrapError {
 
 /// A wrapped root key: opaque octets, safe to store and send.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RootKeyWrap(Vec<u8>);
+pub struct RootKeyWrap([u8; WRAP_LEN]);
 
 impl RootKeyWrap {
     /// Takes octets of the right length and version; nothing else is checked.
     pub fn from_octets(octets: &[u8]) -> Result<Self, WrapError> {
-        if octets.len() != WRAP_LEN || octets.first() != Some(&VERSION) {
+        let octets = <[u8; WRAP_LEN]>::try_from(octets).map_err(|_| WrapError::Form)?;
+        if octets.first() != Some(&VERSION) {
             return Err(WrapError::Form);
         }
-        Ok(Self(octets.to_vec()))
+        Ok(Self(octets))
     }
 
     /// The octets.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) const fn octets(&self) -> &[u8; WRAP_LEN] {
         &self.0
     }
 }
@@ -128,7 +142,12 @@ pub fn wrap_root_key(
     let sealed = XChaCha20Poly1305::new((&*kek).into())
         .encrypt(XNonce::from_slice(&nonce), payload)
         .expect("32 octets are within the cipher's limit");
-    RootKeyWrap([&head[..], &nonce, &commitment, &sealed].concat())
+    let mut wrap = [0; WRAP_LEN];
+    let fields: [&[u8]; 4] = [&head, &nonce, &commitment, &sealed];
+    for (slot, octet) in wrap.iter_mut().zip(fields.into_iter().flatten()) {
+        *slot = *octet;
+    }
+    RootKeyWrap(wrap)
 }
 
 /// Opens a wrap of the given kind and account.

@@ -43,6 +43,8 @@ pub enum ManifestAlarm {
     Forked(ReplicaId),
     /// A statement of a device is not signed by that device.
     NotSigned(ReplicaId),
+    /// Something new under keys that the account has given up: only a removed device has made it.
+    OldKeys(Part),
 }
 
 /// A collection, as alarms name it and as its number in rows of the device.
@@ -89,8 +91,11 @@ impl fmt::Display for Part {
 
 impl ManifestAlarm {
     /// What tells this warning from others: the same on all devices that begin anew together.
-    pub fn digest(epoch: u32) -> Hash {
-        let context = "letterlock manifest alarm 1";
+    pub fn digest(&self, epoch: u32) -> Hash {
+        let context = match self {
+            Self::OldKeys(_) => "letterlock old keys alarm 1",
+            _ => "letterlock manifest alarm 1",
+        };
         Hash(blake3::derive_key(context, &epoch.to_be_bytes()))
     }
 
@@ -98,10 +103,15 @@ impl ManifestAlarm {
     pub fn letter(&self, epoch: u32, to: &Address, now: Timestamp) -> Vec<u8> {
         let notice = Notice {
             subject: self.subject(),
-            id: &Self::digest(epoch),
+            id: &self.digest(epoch),
             found: self,
-            meanwhile: "Nothing was taken away on your devices. They offer the provider again all \
-                        that they have, and hear all that it has from the beginning.",
+            meanwhile: match self {
+                Self::OldKeys(_) => "It is not used. Nothing was changed on your devices.",
+                _ => {
+                    "Nothing was taken away on your devices. They offer the provider again all \
+                     that they have, and hear all that it has from the beginning."
+                }
+            },
             advice: self.advice(),
         };
         notice.message(to, now)
@@ -115,7 +125,8 @@ impl ManifestAlarm {
             | Self::Rewritten(_)
             | Self::Incomplete { .. }
             | Self::Dropped
-            | Self::NotSigned(_) => "your provider does not show what your devices have stored",
+            | Self::NotSigned(_)
+            | Self::OldKeys(_) => "your provider does not show what your devices have stored",
         }
     }
 
@@ -125,6 +136,10 @@ impl ManifestAlarm {
                 "Somebody who knows your account's key wrote in the name of one of your devices: \
                  look at the list of your devices in the settings (or: letterlock account \
                  devices), log out those that you do not use, and change your password."
+            }
+            Self::OldKeys(_) => {
+                "Whoever has a device that you removed works together with your provider, and wants \
+                 your devices to take something for yours. Look for another provider."
             }
             _ => {
                 "Ask the provider: it may have gone back to a backup, and then your devices have \
@@ -185,6 +200,11 @@ impl fmt::Display for ManifestAlarm {
                      to this one: all of your account may be concerned"
                 )
             }
+            Self::OldKeys(part) => write!(
+                f,
+                "of {part} the provider shows something new under keys that your account has given \
+                 up, which none of your devices uses any more"
+            ),
             Self::NotSigned(device) => {
                 let id = device.to_string();
                 let id = id.get(..8).unwrap_or_default();
@@ -211,7 +231,7 @@ mod tests {
         let to = Address::new("alice@x.example").unwrap();
         let letter = alarm.letter(2, &to, Timestamp::from_secs(1_700_000_000));
         let text = String::from_utf8(letter).unwrap();
-        let digest = ManifestAlarm::digest(2);
+        let digest = alarm.digest(2);
         for expected in [
             "Subject: Warning: your provider does not show what your devices have stored\r\n",
             &format!("Message-ID: <{digest}@x.example>\r\n"),
@@ -223,7 +243,7 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
-        assert_ne!(digest, ManifestAlarm::digest(3));
+        assert_ne!(digest, alarm.digest(3));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::document::Document;
 use super::incoming::IncomingMessage;
 use super::manifest::{Anew, Asked};
 use super::remote::Told;
-use super::rules::Hearing;
+use super::rules::{Hearing, Taking};
 use super::{Replica, ReplicaError};
 use crate::id::{CollectionId, DocId, Generation, Timestamp};
 use crate::seal::{self, Header};
@@ -30,6 +30,7 @@ impl<S: Store> Replica<S> {
             epoch: state.epoch,
             counter: state.own.stored,
             behind: state.behind,
+            key_epoch: self.keys.epoch(),
         };
         *self.asked() = state.returning.is_none().then_some(asked);
         Ok(PullRequest {
@@ -110,7 +111,14 @@ impl<S: Store> Change<'_, S> {
                 let (collection, hash) = (document.collection(), seal::hash(&envelope));
                 if let Document::Statement(signed) = document {
                     hearing.statement(&header, *signed, hash);
-                } else if hearing.document(&header, collection, &hash) {
+                    return Ok(());
+                }
+                let is_taken = match hearing.document(&header, collection, &hash) {
+                    Taking::No => false,
+                    Taking::Yes => true,
+                    Taking::IfKnown => !self.is_late(&header, collection, &envelope).await?,
+                };
+                if is_taken {
                     let told = Told::InTheLog;
                     self.take_opened(&header, document, &envelope, told).await?;
                 }

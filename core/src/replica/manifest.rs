@@ -9,7 +9,10 @@
 //! 3. what a statement says that it has seen of others, and which was there before it, is told too;
 //! 4. what had arrived at the provider before the log was heard to its end was told there, to this
 //!    device and to others;
-//! 5. what this device knew to be stored when it asked is told in the answer.
+//! 5. what this device knew to be stored when it asked is told in the answer;
+//! 6. once a device that knows a key epoch has heard the log to its end, nothing new comes under
+//!    older keys: the provider takes none since the epoch began, and only a removed device makes them.
+//!    Such a thing is told of and not taken, and the device does not begin anew for it.
 //!
 //! Invariant: the sums change in the batch that changes the rows. What the contents of a first sync
 //! that left them out would add is not known; such a device compares the other collections.
@@ -177,6 +180,8 @@ pub(super) struct Asked {
     pub(super) epoch: u32,
     pub(super) counter: u64,
     pub(super) behind: Option<(DocId, Revision)>,
+    /// The newest key epoch that was known.
+    pub(super) key_epoch: u32,
 }
 
 /// Where this device's own statement is.

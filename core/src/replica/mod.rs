@@ -27,6 +27,7 @@ pub mod page;
 pub mod annotations;
 pub mod directory;
 mod devices;
+mod epochs;
 mod documents;
 mod pages;
 mod kept_pages;
@@ -193,6 +194,14 @@ pub enum ReplicaError {
     NotHere(DocId),
 }
 
+impl ReplicaError {
+    /// Whether something was sealed in a key epoch that this device does not know yet: the list of
+    /// devices brings its keys.
+    pub const fn is_later_epoch(&self) -> bool {
+        matches!(self, Self::Open(OpenError::LaterEpoch(_)))
+    }
+}
+
 impl From<StoreError> for ReplicaError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -254,6 +263,7 @@ impl<S: Store> Replica<S> {
     ) -> Result<Self, ReplicaError> {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let id = load::replica_id(&store, &mut rng).await?;
+        epochs::restore_epochs(&store, &keys).await?;
         let view = View::load(&store, &keys, now).await?;
         let first_mod_seq = view.counters.first_mod_seq();
         Ok(Self {

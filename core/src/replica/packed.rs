@@ -1,14 +1,18 @@
 //! How envelopes are kept on the device: without what their place there tells already.
 //!
 //! Most documents are small, and the clear header of an envelope is 120 octets long. Which
-//! account, epoch and document it is of is known from the store and the row's key, and a first
+//! account and document it is of is known from the store and the row's key, and a first
 //! revision follows none.
 //!
 //! ```text
 //! 0   whole envelope
-//! 1   collection (1)   replica (16)                                    nonce, ciphertext, tag
-//! 2   collection (1)   replica (16)   revision (8)   previous (32)     nonce, ciphertext, tag
+//! 1   collection (1)              replica (16)                                  nonce, ciphertext, tag
+//! 2   collection (1)              replica (16)   revision (8)   previous (32)   nonce, ciphertext, tag
+//! 3   collection (1)  epoch (4)   replica (16)                                  nonce, ciphertext, tag
+//! 4   collection (1)  epoch (4)   replica (16)   revision (8)   previous (32)   nonce, ciphertext, tag
 //! ```
+//!
+//! Of the account's first key epoch are 1 and 2, of later ones 3 and 4.
 //!
 //! Invariant: [`unpack`] gives the octets that [`pack`] was given, whatever they are, so what is
 //! pushed and what is authenticated is the envelope itself. Rejected: a shorter header on the
@@ -23,6 +27,8 @@ use crate::store::Table;
 const WHOLE: u8 = 0;
 const FIRST: u8 = 1;
 const LATER: u8 = 2;
+const FIRST_IN_EPOCH: u8 = 3;
+const LATER_IN_EPOCH: u8 = 4;
 
 impl<S> Replica<S> {
     /// An envelope as it is kept.
@@ -76,10 +82,17 @@ fn head(keys: &AccountKeys, id: DocId, packed: &[u8]) -> Option<(Header, usize)>
     }
     let (&index, rest) = rest.split_first()?;
     let collection = *Collection::ALL.get(usize::from(index))?;
+    let (epoch, rest) = match kind {
+        FIRST_IN_EPOCH | LATER_IN_EPOCH => {
+            let (epoch, rest) = rest.split_first_chunk::<4>()?;
+            (u32::from_be_bytes(*epoch), rest)
+        }
+        _ => (keys.first_epoch(), rest),
+    };
     let (replica, rest) = rest.split_first_chunk::<16>()?;
     let (revision, previous, sealed) = match kind {
-        FIRST => (Revision::ONE, [0; 32], rest),
-        LATER => {
+        FIRST | FIRST_IN_EPOCH => (Revision::ONE, [0; 32], rest),
+        LATER | LATER_IN_EPOCH => {
             let (revision, rest) = rest.split_first_chunk::<8>()?;
             let (previous, rest) = rest.split_first_chunk::<32>()?;
             let revision = Revision::new(u64::from_be_bytes(*revision))?;
@@ -94,7 +107,7 @@ fn head(keys: &AccountKeys, id: DocId, packed: &[u8]) -> Option<(Header, usize)>
         revision,
         previous,
         replica: ReplicaId::new(*replica),
-        epoch: keys.epoch(),
+        epoch,
     };
     Some((header, packed.len().checked_sub(sealed.len())?))
 }
@@ -108,24 +121,31 @@ fn shorten(keys: &AccountKeys, envelope: &[u8]) -> Option<Vec<u8>> {
     let header = Header::parse(envelope).ok()?;
     let collection = keys.collection(header.collection)?;
     let (clear, sealed) = envelope.split_at_checked(HEADER_LEN)?;
-    let is_implied = header.account == keys.account()
-        && header.epoch == keys.epoch()
-        && header.to_octets()[..] == *clear;
+    let is_implied = header.account == keys.account() && header.to_octets()[..] == *clear;
     if !is_implied {
         return None;
     }
+    let is_first = header.revision == Revision::ONE && header.previous == [0; 32];
+    let (epoch, is_of_first) = (
+        header.epoch.to_be_bytes(),
+        header.epoch == keys.first_epoch(),
+    );
+    let (kind, epoch) = match (is_first, is_of_first) {
+        (true, true) => (FIRST, &[][..]),
+        (false, true) => (LATER, &[][..]),
+        (true, false) => (FIRST_IN_EPOCH, &epoch[..]),
+        (false, false) => (LATER_IN_EPOCH, &epoch[..]),
+    };
     let index = Collection::ALL.iter().position(|one| *one == collection)?;
-    let index = [u8::try_from(index).ok()?];
+    let head = [kind, u8::try_from(index).ok()?];
     let replica = header.replica.as_bytes();
-    Some(
-        if header.revision == Revision::ONE && header.previous == [0; 32] {
-            [&[FIRST], &index[..], replica, sealed].concat()
-        } else {
-            let revision = header.revision.get().to_be_bytes();
-            let previous = &header.previous[..];
-            [&[LATER], &index[..], replica, &revision, previous, sealed].concat()
-        },
-    )
+    Some(if is_first {
+        [&head[..], epoch, replica, sealed].concat()
+    } else {
+        let revision = header.revision.get().to_be_bytes();
+        let previous = &header.previous[..];
+        [&head[..], epoch, replica, &revision, previous, sealed].concat()
+    })
 }
 
 fn unpack(keys: &AccountKeys, id: DocId, packed: &[u8]) -> Option<Vec<u8>> {

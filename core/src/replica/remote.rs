@@ -27,7 +27,7 @@ use crate::sync::wire::{BATCH_OCTETS, MAX_BATCH_DOCUMENTS, PushRequest};
 pub struct PendingPush {
     /// What to send.
     pub request: PushRequest,
-    sent: Vec<Sent>,
+    pub(super) sent: Vec<Sent>,
     /// What this device states with it.
     pub(super) stated: Option<Stated>,
     /// How often this device had begun anew.
@@ -41,15 +41,15 @@ impl PendingPush {
 }
 
 #[derive(Debug, Clone)]
-struct Sent {
-    key: Vec<u8>,
-    document: Option<SentDocument>,
+pub(super) struct Sent {
+    pub(super) key: Vec<u8>,
+    pub(super) document: Option<SentDocument>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct SentDocument {
-    collection: Collection,
-    id: DocId,
+pub(super) struct SentDocument {
+    pub(super) collection: Collection,
+    pub(super) id: DocId,
     revision: Revision,
     hash: EnvelopeHash,
 }
@@ -299,6 +299,14 @@ impl<S: Store> Change<'_, S> {
         let document = self.replica.open_document(header.document, envelope)?;
         if matches!(document, Document::Statement(_)) {
             return self.note_statement(&header).await;
+        }
+        if self
+            .is_late(&header, document.collection(), envelope)
+            .await?
+        {
+            return self
+                .write_over_late(&header, document.collection(), envelope)
+                .await;
         }
         let told = Told::AsCurrent;
         self.take_opened(&header, document, envelope, told).await

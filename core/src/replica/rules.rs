@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::directory::encode_versioned;
+use super::epochs::put_settled;
 use super::manifest::{
     Anew, Asked, ManifestState, Return, StatementRow, Statements, put_state, statement_key,
 };
@@ -46,10 +47,25 @@ impl<S: Store> Replica<S> {
             list: list.and_then(|list| SignedDeviceList::parse(list).ok()),
             heard: Vec::new(),
             statements_heard: Vec::new(),
+            settled: self.settled_epoch().await?,
+            settles: None,
+            late: None,
             alarm: None,
             joins: None,
         })
     }
+}
+
+/// Whether a document that the log tells of is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// It is.
+    Yes,
+    /// If nothing in it is new: it is under keys that the account has given up, and a device that has
+    /// begun anew hears of all again.
+    IfKnown,
+    /// It is not.
+    No,
 }
 
 /// Some of the log being heard.
@@ -62,6 +78,13 @@ pub(super) struct Hearing<'a> {
     list: Option<SignedDeviceList>,
     heard: Vec<DocId>,
     statements_heard: Vec<ReplicaId>,
+    /// The key epoch in which all was heard before.
+    settled: u32,
+    /// That in which it is now.
+    settles: Option<u32>,
+    /// Something under keys that the account has given up. It is told of, and nothing else follows:
+    /// what is here stays as it is.
+    late: Option<Part>,
     /// The first that was found.
     alarm: Option<ManifestAlarm>,
     /// The epoch of a device that has begun anew.
@@ -69,28 +92,35 @@ pub(super) struct Hearing<'a> {
 }
 
 impl Hearing<'_> {
-    /// Hears of a document that is no statement. Whether it is to be taken in.
+    /// Hears of a document that is no statement.
     pub(super) fn document(
         &mut self,
         header: &Header,
         collection: Collection,
         hash: &EnvelopeHash,
-    ) -> bool {
+    ) -> Taking {
+        let is_old = header.epoch < self.settled;
+        let taking = if is_old { Taking::IfKnown } else { Taking::Yes };
         if collection == Collection::Contents && self.state.lacks_contents {
-            return true;
+            return taking;
         }
         let (id, part) = (header.document, Part::from(collection));
         let new = (header.revision, fingerprint(hash));
+        if is_old && self.state.returning.is_none() && self.told.get(&id) != Some(&new) {
+            self.late.get_or_insert(part);
+            return Taking::No;
+        }
         if let Some(known) = self.told.get(&id).copied() {
             if new.0 < known.0 {
                 self.raise(ManifestAlarm::Older(part));
-                return false;
+                return Taking::No;
             }
             if new.0 == known.0 {
                 if new.1 != known.1 {
                     self.raise(ManifestAlarm::Rewritten(part));
+                    return Taking::No;
                 }
-                return new.1 == known.1;
+                return taking;
             }
             let follows = known.0.next() != Some(new.0) || fingerprint(&header.previous) == known.1;
             if !follows {
@@ -103,7 +133,7 @@ impl Hearing<'_> {
         heard.add_document(self.keys, collection, id, new);
         self.told.insert(id, new);
         self.heard.push(id);
-        true
+        taking
     }
 
     /// Hears of a statement.
@@ -115,11 +145,14 @@ impl Hearing<'_> {
     ) {
         let statement = signed.statement();
         let device = statement.device;
-        if let Err(alarm) = self.judge(header, &signed, &envelope) {
-            if let Some(alarm) = alarm {
-                self.raise(alarm);
+        match self.judge(header, &signed, &envelope) {
+            Ok(()) => {}
+            Err(None) => return,
+            Err(Some(ManifestAlarm::OldKeys(part))) => {
+                self.late.get_or_insert(part);
+                return;
             }
-            return;
+            Err(Some(alarm)) => return self.raise(alarm),
         }
         if statement.epoch > self.state.epoch {
             self.joins = self.joins.max(Some(statement.epoch));
@@ -166,10 +199,15 @@ impl Hearing<'_> {
             return Err(Some(ManifestAlarm::NotSigned(device)));
         }
         let counter = known.map_or(0, |(_, known)| known.statement().counter);
+        if known
+            .is_some_and(|(row, _)| header.revision == row.revision && *envelope == row.envelope)
+        {
+            return Err(None);
+        }
+        if header.epoch < self.settled && self.state.returning.is_none() {
+            return Err(Some(ManifestAlarm::OldKeys(Part::Statements)));
+        }
         if let Some((row, before)) = known {
-            if header.revision == row.revision && *envelope == row.envelope {
-                return Err(None);
-            }
             if header.revision < row.revision || statement.counter < counter {
                 return Err(Some(ManifestAlarm::Older(Part::Statements)));
             }
@@ -213,6 +251,7 @@ impl Hearing<'_> {
             return;
         }
         self.state.complete = Some(until);
+        self.settles = asked.map(|asked| asked.key_epoch);
         if let Some(why) = self.state.returning.take() {
             let told = self.statements.get(&self.own);
             let own = &mut self.state.own;
@@ -309,7 +348,14 @@ impl Hearing<'_> {
     }
 
     /// Puts what has changed into the batch; what follows.
-    pub(super) fn write(self, before: Option<&ManifestState>, batch: &mut Batch) -> Option<Anew> {
+    pub(super) fn write(
+        mut self,
+        before: Option<&ManifestState>,
+        batch: &mut Batch,
+    ) -> Option<Anew> {
+        if let Some(part) = self.late {
+            self.state.alarm.get_or_insert(ManifestAlarm::OldKeys(part));
+        }
         for id in &self.heard {
             if let Some(told) = self.told.get(id) {
                 batch.put(Table::Told, *id.as_bytes(), encode_row(told));
@@ -322,6 +368,9 @@ impl Hearing<'_> {
         }
         if before != Some(&self.state) {
             put_state(batch, &self.state);
+        }
+        if let Some(epoch) = self.settles.filter(|epoch| *epoch > self.settled) {
+            put_settled(batch, epoch);
         }
         // What others have found out already explains what is found here.
         let joined = self.joins.map(Anew::Joined);

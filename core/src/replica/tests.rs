@@ -26,6 +26,7 @@ mod changes;
 mod collecting;
 mod contents;
 mod disasters;
+mod epochs;
 mod filling;
 mod flag_edits;
 mod lies;
@@ -107,6 +108,11 @@ async fn exchange(
     }
     take_all_in(device, NOW).await;
     while let Some(push) = device.pending_push().await.unwrap() {
+        if provider.refuses_keys(&push.request) {
+            let again = engine::handle_old_keys(device, &push, NOW).await;
+            assert!(again.unwrap(), "the device knows the newest keys");
+            continue;
+        }
         let response = provider.push_or_gap(&push.request);
         if lose() {
             return;

@@ -44,9 +44,12 @@ pub enum OpenError {
     /// The header is none.
     #[error("the document {0}")]
     Header(#[from] HeaderError),
-    /// It belongs to another account or epoch, or to a collection that this account has not.
+    /// It belongs to another account, or to a collection that this account has not.
     #[error("document {0} is not of this account")]
     Foreign(DocId),
+    /// It was sealed in a key epoch that is not known here.
+    #[error("document {0} was sealed under newer keys of the account than this device has")]
+    LaterEpoch(DocId),
     /// Altered, or sealed with another key.
     #[error("document {0} was altered or sealed with another key")]
     Forged(DocId),
@@ -57,7 +60,10 @@ pub fn hash(envelope: &[u8]) -> EnvelopeHash {
     *blake3::hash(envelope).as_bytes()
 }
 
-/// Seals `payload` into an envelope.
+/// Seals `payload` into an envelope, under the newest epoch's keys.
+///
+/// # Panics
+/// Never: the newest epoch that is known is one.
 ///
 /// # Examples
 /// ```
@@ -82,6 +88,7 @@ pub fn seal(
     payload: &[u8],
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<Vec<u8>, SealError> {
+    let epoch = keys.epoch();
     let header = Header {
         account: keys.account(),
         collection: keys.collection_id(place.collection),
@@ -89,13 +96,15 @@ pub fn seal(
         revision: place.revision,
         previous: place.previous,
         replica: place.replica,
-        epoch: keys.epoch(),
+        epoch,
     }
     .to_octets();
     let mut nonce = [0; NONCE_LEN];
     rng.fill_bytes(&mut nonce);
     let mut text = padding::pad(payload).ok_or(SealError::TooLong)?;
-    let key = keys.document_key(place.collection, place.document);
+    let key = keys
+        .document_key(epoch, place.collection, place.document)
+        .expect("the newest epoch is one that is known");
     let tag = XChaCha20Poly1305::new((&*key).into())
         .encrypt_in_place_detached(XNonce::from_slice(&nonce), &header, &mut text)
         .map_err(|_| SealError::TooLong)?;
@@ -123,16 +132,17 @@ pub(crate) fn open_in_place<'a>(
     let collection = keys
         .collection(header.collection)
         .ok_or(OpenError::Foreign(id))?;
-    if header.account != keys.account() || header.epoch != keys.epoch() {
+    if header.account != keys.account() || header.epoch < keys.first_epoch() {
         return Err(OpenError::Foreign(id));
     }
+    let key = keys.document_key(header.epoch, collection, id);
+    let key = key.ok_or(OpenError::LaterEpoch(id))?;
     let sealed = sealed.split_at_mut_checked(NONCE_LEN);
     let (nonce, rest) = sealed.ok_or(HeaderError::Short)?;
     let length = rest.len().checked_sub(TAG_LEN).ok_or(HeaderError::Short)?;
     let (text, tag) = rest
         .split_at_mut_checked(length)
         .ok_or(HeaderError::Short)?;
-    let key = keys.document_key(collection, id);
     XChaCha20Poly1305::new((&*key).into())
         .decrypt_in_place_detached(XNonce::from_slice(nonce), bound, text, Tag::from_slice(tag))
         .map_err(|_| OpenError::Forged(id))?;
@@ -197,6 +207,26 @@ mod tests {
         assert_eq!(envelope.len(), 120 + 24 + 192 + 16);
         let hex = format!("{:02x?}", &hash(&envelope)[..8]);
         assert_eq!(hex, "[53, 0a, 42, e5, 03, 16, 8e, c7]");
+    }
+
+    #[test]
+    fn each_epoch_opens_what_was_sealed_in_it() {
+        let (keys, before) = (keys(1), keys(1));
+        let old = sealed(&keys, b"old");
+        keys.begin(RootKey::from_octets([2; 32]));
+        let new = sealed(&keys, b"new");
+        assert_eq!(Header::parse(&new).unwrap().epoch, 2);
+        assert_eq!(open(&keys, &old).unwrap().1, b"old");
+        assert_eq!(open(&keys, &new).unwrap().1, b"new");
+        // Who has the keys of the first epoch alone, and then those of another second one.
+        let id = DocId::new([7; 16]);
+        assert_eq!(open(&before, &new), Err(OpenError::LaterEpoch(id)));
+        before.begin(RootKey::from_octets([3; 32]));
+        assert_eq!(open(&before, &new), Err(OpenError::Forged(id)));
+        // The header says another epoch than it was sealed in.
+        let mut altered = new.clone();
+        altered[11] = 1;
+        assert_eq!(open(&keys, &altered), Err(OpenError::Forged(id)));
     }
 
     proptest! {

@@ -3,8 +3,18 @@
 //! One random 32-octet root key per account and epoch; every other key is HKDF-SHA256 of it with
 //! a label of its own. `derive_*` is deterministic, `generate_*` is random. Nothing here is
 //! printed, serialised or logged, and all of it is erased on drop.
+//!
+//! ```text
+//! first epoch          ids, hashes, the device's own store   for the account's whole life
+//! each epoch           what seals documents, what signs      the newest in use, the others to read
+//! ```
+//!
+//! A new epoch begins when a device is removed ([`crate::auth::devices`]); a device that hears of it
+//! while it runs adds its keys here ([`AccountKeys::begin`]). Rejected: new ids with a new epoch;
+//! every document would be another one, and equal contents would be stored twice.
 
 use core::fmt;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use hkdf::Hkdf;
 use rand::{CryptoRng, RngCore};
@@ -39,6 +49,12 @@ impl RootKey {
     /// The octets, to be wrapped.
     pub const fn octets(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The seed of the key by which the account signs what it says of itself in this key's epoch
+    /// ([`crate::auth::devices`]).
+    pub(crate) fn signing_seed(&self) -> Zeroizing<[u8; 32]> {
+        self.derive("signing")
     }
 
     fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
@@ -105,34 +121,58 @@ impl Collection {
 /// The keys of one account, ready for use.
 pub struct AccountKeys {
     account: AccountId,
-    epoch: u32,
+    first: u32,
     blinding: Zeroizing<[u8; 32]>,
     hashing: Zeroizing<[u8; 32]>,
     store: Zeroizing<[u8; 32]>,
-    signing: Zeroizing<[u8; 32]>,
-    collections: [(CollectionId, Zeroizing<[u8; 32]>); 5],
+    collections: [CollectionId; 5],
+    /// Never empty.
+    epochs: RwLock<Vec<EpochKeys>>,
+}
+
+/// What an epoch has of its own.
+struct EpochKeys {
+    root: RootKey,
+    collections: [Zeroizing<[u8; 32]>; 5],
+}
+
+impl EpochKeys {
+    fn derive(root: RootKey) -> Self {
+        let key =
+            |collection: Collection| root.derive(&format!("collection/{}", collection.name()));
+        Self {
+            collections: Collection::ALL.map(key),
+            root,
+        }
+    }
 }
 
 impl AccountKeys {
-    /// Derives all keys of the account from its root key.
+    /// Derives all keys of the account from the root key of its first epoch.
     pub fn derive(account: AccountId, epoch: u32, root: &RootKey) -> Self {
         let blinding = root.derive("blinding");
         let collections = Collection::ALL.map(|collection| {
             let name = collection.name();
             let id = blake3::keyed_hash(&blinding, format!("collection {name}").as_bytes());
-            (
-                CollectionId::new(first_16(&id)),
-                root.derive(&format!("collection/{name}")),
-            )
+            CollectionId::new(first_16(&id))
         });
         Self {
             account,
-            epoch,
+            first: epoch,
             blinding,
             hashing: root.derive("hashing"),
             store: root.derive("store"),
-            signing: root.derive("signing"),
             collections,
+            epochs: RwLock::new(vec![EpochKeys::derive(root.clone())]),
+        }
+    }
+
+    /// Begins the next epoch with its root key: what is sealed and signed from here on is so under
+    /// this. One that has begun already does not begin again.
+    pub fn begin(&self, root: RootKey) {
+        let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
+        if epochs.iter().all(|known| known.root.0 != root.0) {
+            epochs.push(EpochKeys::derive(root));
         }
     }
 
@@ -141,9 +181,21 @@ impl AccountKeys {
         self.account
     }
 
-    /// The key epoch.
-    pub const fn epoch(&self) -> u32 {
-        self.epoch
+    /// The first epoch.
+    pub const fn first_epoch(&self) -> u32 {
+        self.first
+    }
+
+    /// The newest epoch that is known here.
+    pub fn epoch(&self) -> u32 {
+        let later = self.epochs().len().saturating_sub(1);
+        let later = u32::try_from(later).unwrap_or(u32::MAX);
+        self.first.saturating_add(later)
+    }
+
+    /// The root keys of all epochs, the first one's first.
+    pub fn roots(&self) -> Vec<RootKey> {
+        self.epochs().iter().map(|one| one.root.clone()).collect()
     }
 
     /// The key under which a device keeps its own store: SQLCipher's raw key, or
@@ -152,15 +204,19 @@ impl AccountKeys {
         &self.store
     }
 
-    /// The seed of the key by which the account signs what it says of itself
-    /// ([`crate::auth::devices`]).
-    pub(crate) fn signing_seed(&self) -> &[u8; 32] {
-        &self.signing
+    fn epochs(&self) -> RwLockReadGuard<'_, Vec<EpochKeys>> {
+        self.epochs.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The blinded id of a collection.
+    ///
+    /// # Panics
+    /// Never: there is an id for every collection.
     pub fn collection_id(&self, collection: Collection) -> CollectionId {
-        self.entry(collection).0
+        *self
+            .collections
+            .get(collection.index())
+            .expect("there is an id for every collection")
     }
 
     /// The collection with this blinded id; `None` for a foreign one.
@@ -170,9 +226,19 @@ impl AccountKeys {
             .find(|collection| self.collection_id(*collection) == id)
     }
 
-    /// The key that seals one document.
-    pub(super) fn document_key(&self, collection: Collection, id: DocId) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(*blake3::keyed_hash(&self.entry(collection).1, id.as_bytes()).as_bytes())
+    /// The key that seals one document in an epoch; `None` if that is not known here.
+    pub(super) fn document_key(
+        &self,
+        epoch: u32,
+        collection: Collection,
+        id: DocId,
+    ) -> Option<Zeroizing<[u8; 32]>> {
+        let at = usize::try_from(epoch.checked_sub(self.first)?).ok()?;
+        let epochs = self.epochs();
+        let key = epochs.get(at)?.collections.get(collection.index())?;
+        Some(Zeroizing::new(
+            *blake3::keyed_hash(key, id.as_bytes()).as_bytes(),
+        ))
     }
 
     /// The blinded id of the document about `logical` in `collection`.
@@ -238,12 +304,6 @@ impl AccountKeys {
         PlacementId::of(PageId::new(page), EntryId::new(entry))
     }
 
-    fn entry(&self, collection: Collection) -> &(CollectionId, Zeroizing<[u8; 32]>) {
-        self.collections
-            .get(collection.index())
-            .expect("there is an entry for every collection")
-    }
-
     fn hasher(&self, domain: &[u8]) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.hashing);
         hasher.update(domain);
@@ -295,7 +355,7 @@ impl fmt::Debug for MessageHasher {
 
 impl fmt::Debug for AccountKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AccountKeys({}, epoch {})", self.account, self.epoch)
+        write!(f, "AccountKeys({}, epoch {})", self.account, self.epoch())
     }
 }
 
@@ -322,14 +382,39 @@ mod tests {
         assert_eq!(ids.len(), Collection::ALL.len());
         let id = DocId::new([1; 16]);
         assert_ne!(
-            keys.document_key(Collection::Mail, id),
-            keys.document_key(Collection::Messages, id)
+            keys.document_key(1, Collection::Mail, id),
+            keys.document_key(1, Collection::Messages, id)
         );
         assert_ne!(
             keys.doc_id(Collection::Mail, b"x"),
             keys.doc_id(Collection::Messages, b"x")
         );
         assert_eq!(format!("{root:?}"), "RootKey(…)");
+    }
+
+    #[test]
+    fn a_new_epoch_seals_anew_and_keeps_ids() {
+        let first = RootKey::from_octets([9; 32]);
+        let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &first);
+        let before = AccountKeys::derive(AccountId::new([1; 16]), 1, &first);
+        keys.begin(RootKey::from_octets([8; 32]));
+        assert_eq!((keys.first_epoch(), keys.epoch()), (1, 2));
+        let (mail, id) = (Collection::Mail, DocId::new([1; 16]));
+        let old = keys.document_key(1, mail, id);
+        assert_eq!(old, before.document_key(1, mail, id));
+        assert!(
+            keys.document_key(2, mail, id)
+                .is_some_and(|new| Some(new) != old)
+        );
+        assert_eq!(keys.document_key(3, mail, id), None);
+        assert_eq!(keys.document_key(0, mail, id), None);
+        assert_eq!(keys.store_key(), before.store_key());
+        assert_eq!(keys.collection_id(mail), before.collection_id(mail));
+        assert_eq!(keys.doc_id(mail, b"x"), before.doc_id(mail, b"x"));
+        assert_eq!(keys.content_hash(b"x"), before.content_hash(b"x"));
+        let roots = keys.roots();
+        assert_eq!(roots.len(), 2);
+        assert_ne!(roots[0].signing_seed(), roots[1].signing_seed());
     }
 
     #[test]

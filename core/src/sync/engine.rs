@@ -21,6 +21,10 @@ use crate::sync::wire::{News, PullRequest, PullResponse, PushResponse};
 /// not have ([`crate::sync::wire::ErrorBody`]).
 pub const REVISION_GAP: &str = "revision_gap";
 
+/// The code with which the provider refuses a push of documents that are sealed under the keys of an
+/// earlier epoch than that of the account's list of devices.
+pub const OLD_KEYS: &str = "old_keys";
+
 /// How much of an account a device keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -139,4 +143,14 @@ pub async fn handle_gap<S: Store>(
     now: Timestamp,
 ) -> Result<(), ReplicaError> {
     replica.lost_before(push, now).await
+}
+
+/// Takes in that the provider refused a push with the code [`OLD_KEYS`]: what waits is sealed again.
+/// False if the newest keys that are known here were used already: the list of devices has newer ones.
+pub async fn handle_old_keys<S: Store>(
+    replica: &Replica<S>,
+    push: &PendingPush,
+    now: Timestamp,
+) -> Result<bool, ReplicaError> {
+    replica.seal_again(push, now).await
 }

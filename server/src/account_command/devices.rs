@@ -1,19 +1,24 @@
-//! The account's devices on the command line: listed, and taken out of the list.
+//! The account's devices on the command line: listed, and taken out of the list, which begins a new
+//! key epoch.
 //!
 //! The list is judged by the account's key alone: which one was seen last is known to the bridge,
 //! which holds the provider to it and may run meanwhile.
 
 use std::io::{self, Write};
 
-use letterlock_core::auth::SignedDeviceList;
+use letterlock_core::account::DevicesError;
 use letterlock_core::auth::devices::{self, ShownDevice, Standing};
 use letterlock_core::auth::wire::{DeviceState, DevicesPut};
-use letterlock_core::seal::AccountKeys;
+use letterlock_core::auth::{DeviceListError, SignedDeviceList, Way};
+use letterlock_core::id::ReplicaId;
+use rand::rngs::OsRng;
 
 use super::{AccountCommandError, Open, date};
 use crate::bridge::devices::MAX_CONFLICTS;
+use crate::bridge::enrolment::EnrolError;
 use crate::bridge::provider_client::ProviderError;
 use crate::bridge::provider_client::devices::Put;
+use crate::clock;
 
 /// All devices, and the list that says which are the account's; `None` if it has none yet.
 pub(super) struct Shown {
@@ -70,7 +75,7 @@ pub(super) async fn remove(open: &Open, wanted: &str) -> Result<String, AccountC
     if open.place.credentials.device.id == device.id {
         return Err(AccountCommandError::ThisDevice);
     }
-    unlist(open, device).await?;
+    unlist(open, device.id).await?;
     let token = &open.entered.token;
     match open.provider().remove_device(token, device.id).await {
         // With the list it was logged out.
@@ -79,22 +84,37 @@ pub(super) async fn remove(open: &Open, wanted: &str) -> Result<String, AccountC
     }
 }
 
-async fn unlist(open: &Open, device: &ShownDevice) -> Result<(), AccountCommandError> {
+/// Begins a new key epoch without the device. The password is named in the list if it is not yet:
+/// it was proved for this command.
+async fn unlist(open: &Open, device: ReplicaId) -> Result<(), AccountCommandError> {
+    let token = &open.entered.token;
+    let has_phrase = open.provider().account(token).await?.has_recovery;
     for _ in 0..MAX_CONFLICTS {
-        let list = list(open).await?;
-        let Some(next) = list.and_then(|list| list.list().without(device.id)) else {
+        let (keys, list) = open.place.credentials.keys(&open.entered).await?;
+        let Some(list) = list.map(|list| list.list().clone().naming(&open.entered.ways)) else {
+            return Ok(());
+        };
+        let by = (open.place.credentials.device.id, clock::now());
+        let removal = list.removing(device, by, has_phrase, &keys, &mut OsRng);
+        let Some(removal) = removal.map_err(refused)? else {
             return Ok(());
         };
         let put = DevicesPut {
-            list: next.sign(&keys(open)).octets().to_vec().into(),
+            list: removal.list.octets().to_vec().into(),
             proof: None,
         };
-        let token = &open.entered.token;
         if open.provider().put_devices(token, &put).await? == Put::Done {
             return Ok(());
         }
     }
     Err(ProviderError::Busy { wait: None }.into())
+}
+
+fn refused(error: DeviceListError) -> AccountCommandError {
+    match error {
+        DeviceListError::NoWay(Way::Phrase) => AccountCommandError::OldPhrase,
+        error => EnrolError::from(DevicesError::from(error)).into(),
+    }
 }
 
 async fn told(open: &Open) -> Result<Vec<DeviceState>, AccountCommandError> {
@@ -103,12 +123,6 @@ async fn told(open: &Open) -> Result<Vec<DeviceState>, AccountCommandError> {
 }
 
 async fn list(open: &Open) -> Result<Option<SignedDeviceList>, AccountCommandError> {
-    let shown = open.provider().devices(&open.entered.token).await?.list;
-    let octets = shown.as_ref().map(|list| list.0.as_slice());
-    Ok(devices::judge(&keys(open), None, octets)?)
-}
-
-fn keys(open: &Open) -> AccountKeys {
-    let entered = &open.entered;
-    AccountKeys::derive(entered.account, entered.epoch, &entered.root)
+    let (_, list) = open.place.credentials.keys(&open.entered).await?;
+    Ok(list)
 }

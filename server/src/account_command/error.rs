@@ -30,6 +30,12 @@ pub enum AccountCommandError {
     /// What the provider shows as the list of devices cannot be used.
     #[error(transparent)]
     Devices(#[from] letterlock_core::auth::devices::Refused),
+    /// The recovery phrase could not open what is stored after a removal.
+    #[error(
+        "the recovery phrase is older than key epochs and would not open what is stored after the \
+         removal: make a new one first (letterlock account new-phrase)"
+    )]
+    OldPhrase,
     /// A device does not remove itself.
     #[error("this is the device that you are on: `letterlock account forget` removes it")]
     ThisDevice,

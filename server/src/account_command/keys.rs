@@ -13,20 +13,19 @@ use std::path::{Path, PathBuf};
 
 use letterlock_core::account::{ChestError, KeyChest};
 use letterlock_core::auth::wire::{OtherDevices, Publish, Token};
-use letterlock_core::id::{AccountId, Address, ReplicaId, Timestamp};
+use letterlock_core::id::{Address, ReplicaId, Timestamp};
 use letterlock_core::keys::own::{OwnKeyError, State, Use};
 use letterlock_core::keys::{OwnKeys, Role};
 use letterlock_core::openpgp::policy::limits::MAX_KEYRING_OCTETS;
 use letterlock_core::openpgp::secret_certificate::{RevocationReason, SecretCertificateError};
 use letterlock_core::openpgp::{Fingerprint, SecretCertificate};
-use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::sync::wire::PushResponse;
 use rand::rngs::OsRng;
 use zeroize::Zeroizing;
 
 use super::arguments::{KeysArguments, KeysCommand, Reason};
 use super::{AccountCommandError, Open, Place, data_dir, date, enrol, passwords};
-use crate::bridge::credentials::Credentials;
+use crate::bridge::credentials::{Credentials, Entered};
 use crate::bridge::enrolment::EnrolError;
 use crate::bridge::provider_client::{ProviderClient, ProviderError};
 use crate::clock;
@@ -89,10 +88,7 @@ struct Keys {
 /// Who has proven to own an account.
 struct Proven {
     credentials: Credentials,
-    token: Token,
-    account: AccountId,
-    epoch: u32,
-    root: RootKey,
+    entered: Entered,
 }
 
 impl Keys {
@@ -101,25 +97,26 @@ impl Keys {
             None => by_password(whose).await?,
             Some(phrase) => Box::pin(by_phrase(whose, phrase)).await?,
         };
-        let keys = AccountKeys::derive(proven.account, proven.epoch, &proven.root);
+        let (keys, _) = proven.credentials.keys(&proven.entered).await?;
+        let token = proven.entered.token;
         let device: ReplicaId = proven.credentials.device.id;
         let mut chest = KeyChest::new(keys, device);
         let provider = proven.credentials.provider;
         let mut read = async || -> Result<(), AccountCommandError> {
             while let Some(pull) = chest.next_pull() {
-                let answer = provider.pull(&proven.token, &pull).await?;
+                let answer = provider.pull(&token, &pull).await?;
                 chest.take(answer).map_err(KeysCommandError::from)?;
             }
             Ok(())
         };
         if let Err(error) = read().await {
-            end(&provider, &proven.token).await;
+            end(&provider, &token).await;
             return Err(error);
         }
         Ok(Self {
             address: proven.credentials.address,
             provider,
-            token: proven.token,
+            token,
             chest,
         })
     }
@@ -267,10 +264,7 @@ async fn by_password(whose: &KeysArguments) -> Result<Proven, AccountCommandErro
     let Open { place, entered, .. } = Open::start(&whose.kept).await?;
     Ok(Proven {
         credentials: place.credentials,
-        token: entered.token,
-        account: entered.account,
-        epoch: entered.epoch,
-        root: entered.root,
+        entered,
     })
 }
 
@@ -304,10 +298,13 @@ async fn by_phrase(whose: &KeysArguments, file: &Path) -> Result<Proven, Account
     }
     Ok(Proven {
         credentials: credentials.clone(),
-        token,
-        account,
-        epoch,
-        root: recovering.root,
+        entered: Entered {
+            account,
+            epoch,
+            root: recovering.root,
+            token,
+            ways: recovering.ways,
+        },
     })
 }
 

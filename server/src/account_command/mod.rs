@@ -87,7 +87,10 @@ pub async fn run(command: AccountCommand, out: &mut impl Write) -> Result<(), Ac
             open.end().await;
             writeln!(
                 out,
-                "“{}” is none of the account's devices any more, and logged out.",
+                "“{}” is none of the account's devices any more, and logged out. What is stored from \
+                 here on is sealed under new keys.\nIf it was stolen, change the password \
+                 (letterlock account password) and the OpenPGP keys (letterlock account keys \
+                 rotate): it knows these.",
                 removed?
             )?;
         }
@@ -427,6 +430,8 @@ fn date(at: Timestamp) -> String {
     format_date(at)
 }
 
+#[cfg(test)]
+mod epoch_tests;
 #[cfg(test)]
 mod keys_tests;
 #[cfg(test)]

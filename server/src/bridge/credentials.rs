@@ -1,7 +1,7 @@
 //! What a device says to the provider about its account: password, recovery phrase, end.
 //!
 //! ```text
-//! log_in          OPAQUE -> token, root key
+//! log_in          OPAQUE -> token, root key; the list of devices -> the keys of later epochs
 //! change_password proof of the old one -> OPRF for the new -> record, wrap (both replaced at once)
 //! prove_phrase    challenge, signature -> root key, OPRF -> finish_recovery: record, wrap, token
 //! set_phrase      proof of the password -> verifier, wrap
@@ -11,17 +11,18 @@
 //! Invariant: nothing is written on this device here; passwords, phrases and the root key stay in
 //! memory. A call that fails has changed nothing, or all that it should.
 
+use letterlock_core::account::DevicesError;
 use letterlock_core::auth::wire::{
     AccountDelete, AccountDeleted, Device, LogInFinish, LogInStart, Octets, OtherDevices,
     PasswordFinish, PasswordProof, PasswordStart, Recovery, RecoveryProve, RecoverySet,
     RecoveryStart, Token,
 };
 use letterlock_core::auth::{
-    ClientLogIn, ClientSignUp, ExportKey, LoggedIn, RecoveryPhrase, RootKeyWrap, WrapKind,
-    unwrap_root_key, wrap_root_key,
+    ClientLogIn, ClientSignUp, ExportKey, LoggedIn, RecoveryPhrase, RootKeyWrap, SignedDeviceList,
+    Ways, WrapKind, devices, unwrap_root_key, wrap_root_key,
 };
 use letterlock_core::id::{AccountId, Address};
-use letterlock_core::seal::RootKey;
+use letterlock_core::seal::{AccountKeys, RootKey};
 use rand::rngs::OsRng;
 
 use super::enrolment::EnrolError;
@@ -48,6 +49,8 @@ pub struct Entered {
     pub root: RootKey,
     /// For calls to the provider.
     pub token: Token,
+    /// What opens the keys of later epochs.
+    pub ways: Ways,
 }
 
 /// A recovery phrase that the provider has found right; the new password waits for its record.
@@ -58,6 +61,9 @@ pub struct Recovering {
     pub epoch: u32,
     /// The root key.
     pub root: RootKey,
+    /// What opens the keys of later epochs: the phrase; and the password that is to hold.
+    pub ways: Ways,
+    devices: Option<Octets>,
     change: Octets,
     record: Octets,
     export_key: ExportKey,
@@ -81,7 +87,19 @@ impl Credentials {
             epoch: unwrapped.epoch,
             root: RootKey::from_octets(*unwrapped.root_key),
             token: finished.token,
+            ways: Ways::password(logged_in.export_key.sealing_secret()),
         })
+    }
+
+    /// The account's keys, of all epochs, and the list of devices that says of which.
+    pub async fn keys(
+        &self,
+        entered: &Entered,
+    ) -> Result<(AccountKeys, Option<SignedDeviceList>), EnrolError> {
+        let keys = AccountKeys::derive(entered.account, entered.epoch, &entered.root);
+        let shown = self.provider.devices(&entered.token).await?.list;
+        let list = open_list(&keys, shown.as_ref(), &entered.ways)?;
+        Ok((keys, list))
     }
 
     /// Replaces the password. The root key stays, wrapped anew.
@@ -101,7 +119,10 @@ impl Credentials {
         let started = self.provider.start_password(&entered.token, &start).await?;
         let signed_up = client.finish(&self.address, &started.response.0, &mut OsRng)?;
         let key = (entered.account, entered.epoch, &entered.root);
+        let (keys, list) = self.keys(entered).await?;
+        let ways = Ways::password(signed_up.export_key.sealing_secret());
         let finish = PasswordFinish {
+            devices: naming(list.as_ref(), &ways, &keys)?,
             change: started.change,
             record: signed_up.record.into(),
             root_key_wrap: wrap(&signed_up.export_key, key),
@@ -138,7 +159,11 @@ impl Credentials {
         let sealed = RootKeyWrap::from_octets(&proved.root_key_wrap.0)?;
         let unwrapped = phrase.unwrap_key(proved.account_id, &sealed)?;
         let signed_up = client.finish(&self.address, &proved.response.0, &mut OsRng)?;
+        let mut ways = Ways::password(signed_up.export_key.sealing_secret());
+        ways.phrase = Some(phrase.sealing_secret());
         Ok(Recovering {
+            ways,
+            devices: proved.devices,
             account: proved.account_id,
             epoch: unwrapped.epoch,
             root: RootKey::from_octets(*unwrapped.root_key),
@@ -155,7 +180,10 @@ impl Credentials {
         others: OtherDevices,
     ) -> Result<Token, EnrolError> {
         let key = (recovering.account, recovering.epoch, &recovering.root);
+        let keys = AccountKeys::derive(key.0, key.1, key.2);
+        let list = open_list(&keys, recovering.devices.as_ref(), &recovering.ways)?;
         let finish = PasswordFinish {
+            devices: naming(list.as_ref(), &recovering.ways, &keys)?,
             change: recovering.change.clone(),
             record: recovering.record.clone(),
             root_key_wrap: wrap(&recovering.export_key, key),
@@ -173,7 +201,13 @@ impl Credentials {
         password: &str,
         phrase: &RecoveryPhrase,
     ) -> Result<(), EnrolError> {
+        let (keys, list) = self.keys(entered).await?;
+        let ways = Ways {
+            phrase: Some(phrase.sealing_secret()),
+            ..entered.ways.clone()
+        };
         let set = RecoverySet {
+            devices: naming(list.as_ref(), &ways, &keys)?,
             proof: self.prove(password).await?,
             recovery: recovery(phrase, entered.account, entered.epoch, &entered.root),
         };
@@ -211,6 +245,28 @@ impl Credentials {
         let logged_in = client.finish(&self.address, &answer.response.0, &mut OsRng)?;
         Ok((answer.session, logged_in))
     }
+}
+
+/// Reads the account's list of devices; the keys of its epochs are added to those that are known.
+fn open_list(
+    keys: &AccountKeys,
+    shown: Option<&Octets>,
+    ways: &Ways,
+) -> Result<Option<SignedDeviceList>, EnrolError> {
+    let shown = shown.map(|list| list.0.as_slice());
+    Ok(devices::open_epochs(keys, shown, ways).map_err(DevicesError::from)?)
+}
+
+/// The list after this one that names these ways in, if it does not.
+fn naming(
+    list: Option<&SignedDeviceList>,
+    ways: &Ways,
+    keys: &AccountKeys,
+) -> Result<Option<Octets>, EnrolError> {
+    let next = list.and_then(|list| list.list().with_ways(ways));
+    let signed = next.map(|next| next.sign(keys, &mut OsRng)).transpose();
+    let signed = signed.map_err(DevicesError::from)?;
+    Ok(signed.map(|list| list.octets().to_vec().into()))
 }
 
 /// What the provider keeps of a phrase.

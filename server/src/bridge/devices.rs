@@ -5,33 +5,34 @@
 //! that the account's key has not signed is used for nothing (`letterlock_core::auth::devices`).
 
 use letterlock_core::account::DevicesError;
-use letterlock_core::auth::DeviceAlarm;
 use letterlock_core::auth::wire::{
     ChallengeProve, ChallengeStart, DeviceState, DevicesPut, Octets, Token,
 };
+use letterlock_core::auth::{DeviceAlarm, Ways};
 use letterlock_core::id::Timestamp;
 
 use super::accounts::{BridgeAccount, LocalAccount};
 use super::credentials::Credentials;
 use super::enrolment::EnrolError;
-use super::provider_client::ProviderError;
 use super::provider_client::devices::Put;
+use super::provider_client::{CONNECT_TIMEOUT, ProviderClient, ProviderError};
+use super::sync_loop::ExchangeError;
 
 /// How often a list is built anew because another device was first.
 pub(crate) const MAX_CONFLICTS: usize = 8;
 
-/// Puts this device into the account's list, unless it is there.
+/// Puts this device into the account's list, unless it is there, and what its user has just proved.
 pub(super) async fn join(
     account: &LocalAccount,
     credentials: &Credentials,
     token: &Token,
-    password: &str,
+    (password, ways): (&str, &Ways),
     now: Timestamp,
 ) -> Result<(), EnrolError> {
     for _ in 0..MAX_CONFLICTS {
         let shown = credentials.provider.devices(token).await?.list;
         let octets = shown.as_ref().map(|list| list.0.as_slice());
-        let next = account.join_devices(octets, &credentials.device, now);
+        let next = account.join_devices(octets, &credentials.device, ways, now);
         let Some(next) = Box::pin(next).await? else {
             return Ok(());
         };
@@ -98,6 +99,38 @@ pub async fn check(
     }
     account.set_device_alarm(checked.alarm.clone());
     Ok(checked.alarm)
+}
+
+/// Whether the account has key epochs that only its user can begin here. A provider that is away is
+/// asked again later.
+pub(super) async fn lacks_keys(
+    account: &LocalAccount,
+    provider: &ProviderClient,
+    token: &Token,
+    now: Timestamp,
+) -> Result<bool, EnrolError> {
+    let asked = tokio::time::timeout(CONNECT_TIMEOUT, provider.devices(token));
+    let Ok(Ok(shown)) = asked.await else {
+        return Ok(false);
+    };
+    let octets = shown.list.as_ref().map(|list| list.0.as_slice());
+    Ok(Box::pin(account.lacks_keys(octets, now)).await?)
+}
+
+/// The list of devices, because something is sealed under keys that this device does not have yet.
+pub(super) async fn fetch_keys(
+    account: &BridgeAccount,
+    now: Timestamp,
+) -> Result<(), ExchangeError> {
+    let told = account.provider.account(&account.token()).await?.devices;
+    match check(account, &told, now).await {
+        Ok(_) => Ok(()),
+        Err(DevicesCheckError::Provider(error)) => Err(error.into()),
+        Err(DevicesCheckError::Devices(error)) => {
+            tracing::warn!(%error, "the account's newest keys are not on this device");
+            Ok(())
+        }
+    }
 }
 
 /// Why the provider's words about devices were not judged.

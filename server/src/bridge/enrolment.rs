@@ -20,7 +20,8 @@ use letterlock_core::account::ReplicaError;
 use letterlock_core::account::{Account, DevicesError, KeyError};
 use letterlock_core::auth::wire::{Device, Invite, OtherDevices, SignUpFinish, SignUpStart, Token};
 use letterlock_core::auth::{
-    ClientSignUp, LocalWrap, LocalWrapError, LogInError, RecoveryPhrase, SignUpError, WrapError,
+    ClientSignUp, LocalWrap, LocalWrapError, LogInError, RecoveryPhrase, SignUpError, Ways,
+    WrapError,
 };
 use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::portable::TwoProcessors;
@@ -33,7 +34,7 @@ use zeroize::Zeroizing;
 
 use super::accounts::{BridgeAccount, LocalAccount};
 use super::app_passwords::{AppPasswords, AppPasswordsError};
-use super::credentials::{Credentials, recovery, wrap};
+use super::credentials::{Credentials, Entered, recovery, wrap};
 use super::devices;
 use super::lock::create_private_dir;
 use super::provider_client::{CONNECT_TIMEOUT, ProviderClient, ProviderError};
@@ -191,12 +192,16 @@ impl Enrolment {
         if let Some(entered) = &entered {
             write_token(&local.store, &entered.token).await?;
         }
-        let proved = entered.is_some();
-        let token = entered.map(|entered| entered.token).or(known);
+        let entered = match (entered, &known) {
+            (None, Some(token)) => self.prove_if_needed(&local, token, now).await?,
+            (entered, _) => entered,
+        };
+        let token = entered.as_ref().map(|entered| &entered.token);
+        let token = token.or(known.as_ref()).cloned();
         let token = token.ok_or(EnrolError::UnknownForm)?;
         // One that was removed comes back only when the provider has taken the password again.
-        if proved || !local.account.devices_state().await?.joined {
-            self.join(&local, &token, now).await;
+        if let Some(entered) = &entered {
+            self.join(&local, &token, &entered.ways, now).await;
         }
         let (provider, device) = (self.provider.base(), local.account.id());
         if unlock.provider.as_deref() != Some(provider) || unlock.device() != Some(device) {
@@ -216,10 +221,11 @@ impl Enrolment {
         let local = self.open(id, epoch, &entered.root, now).await?;
         let credentials = self.credentials(self.device(&local.account));
         let token = credentials.log_in(&self.password).await?.token;
+        let ways = &entered.ways;
         if let Err(error) = self.provider.log_out(&entered.token).await {
             tracing::warn!(%error, "a log-in that is not used stays in the list of devices");
         }
-        self.join(&local, &token, now).await;
+        self.join(&local, &token, ways, now).await;
         self.keep(local, (id, epoch, &entered.root), token).await
     }
 
@@ -238,7 +244,7 @@ impl Enrolment {
         let local = self.open(key.0, key.1, key.2, now).await?;
         let credentials = self.credentials(self.device(&local.account));
         let token = credentials.finish_recovery(&recovering, others).await?;
-        self.join(&local, &token, now).await;
+        self.join(&local, &token, &recovering.ways, now).await;
         self.keep(local, key, token).await
     }
 
@@ -264,7 +270,11 @@ impl Enrolment {
         let key = (id, FIRST_EPOCH, &root);
         let phrase = self.phrase.as_ref();
         let device = self.device(&local.account);
-        let devices = local.account.first_devices(&device, now).await?;
+        let ways = Ways {
+            password: Some(signed_up.export_key.sealing_secret()),
+            phrase: phrase.map(RecoveryPhrase::sealing_secret),
+        };
+        let devices = local.account.first_devices(&device, &ways, now).await?;
         let finish = SignUpFinish {
             address: self.address.clone(),
             account_id: id,
@@ -306,11 +316,36 @@ impl Enrolment {
         matches!(answer, Ok(Err(ProviderError::Unauthorized)))
     }
 
+    /// Proves the password to the provider again where this device never was in the list of devices,
+    /// or cannot begin the account's newest key epoch by itself.
+    async fn prove_if_needed(
+        &self,
+        local: &Opened,
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<Option<Entered>, EnrolError> {
+        let account = &local.account;
+        if account.devices_state().await?.joined
+            && !devices::lacks_keys(account, &self.provider, token, now).await?
+        {
+            return Ok(None);
+        }
+        let credentials = self.credentials(self.device(account));
+        let entered = credentials.log_in(&self.password).await;
+        let told = |error: &EnrolError| tracing::warn!(%error, "the password was not proved");
+        let entered = entered.inspect_err(told).ok();
+        if let Some(entered) = &entered {
+            write_token(&local.store, &entered.token).await?;
+        }
+        Ok(entered)
+    }
+
     /// Puts this device into the account's list. One that is not there works all the same, and is
     /// told of on the others; the next unlocking tries again.
-    async fn join(&self, local: &Opened, token: &Token, now: Timestamp) {
+    async fn join(&self, local: &Opened, token: &Token, ways: &Ways, now: Timestamp) {
         let credentials = self.credentials(self.device(&local.account));
-        let joined = devices::join(&local.account, &credentials, token, &self.password, now);
+        let proved = (self.password.as_str(), ways);
+        let joined = devices::join(&local.account, &credentials, token, proved, now);
         if let Err(error) = Box::pin(joined).await {
             tracing::warn!(%error, "this device is not in the account's list of devices yet");
         }

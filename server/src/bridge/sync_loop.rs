@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use letterlock_core::account::Subscription;
 use letterlock_core::account::{Answers, DirectoryError, KeyError, TakenIn};
-use letterlock_core::account::{IncomingMessage, ReplicaError};
+use letterlock_core::account::{IncomingMessage, PendingPush, ReplicaError};
 use letterlock_core::id::{Generation, Timestamp};
 use letterlock_core::keys::lookup::Purpose;
 use letterlock_core::sync::engine::{self, Extent, Next};
@@ -228,12 +228,19 @@ async fn hear(
 ) -> Result<Next, ExchangeError> {
     let asks = matches!(heard, Heard::Ask(_));
     let next = match heard {
-        Heard::News(news) => engine::handle_news(&account.account, news, clock::now()).await?,
+        Heard::News(news) => engine::handle_news(&account.account, news, clock::now()).await,
         Heard::Ask(wait_ms) => {
             let request = engine::pull_request(&account.account, first.extent, wait_ms).await?;
             let response = account.provider.pull(&account.token(), &request).await?;
-            engine::handle_pull(&account.account, request.since, response, clock::now()).await?
+            engine::handle_pull(&account.account, request.since, response, clock::now()).await
         }
+    };
+    let next = match next {
+        Err(error) if error.is_later_epoch() => {
+            Box::pin(devices::fetch_keys(account, clock::now())).await?;
+            return Err(error.into());
+        }
+        next => next?,
     };
     if let Some(alarm) = account.account.tell_of_manifest(clock::now()).await? {
         tracing::warn!(%alarm, "the provider does not show what was stored");
@@ -401,6 +408,10 @@ async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {
                 engine::handle_gap(&account.account, &push, clock::now()).await?;
                 return Err(ProviderError::SetBack.into());
             }
+            Err(ProviderError::Refused { code, .. }) if code == engine::OLD_KEYS => {
+                seal_again(account, &push).await?;
+                continue;
+            }
             Err(ProviderError::OverQuota) => {
                 account.note_full();
                 return Err(ProviderError::OverQuota.into());
@@ -411,12 +422,33 @@ async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {
             PushResponse::Accepted { .. } => 0,
             PushResponse::Conflict { .. } => conflicts + 1,
         };
-        engine::handle_push(&account.account, &push, response, clock::now()).await?;
+        let merged = engine::handle_push(&account.account, &push, response, clock::now()).await;
+        if let Err(error) = &merged
+            && error.is_later_epoch()
+        {
+            Box::pin(devices::fetch_keys(account, clock::now())).await?;
+        }
+        merged?;
         if conflicts > MAX_CONFLICTS {
             return Err(ProviderError::Busy { wait: None }.into());
         }
     }
     Ok(own_keys::publish(account).await?)
+}
+
+/// The provider takes nothing more under the keys that a push was sealed under: it is sealed again
+/// under the newest, which the list of devices brings if they are not here.
+async fn seal_again(account: &BridgeAccount, push: &PendingPush) -> Result<(), ExchangeError> {
+    let replica = &account.account;
+    if engine::handle_old_keys(replica, push, clock::now()).await? {
+        return Ok(());
+    }
+    Box::pin(devices::fetch_keys(account, clock::now())).await?;
+    if engine::handle_old_keys(replica, push, clock::now()).await? {
+        return Ok(());
+    }
+    // Nothing newer is known: the provider does not mean what it says.
+    Err(ProviderError::Busy { wait: None }.into())
 }
 
 /// Says what failed and waits. False when the process shall end.

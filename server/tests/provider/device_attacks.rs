@@ -83,11 +83,15 @@ async fn attack_19_a_provider_that_adds_a_device_to_the_list_is_found_out() {
         key: DeviceKey::generate(&mut OsRng).public_key(),
         added_at: NOW,
         name: "spy".to_owned(),
+        recipient: None,
     };
     let root = RootKey::generate(&mut OsRng);
     let of_provider = AccountKeys::derive(honest.account(), 1, &root);
     let injected = honest.list().with(spy).unwrap().unwrap();
-    show(&layer, Some(&injected.sign(&of_provider)));
+    show(
+        &layer,
+        Some(&injected.sign(&of_provider, &mut OsRng).unwrap()),
+    );
     for device in [&first, &second] {
         for _ in 0..2 {
             let alarm = check(device, NOW).await;

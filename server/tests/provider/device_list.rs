@@ -28,6 +28,7 @@ fn listed(id: u8, key: &DeviceKey) -> ListedDevice {
         key: key.public_key(),
         added_at: NOW,
         name: format!("device {id}"),
+        recipient: None,
     }
 }
 
@@ -36,7 +37,9 @@ async fn alice(world: &World) -> (User, DeviceKey, DeviceList) {
     let (mut request, secret) = world.sign_up_request("alice").await;
     let key = DeviceKey::generate(&mut OsRng);
     let list = DeviceList::first(listed(9, &key));
-    let signed = list.sign(&keys(request.account_id, ROOT_KEY));
+    let signed = list
+        .sign(&keys(request.account_id, ROOT_KEY), &mut OsRng)
+        .unwrap();
     request.devices = Some(signed.octets().to_vec().into());
     let user = world.finish_sign_up(request, secret).await;
     (user, key, list)
@@ -156,26 +159,36 @@ async fn attack_19_a_token_alone_makes_no_list() {
     let bob = world.sign_up("bob").await;
     assert_eq!(shown(&world, &bob).await, None);
     let thief = DeviceKey::generate(&mut OsRng);
-    let bogus = DeviceList::first(listed(7, &thief)).sign(&keys(bob.account, [66; 32]));
+    let bogus = DeviceList::first(listed(7, &thief))
+        .sign(&keys(bob.account, [66; 32]), &mut OsRng)
+        .unwrap();
     let refused = put(&world, &bob, &bogus, None).await;
     assert_error(refused, 403, "proof_needed").await;
-    let own = DeviceList::first(listed(9, &thief)).sign(&keys(bob.account, ROOT_KEY));
+    let own = DeviceList::first(listed(9, &thief))
+        .sign(&keys(bob.account, ROOT_KEY), &mut OsRng)
+        .unwrap();
     let proof = world.prove(&bob.address, PASSWORD).await.unwrap();
     assert_eq!(put(&world, &bob, &own, Some(proof)).await.status(), 204);
     assert_eq!(shown(&world, &bob).await, Some(own));
     // From then on the key that the first list names signs all.
     let (alice, _, list) = alice(&world).await;
     let next = list.with(listed(7, &thief)).unwrap().unwrap();
-    let bogus = next.sign(&keys(alice.account, [66; 32]));
+    let bogus = next
+        .sign(&keys(alice.account, [66; 32]), &mut OsRng)
+        .unwrap();
     let proof = world.prove(&alice.address, PASSWORD).await.unwrap();
     for proof in [None, Some(proof)] {
         let refused = put(&world, &alice, &bogus, proof).await;
         assert_error(refused, 400, "bad_list").await;
     }
-    let foreign = next.sign(&keys(bob.account, ROOT_KEY));
+    let foreign = next.sign(&keys(bob.account, ROOT_KEY), &mut OsRng).unwrap();
     let refused = put(&world, &alice, &foreign, None).await;
     assert_error(refused, 400, "bad_list").await;
-    let mut forged = next.sign(&keys(alice.account, ROOT_KEY)).octets().to_vec();
+    let mut forged = next
+        .sign(&keys(alice.account, ROOT_KEY), &mut OsRng)
+        .unwrap()
+        .octets()
+        .to_vec();
     *forged.last_mut().unwrap() ^= 1;
     let forged = DevicesPut {
         list: forged.into(),
@@ -196,19 +209,34 @@ async fn of_two_lists_at_once_one_is_built_on_the_other() {
     let (alice, _, list) = alice(&world).await;
     let own = keys(alice.account, ROOT_KEY);
     let key = DeviceKey::generate(&mut OsRng);
-    let one = list.with(listed(1, &key)).unwrap().unwrap().sign(&own);
-    let two = list.with(listed(2, &key)).unwrap().unwrap().sign(&own);
+    let one = list
+        .with(listed(1, &key))
+        .unwrap()
+        .unwrap()
+        .sign(&own, &mut OsRng)
+        .unwrap();
+    let two = list
+        .with(listed(2, &key))
+        .unwrap()
+        .unwrap()
+        .sign(&own, &mut OsRng)
+        .unwrap();
     assert_eq!(put(&world, &alice, &one, None).await.status(), 204);
     for late in [&two, &one] {
         let refused = put(&world, &alice, late, None).await;
         assert_error(refused, 409, "list_changed").await;
     }
     let both = one.list().with(listed(2, &key)).unwrap().unwrap();
-    let both = both.sign(&own);
+    let both = both.sign(&own, &mut OsRng).unwrap();
     assert_eq!(put(&world, &alice, &both, None).await.status(), 204);
     // A provider that was set back takes a later list than the next.
     let far = both.list().with(listed(3, &key)).unwrap().unwrap();
-    let far = far.with(listed(4, &key)).unwrap().unwrap().sign(&own);
+    let far = far
+        .with(listed(4, &key))
+        .unwrap()
+        .unwrap()
+        .sign(&own, &mut OsRng)
+        .unwrap();
     assert_eq!(put(&world, &alice, &far, None).await.status(), 204);
     assert_eq!(shown(&world, &alice).await, Some(far));
 }
@@ -221,12 +249,18 @@ async fn a_removed_device_is_out_with_token_and_key() {
     let own = keys(alice.account, ROOT_KEY);
     let key = DeviceKey::generate(&mut OsRng);
     let both = list.with(listed(7, &key)).unwrap().unwrap();
-    let put_both = put(&world, &alice, &both.sign(&own), None).await;
+    let put_both = put(&world, &alice, &both.sign(&own, &mut OsRng).unwrap(), None).await;
     assert_eq!(put_both.status(), 204);
     let phone = log_in(&world, &alice, 7, &key).await;
     assert!(works(&world, &phone).await);
     let without = both.without(ReplicaId::new([7; 16])).unwrap();
-    let removed = put(&world, &alice, &without.sign(&own), None).await;
+    let removed = put(
+        &world,
+        &alice,
+        &without.sign(&own, &mut OsRng).unwrap(),
+        None,
+    )
+    .await;
     assert_eq!(removed.status(), 204);
     assert_error(world.push(&phone, &[]).await, 401, "unauthorized").await;
     let refused = prove(&world, &alice.address, 7, &key).await;
@@ -249,7 +283,7 @@ async fn a_device_that_was_logged_out_proves_the_password_before_its_key_counts_
     let own = keys(alice.account, ROOT_KEY);
     let phone_key = DeviceKey::generate(&mut OsRng);
     let both = list.with(listed(7, &phone_key)).unwrap().unwrap();
-    let put_both = put(&world, &alice, &both.sign(&own), None).await;
+    let put_both = put(&world, &alice, &both.sign(&own, &mut OsRng).unwrap(), None).await;
     assert_eq!(put_both.status(), 204);
     let phone = log_in(&world, &alice, 7, &phone_key).await;
     let id = ReplicaId::new([9; 16]);

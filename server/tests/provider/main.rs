@@ -31,6 +31,8 @@ mod layer;
 #[cfg(test)]
 mod device_attacks;
 #[cfg(test)]
+mod epochs;
+#[cfg(test)]
 mod transparency;
 #[cfg(test)]
 mod proxy;

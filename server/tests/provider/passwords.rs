@@ -31,7 +31,12 @@ fn phrase_for(account: AccountId) -> (RecoveryPhrase, Recovery) {
 async fn with_phrase(world: &World, user: &User) -> RecoveryPhrase {
     let (phrase, recovery) = phrase_for(user.account);
     let proof = world.prove(&user.address, PASSWORD).await.unwrap();
-    let set = RecoverySet { proof, recovery };
+    let devices = None;
+    let set = RecoverySet {
+        proof,
+        recovery,
+        devices,
+    };
     let response = world.put_json("/api/v1/recovery", &user.token, &set).await;
     assert_eq!(response.status(), 204);
     phrase
@@ -78,6 +83,7 @@ fn finish(
         root_key_wrap: wrap.as_bytes().to_vec().into(),
         device: device_named(8, "new laptop"),
         others,
+        devices: None,
     }
 }
 
@@ -286,6 +292,7 @@ async fn a_token_alone_changes_nothing() {
     let set = RecoverySet {
         proof: bobs().await.unwrap(),
         recovery,
+        devices: None,
     };
     let refused = world.put_json("/api/v1/recovery", &alice.token, &set).await;
     assert_error(refused, 401, "wrong_password").await;

@@ -4,16 +4,19 @@
 //! Invariant: passwords, phrases and the root key stay in the worker; what goes out is what
 //! OPAQUE and the phrase's signature say.
 
+use core::fmt::Display;
+
+use letterlock_core::auth::devices::open_epochs;
 use letterlock_core::auth::wire::{
     AccountDelete, Device, LogInStart, Octets, OtherDevices, PasswordFinish, PasswordProof,
     PasswordStart, Recovery, RecoveryProve, RecoverySet, RecoveryStart, Token,
 };
 use letterlock_core::auth::{
     ClientLogIn, ClientSignUp, ExportKey, LocalWrap, PhraseError, RecoveryPhrase, RootKeyWrap,
-    SignUpError, SignedUp, Unwrapped, WrapKind, wrap_root_key,
+    SignUpError, SignedUp, Unwrapped, Ways, WrapKind, wrap_root_key,
 };
 use letterlock_core::id::{AccountId, Address, ReplicaId};
-use letterlock_core::seal::RootKey;
+use letterlock_core::seal::{AccountKeys, RootKey};
 use rand::rngs::OsRng;
 
 use super::device::{self, Known, Opened};
@@ -118,7 +121,9 @@ async fn change_password(
         .finish(&known.address, &started.response.0, &mut OsRng)
         .map_err(sign_up)?;
     let root = open_root(known, old).await?;
-    let finish = finish(
+    let ways = Ways::password(signed_up.export_key.sealing_secret());
+    let named = devices::naming(session, &ways).await?;
+    let mut finish = finish(
         started.change,
         signed_up,
         known.device,
@@ -126,6 +131,7 @@ async fn change_password(
         &root,
         others,
     );
+    finish.devices = named;
     provider::finish_password(&finish).await.map_err(refused)?;
     keep_password(known, new, &root).await
 }
@@ -141,7 +147,15 @@ async fn set_phrase(session: &Session, phrase: &Secret, password: &Secret) -> Re
         verifier: phrase.verifier().to_vec().into(),
         root_key_wrap: wrap.as_bytes().to_vec().into(),
     };
-    let set = RecoverySet { proof, recovery };
+    let ways = Ways {
+        password: None,
+        phrase: Some(phrase.sealing_secret()),
+    };
+    let set = RecoverySet {
+        proof,
+        recovery,
+        devices: devices::naming(session, &ways).await?,
+    };
     provider::set_recovery(&token, &set).await.map_err(refused)
 }
 
@@ -177,7 +191,10 @@ pub async fn recover(
     let device = known.map_or_else(|| ReplicaId::new(random()), |known| known.device);
     let (account, root) = (proved.account, proved.opened);
     let others = OtherDevices::LogOut;
-    let finish = finish(
+    let mut ways = Ways::password(proved.signed_up.export_key.sealing_secret());
+    ways.phrase = Some(phrase.sealing_secret());
+    let named = named(&root.keys(account), proved.devices.as_ref(), &ways)?;
+    let mut finish = finish(
         proved.change,
         proved.signed_up,
         device,
@@ -185,6 +202,7 @@ pub async fn recover(
         &root,
         others,
     );
+    finish.devices = named;
     let finished = provider::finish_password(&finish).await.map_err(refused)?;
     let token = finished.token.ok_or_else(nonsense)?;
     let wrap = seal(password, account, &root)?;
@@ -197,7 +215,23 @@ pub async fn recover(
         },
         opened: root,
         token,
+        ways,
     })
+}
+
+/// The list of devices that names a recovered account's new password.
+fn named(
+    keys: &AccountKeys,
+    shown: Option<&Octets>,
+    ways: &Ways,
+) -> Result<Option<Octets>, Failure> {
+    let shown = shown.map(|list| list.0.as_slice());
+    let failed = |error: &dyn Display| Failure::Refused(format!("It was not done: {error}."));
+    let list = open_epochs(keys, shown, ways).map_err(|error| failed(&error))?;
+    let next = list.and_then(|list| list.list().with_ways(ways));
+    let next = next.map(|next| next.sign(keys, &mut OsRng)).transpose();
+    let next = next.map_err(|error| failed(&error))?;
+    Ok(next.map(|list| list.octets().to_vec().into()))
 }
 
 struct ProvedPhrase {
@@ -205,6 +239,7 @@ struct ProvedPhrase {
     opened: Opened,
     change: Octets,
     signed_up: SignedUp,
+    devices: Option<Octets>,
 }
 
 async fn prove_phrase(
@@ -238,6 +273,7 @@ async fn prove_phrase(
         opened: opened(&unwrapped),
         change: proved.change,
         signed_up,
+        devices: proved.devices,
     })
 }
 
@@ -281,6 +317,7 @@ fn finish(
             name: DEVICE_NAME.to_owned(),
         },
         others,
+        devices: None,
     }
 }
 

@@ -9,14 +9,14 @@ use letterlock_core::auth::devices::{self, Standing};
 use letterlock_core::auth::wire::{
     ChallengeProve, ChallengeStart, Device, DeviceState, DevicesPut, Octets, PasswordProof,
 };
-use letterlock_core::auth::{DeviceAlarm, SignedDeviceList};
+use letterlock_core::auth::{DeviceAlarm, DeviceListError, SignedDeviceList, Way, Ways};
 use letterlock_core::id::{ReplicaId, Timestamp};
 
 use super::account::{prove, refused};
 use super::exchange::{ExchangeError, token};
 use super::mail;
 use super::provider::{self, ProviderError, Put};
-use super::session::{DEVICE_NAME, Session, now};
+use super::session::{self, DEVICE_NAME, Session, now};
 use crate::protocol::{DeviceRow, Failure, Secret};
 
 /// How often a list is built anew because another device was first.
@@ -24,17 +24,39 @@ const MAX_CONFLICTS: usize = 8;
 /// How often the provider's words about devices are judged, in milliseconds.
 const CHECK_EVERY_MS: i64 = 5 * 60 * 1000;
 
-/// Puts this browser into the account's list after a log-in. `proved`: the provider has taken the
-/// password just now; else only one that never was in the list joins it. A browser that is not in
-/// the list works all the same, and the next log-in tries again.
-pub async fn join(session: &Session, password: &Secret, proved: bool) {
-    let joined = session.account.devices_state().await;
-    if proved || !joined.is_ok_and(|state| state.joined) {
-        try_join(session, password).await.ok();
+/// Puts this browser into the account's list after a log-in. `ways`: the provider has taken the
+/// password just now; else only one that never was in the list joins it, or that cannot begin the
+/// account's newest key epoch by itself. A browser that is not in the list works all the same, and
+/// the next log-in tries again.
+pub async fn join(session: &Session, password: &Secret, ways: Option<Ways>) {
+    let ways = match ways {
+        Some(ways) => Some(ways),
+        None => prove_if_needed(session, password).await,
+    };
+    if let Some(ways) = ways {
+        try_join(session, password, &ways).await.ok();
     }
 }
 
-async fn try_join(session: &Session, password: &Secret) -> Result<(), Failure> {
+async fn prove_if_needed(session: &Session, password: &Secret) -> Option<Ways> {
+    let account = &session.account;
+    let token = token(session).ok()?;
+    let is_joined = account.devices_state().await.ok()?.joined;
+    let shown = provider::devices(&token).await.ok()?.list;
+    if is_joined
+        && !account
+            .lacks_keys(octets(shown.as_ref()), now())
+            .await
+            .ok()?
+    {
+        return None;
+    }
+    let entered = session::prove_again(&session.known, password).await.ok()?;
+    session.set_token(entered.token).await;
+    Some(entered.ways)
+}
+
+async fn try_join(session: &Session, password: &Secret, ways: &Ways) -> Result<(), Failure> {
     let account = &session.account;
     let device = Device {
         id: session.known.device,
@@ -43,7 +65,7 @@ async fn try_join(session: &Session, password: &Secret) -> Result<(), Failure> {
     for _ in 0..MAX_CONFLICTS {
         let token = token(session).map_err(refused)?;
         let shown = provider::devices(&token).await.map_err(refused)?.list;
-        let next = account.join_devices(octets(shown.as_ref()), &device, now());
+        let next = account.join_devices(octets(shown.as_ref()), &device, ways, now());
         let Some(next) = next.await.map_err(not_judged)? else {
             return Ok(());
         };
@@ -61,9 +83,9 @@ async fn try_join(session: &Session, password: &Secret) -> Result<(), Failure> {
     Err(busy())
 }
 
-/// Takes a device out of the list and logs it out.
+/// Takes a device out of the list, which begins a new key epoch, and logs it out.
 pub async fn remove(session: &Session, id: ReplicaId) -> Result<(), Failure> {
-    unlist(session, id).await?;
+    begin_without(session, id).await?;
     let token = token(session).map_err(refused)?;
     match provider::remove_device(&token, id).await {
         // With the list it was logged out.
@@ -72,7 +94,40 @@ pub async fn remove(session: &Session, id: ReplicaId) -> Result<(), Failure> {
     }
 }
 
-/// Takes a device out of the list.
+async fn begin_without(session: &Session, id: ReplicaId) -> Result<(), Failure> {
+    let account = &session.account;
+    for _ in 0..MAX_CONFLICTS {
+        let token = token(session).map_err(refused)?;
+        let has_phrase = provider::account(&token)
+            .await
+            .map_err(refused)?
+            .has_recovery;
+        let shown = provider::devices(&token).await.map_err(refused)?.list;
+        let removal = account.remove_device(octets(shown.as_ref()), id, has_phrase, now());
+        let Some(removal) = removal.await.map_err(not_judged)? else {
+            return Ok(());
+        };
+        let put = put(&removal.list, None);
+        if provider::put_devices(&token, &put).await.map_err(refused)? == Put::Done {
+            let begun = account.device_removed(removal, now()).await;
+            return begun.map_err(mail::failed);
+        }
+    }
+    Err(busy())
+}
+
+/// The list of devices that names a new password or phrase, to go with it; `None` without a list.
+pub async fn naming(session: &Session, ways: &Ways) -> Result<Option<Octets>, Failure> {
+    let token = token(session).map_err(refused)?;
+    let shown = provider::devices(&token).await.map_err(refused)?.list;
+    let next = session
+        .account
+        .name_ways(octets(shown.as_ref()), ways, now());
+    let next = next.await.map_err(not_judged)?;
+    Ok(next.map(|next| next.octets().to_vec().into()))
+}
+
+/// Takes a device that leaves by itself out of the list.
 pub async fn unlist(session: &Session, id: ReplicaId) -> Result<(), Failure> {
     let account = &session.account;
     for _ in 0..MAX_CONFLICTS {
@@ -141,6 +196,12 @@ async fn check_now(
     Ok(checked.alarm)
 }
 
+/// Fetches the list of devices, because something is sealed under keys that are not here yet.
+pub async fn fetch_keys(session: &Session) -> Result<(), ExchangeError> {
+    let told = provider::account(&token(session)?).await?.devices;
+    check_now(session, &told).await.map(drop)
+}
+
 /// Logs in by this browser's key. Whether the provider took it; if not, only the password helps.
 pub async fn log_in_again(session: &Session) -> Result<bool, ExchangeError> {
     let account = &session.account;
@@ -180,6 +241,15 @@ fn put(list: &SignedDeviceList, proof: Option<PasswordProof>) -> DevicesPut {
 fn not_judged(error: DevicesError) -> Failure {
     match error {
         DevicesError::Replica(error) => mail::failed(error),
+        DevicesError::List(DeviceListError::NoWay(Way::Password)) => Failure::Refused(
+            "Lock this tab and log in with your password first: new keys have to be sealed to it."
+                .to_owned(),
+        ),
+        DevicesError::List(DeviceListError::NoWay(Way::Phrase)) => Failure::Refused(
+            "Make a new recovery phrase first: the one that you have would not open what is stored \
+             after the removal."
+                .to_owned(),
+        ),
         error => Failure::Refused(format!("It was not done: {error}.")),
     }
 }

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use letterlock_core::account::{
     Answers, DevicesError, DirectoryError, KeyError, MustEncrypt, Prepared, TakenIn,
 };
-use letterlock_core::account::{IncomingMessage, OutboxEntry, ReplicaError};
+use letterlock_core::account::{IncomingMessage, OutboxEntry, PendingPush, ReplicaError};
 use letterlock_core::auth::wire::{Publish, Token};
 use letterlock_core::id::{Address, Timestamp};
 use letterlock_core::keys::Found;
@@ -279,12 +279,19 @@ async fn hear(
 ) -> Result<Next, ExchangeError> {
     let account = &session.account;
     let next = match heard? {
-        Heard::News(news) => engine::handle_news(account, news, now()).await?,
+        Heard::News(news) => engine::handle_news(account, news, now()).await,
         Heard::Ask(wait_ms) => {
             let request = engine::pull_request(account, Extent::Everything, wait_ms).await?;
             let response = provider::pull(&token(session)?, &request).await?;
-            engine::handle_pull(account, request.since, response, now()).await?
+            engine::handle_pull(account, request.since, response, now()).await
         }
+    };
+    let next = match next {
+        Err(error) if error.is_later_epoch() => {
+            devices::fetch_keys(session).await?;
+            return Err(error.into());
+        }
+        next => next?,
     };
     account.tell_of_manifest(now()).await?;
     if next == Next::Idle {
@@ -385,11 +392,30 @@ async fn push_round(session: &Session) -> Result<(), ExchangeError> {
                 engine::handle_gap(&session.account, &push, now()).await?;
                 return Err(ProviderError::SetBack.into());
             }
+            Err(ProviderError::OldKeys) => {
+                seal_again(session, &push).await?;
+                continue;
+            }
             response => response?,
         };
         engine::handle_push(&session.account, &push, response, now()).await?;
     }
     publish_keys(session).await
+}
+
+/// The provider takes nothing more under the keys that a push was sealed under: it is sealed again
+/// under the newest, which the list of devices brings if they are not here.
+async fn seal_again(session: &Session, push: &PendingPush) -> Result<(), ExchangeError> {
+    let account = &session.account;
+    if engine::handle_old_keys(account, push, now()).await? {
+        return Ok(());
+    }
+    devices::fetch_keys(session).await?;
+    if engine::handle_old_keys(account, push, now()).await? {
+        return Ok(());
+    }
+    // Nothing newer is known: the provider does not mean what it says.
+    Err(ProviderError::OldKeys.into())
 }
 
 /// Protects a mail of the outbox, hands it over and files it under Sent.

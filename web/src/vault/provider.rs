@@ -11,7 +11,7 @@ use letterlock_core::auth::wire::{
 };
 use letterlock_core::id::{Address, Generation, ReplicaId};
 use letterlock_core::keys::transparency::answer::Call as DirectoryCall;
-use letterlock_core::sync::engine::REVISION_GAP;
+use letterlock_core::sync::engine::{OLD_KEYS, REVISION_GAP};
 use letterlock_core::sync::news::{EVENT_STREAM, LAST_EVENT_ID};
 use letterlock_core::sync::wire::{
     self, CBOR, ErrorBody, PullRequest, PullResponse, PushRequest, PushResponse, Submission,
@@ -43,6 +43,9 @@ pub enum ProviderError {
     /// It lacks what it had: its storage was set back. All is offered to it again.
     #[error("the provider has lost documents; they are pushed again")]
     SetBack,
+    /// The account has given up the keys under which something new was pushed.
+    #[error("the account has new keys")]
+    OldKeys,
     /// Its answer is not understood.
     #[error("the provider's answer is not understood")]
     Nonsense,
@@ -58,7 +61,11 @@ impl ProviderError {
     /// Whether the same call may well succeed later.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable | Self::Unauthorized | Self::SetBack | Self::Nonsense => true,
+            Self::Unreachable
+            | Self::Unauthorized
+            | Self::SetBack
+            | Self::OldKeys
+            | Self::Nonsense => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
         }
     }
@@ -345,6 +352,9 @@ fn accepted(reply: Reply) -> Result<Vec<u8>, ProviderError> {
             let body = serde_json::from_slice::<ErrorBody>(&reply.body);
             if body.as_ref().is_ok_and(|body| body.code == REVISION_GAP) {
                 return Err(ProviderError::SetBack);
+            }
+            if body.as_ref().is_ok_and(|body| body.code == OLD_KEYS) {
+                return Err(ProviderError::OldKeys);
             }
             let message = body.map(|body| body.message).unwrap_or_default();
             Err(ProviderError::Refused { status, message })

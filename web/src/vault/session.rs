@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use letterlock_core::account::{Account, Answers};
 use letterlock_core::auth::wire::{Device, LogInFinish, LogInStart, Token};
 use letterlock_core::auth::{
-    ClientLogIn, LocalWrap, LogInError, RootKeyWrap, WrapKind, unwrap_root_key,
+    ClientLogIn, LocalWrap, LogInError, RootKeyWrap, Ways, WrapKind, unwrap_root_key,
 };
 use letterlock_core::id::{Address, ReplicaId, Timestamp};
 use letterlock_core::seal::{AccountKeys, RootKey};
@@ -127,17 +127,17 @@ pub async fn resume(tab: Secret) -> Result<Option<Session>, Failure> {
 
 /// Opens an account by its password.
 pub async fn log_in(address: &str, password: &Secret, tab: Secret) -> Result<Session, Failure> {
-    let (session, proved) = open_or_ask(address, password, tab).await?;
-    devices::join(&session, password, proved).await;
+    let (session, ways) = open_or_ask(address, password, tab).await?;
+    devices::join(&session, password, ways).await;
     Ok(session)
 }
 
-/// The open account, and whether the provider was asked for it.
+/// The open account, and what opens its later keys if the provider was asked for it.
 async fn open_or_ask(
     address: &str,
     password: &Secret,
     tab: Secret,
-) -> Result<(Session, bool), Failure> {
+) -> Result<(Session, Option<Ways>), Failure> {
     let address = Address::new(address)
         .map_err(|_| Failure::Refused(format!("“{address}” is no mail address.")))?;
     let store = device_store().await?;
@@ -149,7 +149,7 @@ async fn open_or_ask(
         if device::token(device_store().await?, &keys).await.is_some() {
             keep(&store, known, &opened, &tab).await?;
             let session = open(known.clone(), &opened, tab, None).await?;
-            return Ok((session, false));
+            return Ok((session, None));
         }
         // The provider has ended this device's log-in. Without a network the mail that is here
         // can still be read.
@@ -157,16 +157,16 @@ async fn open_or_ask(
             Err(Failure::Offline) => {
                 keep(&store, known, &opened, &tab).await?;
                 let session = open(known.clone(), &opened, tab, None).await?;
-                return Ok((session, false));
+                return Ok((session, None));
             }
-            result => return Ok((enter(&store, result?, tab).await?, true)),
+            result => return entered(&store, result?, tab).await,
         }
     }
     let result = ask_provider(&address, password, known.as_ref().map(|known| known.device)).await;
     match result {
         // The password does not fit what is here, and nobody else can be asked.
         Err(Failure::Offline) if known.is_some() => Err(Failure::WrongPassword),
-        result => Ok((enter(&store, result?, tab).await?, true)),
+        result => entered(&store, result?, tab).await,
     }
 }
 
@@ -179,9 +179,9 @@ pub async fn recover(
 ) -> Result<Session, Failure> {
     let address = Address::new(address)
         .map_err(|_| Failure::Refused(format!("“{address}” is no mail address.")))?;
-    let entered = super::account::recover(&address, phrase, password).await?;
-    let session = enter(&device_store().await?, entered, tab).await?;
-    devices::join(&session, password, true).await;
+    let recovered = super::account::recover(&address, phrase, password).await?;
+    let (session, ways) = entered(&device_store().await?, recovered, tab).await?;
+    devices::join(&session, password, ways).await;
     Ok(session)
 }
 
@@ -204,10 +204,17 @@ pub struct Entered {
     pub opened: Opened,
     /// For the provider.
     pub token: Token,
+    /// What opens the account's later keys.
+    pub ways: Ways,
 }
 
 /// What this device calls itself.
 pub const DEVICE_NAME: &str = "Webmail";
+
+/// Proves the password to the provider once more.
+pub(super) async fn prove_again(known: &Known, password: &Secret) -> Result<Entered, Failure> {
+    ask_provider(&known.address, password, Some(known.device)).await
+}
 
 /// OPAQUE with the provider (RFC 9807 6).
 async fn ask_provider(
@@ -262,12 +269,18 @@ async fn ask_provider(
         known,
         opened,
         token: finished.token,
+        ways: Ways::password(logged_in.export_key.sealing_secret()),
     })
 }
 
-async fn enter(store: &IndexedDbStore, entered: Entered, tab: Secret) -> Result<Session, Failure> {
+async fn entered(
+    store: &IndexedDbStore,
+    entered: Entered,
+    tab: Secret,
+) -> Result<(Session, Option<Ways>), Failure> {
     keep(store, &entered.known, &entered.opened, &tab).await?;
-    open(entered.known, &entered.opened, tab, Some(entered.token)).await
+    let session = open(entered.known, &entered.opened, tab, Some(entered.token)).await?;
+    Ok((session, Some(entered.ways)))
 }
 
 async fn keep(

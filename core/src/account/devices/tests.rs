@@ -1,19 +1,21 @@
 //! Devices of one account before a provider that shows what it likes.
 
 use futures::executor::block_on;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 
 use super::*;
 use crate::id::{AccountId, Address, MailboxName};
 use crate::seal::{AccountKeys, RootKey};
 use crate::store::MemoryStore;
 
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn later(minutes: i64) -> Timestamp {
     Timestamp::from_millis(NOW.as_millis() + minutes * 60_000)
 }
 
-async fn account(seed: u8) -> Account<MemoryStore> {
+pub(super) async fn account(seed: u8) -> Account<MemoryStore> {
     let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &RootKey::from_octets([5; 32]));
     let address = Address::new("alice@letterlock.example").unwrap();
     Account::open(MemoryStore::new(), address, keys, [seed; 32], NOW)
@@ -21,9 +23,21 @@ async fn account(seed: u8) -> Account<MemoryStore> {
         .unwrap()
 }
 
-fn device(id: u8, name: &str) -> Device {
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(7)
+}
+
+pub(super) fn device(id: u8, name: &str) -> Device {
     Device {
         id: ReplicaId::new([id; 16]),
+        name: name.to_owned(),
+    }
+}
+
+/// As which it is logged in.
+pub(super) fn device_of(account: &Account<MemoryStore>, name: &str) -> Device {
+    Device {
+        id: account.id(),
         name: name.to_owned(),
     }
 }
@@ -43,10 +57,11 @@ async fn join(
     shown: Option<&[u8]>,
     device: Device,
 ) -> Result<Option<SignedDeviceList>, DevicesError> {
-    account.join_devices(shown, &device, NOW).await
+    let ways = Ways::default();
+    account.join_devices(shown, &device, &ways, NOW).await
 }
 
-fn warnings(account: &Account<MemoryStore>) -> usize {
+pub(super) fn warnings(account: &Account<MemoryStore>) -> usize {
     let inbox = account.mailbox(&MailboxName::inbox()).unwrap();
     account.placements(inbox.id).len()
 }
@@ -54,7 +69,10 @@ fn warnings(account: &Account<MemoryStore>) -> usize {
 /// Two devices of one account, and the list with both.
 async fn two() -> (Account<MemoryStore>, Account<MemoryStore>, SignedDeviceList) {
     let (one, two) = (account(1).await, account(2).await);
-    let first = one.first_devices(&device(1, "bridge"), NOW).await.unwrap();
+    let first = one
+        .first_devices(&device(1, "bridge"), &Ways::default(), NOW)
+        .await
+        .unwrap();
     one.keep_device_list(&first, NOW).await.unwrap();
     let joined = join(&two, Some(first.octets()), device(2, "phone"));
     let both = joined.await.unwrap().unwrap();
@@ -103,8 +121,15 @@ fn attack_19_an_injected_device_is_ignored_and_told_of_once() {
             key: both.list().devices()[0].key,
             added_at: NOW,
             name: "spy".to_owned(),
+            recipient: None,
         };
-        let injected = both.list().with(spy).unwrap().unwrap().sign(&of_provider);
+        let injected = both
+            .list()
+            .with(spy)
+            .unwrap()
+            .unwrap()
+            .sign(&of_provider, &mut rng())
+            .unwrap();
         for minute in 0..3 {
             let check = one.check_devices(Some(injected.octets()), &[], later(minute));
             let check = check.await.unwrap();
@@ -192,8 +217,10 @@ fn attack_19_a_device_that_is_in_no_list_is_told_of_after_a_while() {
             key: key.public_key(),
             added_at: NOW,
             name: "Webmail".to_owned(),
+            recipient: None,
         });
-        let joined = joined.unwrap().unwrap().sign(one.keys());
+        let joined = joined.unwrap().unwrap();
+        let joined = joined.sign(one.keys(), &mut rng()).unwrap();
         let check = one.check_devices(Some(joined.octets()), &told, later(60));
         assert_eq!(check.await.unwrap(), DevicesCheck::default());
         assert_eq!(warnings(&one), 1);

@@ -1,9 +1,11 @@
 //! Lists that come back, and lists that are forged.
 
+use ed25519_dalek::Signature;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
+use super::epochs::SIGNATURE_OCTETS;
 use super::*;
 use crate::auth::DeviceKey;
 use crate::auth::wire::DeviceState;
@@ -22,7 +24,12 @@ fn device(id: u8, name: &str) -> ListedDevice {
         key: key.public_key(),
         added_at: Timestamp::from_secs(7),
         name: name.to_owned(),
+        recipient: None,
     }
+}
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(99)
 }
 
 fn two() -> DeviceList {
@@ -39,7 +46,7 @@ fn alarm(result: Result<Option<SignedDeviceList>, Refused>) -> DeviceAlarm {
 
 #[test]
 fn a_list_comes_back_and_grows_by_one() {
-    let signed = two().sign(&keys(5));
+    let signed = two().sign(&keys(5), &mut rng()).unwrap();
     let back = SignedDeviceList::parse(signed.octets()).unwrap();
     assert_eq!(back, signed);
     assert!(back.is_by(&keys(5)) && !back.is_by(&keys(6)));
@@ -62,9 +69,12 @@ fn a_list_comes_back_and_grows_by_one() {
     let gone = renamed.without(ReplicaId::new([9; 16])).unwrap();
     assert_eq!((gone.number(), gone.devices().len()), (4, 1));
     assert_eq!(gone.without(ReplicaId::new([9; 16])), None);
-    assert!(gone.sign(&keys(5)).follows(&signed));
-    assert!(!signed.follows(&gone.sign(&keys(5))));
-    assert!(!gone.sign(&keys(6)).follows(&signed), "another account key");
+    assert!(gone.sign(&keys(5), &mut rng()).unwrap().follows(&signed));
+    assert!(!signed.follows(&gone.sign(&keys(5), &mut rng()).unwrap()));
+    assert!(
+        !gone.sign(&keys(6), &mut rng()).unwrap().follows(&signed),
+        "another account key"
+    );
 }
 
 #[test]
@@ -73,18 +83,18 @@ fn golden_list() {
         key: DeviceKey::from_octets([2; 32]).public_key(),
         ..device(9, "é")
     });
-    let octets = list.sign(&keys(5)).octets().to_vec();
+    let octets = list.sign(&keys(5), &mut rng()).unwrap().octets().to_vec();
     let (head, signature) = octets.split_at(octets.len() - SIGNATURE_OCTETS);
-    let account_key = SigningKey::from_bytes(keys(5).signing_seed());
+    let account_key = signing_key(&keys(5).roots()[0]);
     let expected = [
-        &[1][..],
+        &[2][..],
         &[1; 16],
         account_key.verifying_key().as_bytes(),
-        &[0, 0, 0, 0, 0, 0, 0, 1, 0, 1],
+        &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1],
         &[9; 16],
         &DeviceKey::from_octets([2; 32]).public_key(),
         &[0, 0, 0, 0, 0, 0, 0x1b, 0x58],
-        &[2, 0xc3, 0xa9],
+        &[2, 0xc3, 0xa9, 0, 0],
     ]
     .concat();
     assert_eq!(head, expected);
@@ -112,17 +122,17 @@ fn a_name_is_cut_at_a_character_and_the_list_has_a_limit() {
     assert!(list.find(ReplicaId::new([full; 16])).is_some());
     assert_eq!(list.number(), u64::from(full) + 1);
     assert_eq!(list.devices().len(), MAX_DEVICES);
-    assert!(SignedDeviceList::parse(list.sign(&keys(5)).octets()).is_ok());
+    assert!(SignedDeviceList::parse(list.sign(&keys(5), &mut rng()).unwrap().octets()).is_ok());
 }
 
 #[test]
 fn attack_19_a_device_that_was_put_into_the_list_is_seen() {
     let own = keys(5);
-    let seen = two().sign(&own);
+    let seen = two().sign(&own, &mut rng()).unwrap();
     // The provider has no account key: its own signs, or none, or the old signature stays.
     let injected = two().with(device(7, "spy")).unwrap().unwrap();
-    let by_provider = injected.sign(&keys(66));
-    let signed = injected.sign(&own);
+    let by_provider = injected.sign(&keys(66), &mut rng()).unwrap();
+    let signed = injected.sign(&own, &mut rng()).unwrap();
     let mut unsigned = signed.octets().to_vec();
     let end = unsigned.len() - SIGNATURE_OCTETS;
     unsigned[end..].fill(0);
@@ -142,7 +152,7 @@ fn attack_19_a_device_that_was_put_into_the_list_is_seen() {
     // Of another account of the same root key: nobody has one, and it is none of ours.
     let root = RootKey::from_octets([5; 32]);
     let other = AccountKeys::derive(AccountId::new([2; 16]), 1, &root);
-    let foreign = injected.sign(&other);
+    let foreign = injected.sign(&other, &mut rng()).unwrap();
     let found = alarm(judge(&own, Some(&seen), Some(foreign.octets())));
     assert_eq!(found, DeviceAlarm::NotSigned(2));
     assert_eq!(
@@ -154,13 +164,18 @@ fn attack_19_a_device_that_was_put_into_the_list_is_seen() {
 #[test]
 fn attack_19_an_older_list_another_one_and_none_are_seen() {
     let own = keys(5);
-    let before = two().sign(&own);
+    let before = two().sign(&own, &mut rng()).unwrap();
     let removed = two().without(ReplicaId::new([3; 16])).unwrap();
-    let seen = removed.sign(&own);
+    let seen = removed.sign(&own, &mut rng()).unwrap();
     let judged = |shown: Option<&[u8]>| judge(&own, Some(&seen), shown);
     let old = alarm(judged(Some(before.octets())));
     assert_eq!(old, DeviceAlarm::SetBack { seen: 3, shown: 2 });
-    let other = two().with(device(4, "phone")).unwrap().unwrap().sign(&own);
+    let other = two()
+        .with(device(4, "phone"))
+        .unwrap()
+        .unwrap()
+        .sign(&own, &mut rng())
+        .unwrap();
     assert_eq!(other.list().number(), 3);
     let forked = alarm(judged(Some(other.octets())));
     assert_eq!(forked, DeviceAlarm::Rewritten(3));
@@ -168,9 +183,9 @@ fn attack_19_an_older_list_another_one_and_none_are_seen() {
     assert_eq!(judged(Some(seen.octets())), Ok(Some(seen.clone())));
     assert_eq!(judge(&own, None, None), Ok(None));
     // What a later program writes is no alarm.
-    let newer = [&[2], &seen.octets()[1..]].concat();
+    let newer = [&[3], &seen.octets()[1..]].concat();
     let newer = judge(&own, Some(&seen), Some(&newer));
-    assert_eq!(newer, Err(Refused::List(DeviceListError::Newer(2))));
+    assert_eq!(newer, Err(Refused::List(DeviceListError::Newer(3))));
 }
 
 #[test]
@@ -227,7 +242,7 @@ proptest! {
 
     #[test]
     fn one_changed_bit_is_found(at in 0_usize..10_000, bit in 0_u8..8) {
-        let signed = two().sign(&keys(5));
+        let signed = two().sign(&keys(5), &mut rng()).unwrap();
         let mut octets = signed.octets().to_vec();
         let at = at % octets.len();
         octets[at] ^= 1 << bit;

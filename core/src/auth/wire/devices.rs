@@ -13,7 +13,8 @@ pub struct DevicesShown {
     pub list: Option<Octets>,
 }
 
-/// Replaces the list: by a later one that the same account key has signed. Devices that are not in
+/// Replaces the list: by a later one that the same account key has signed, or that of a key epoch
+/// which this one's has signed. Devices that are not in
 /// it any more are logged out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -37,6 +37,9 @@ pub struct RecoverySet {
     pub proof: PasswordProof,
     /// The new phrase.
     pub recovery: Recovery,
+    /// The next [`crate::auth::SignedDeviceList`], which names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Octets>,
 }
 
 /// Begins a change of the password.
@@ -103,6 +106,9 @@ pub struct RecoveryProved {
     pub change: Octets,
     /// For [`crate::auth::ClientSignUp::finish`].
     pub response: Octets,
+    /// The account's [`crate::auth::SignedDeviceList`], if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Octets>,
 }
 
 /// Which log-ins of the account end with a change of its password.
@@ -130,6 +136,9 @@ pub struct PasswordFinish {
     pub device: Device,
     /// What becomes of the others.
     pub others: OtherDevices,
+    /// The next [`crate::auth::SignedDeviceList`], which names the new password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Octets>,
 }
 
 /// The new password holds.

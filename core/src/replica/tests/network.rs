@@ -25,6 +25,7 @@ enum Packet {
     Push(PushRequest),
     /// `None`: a document is not there that another follows.
     Pushed(Option<PushResponse>),
+    OldKeys,
 }
 
 /// From or to which device, and in which of its exchanges.
@@ -139,6 +140,11 @@ impl Host {
                 };
                 self.pull = None;
                 let taken = engine::handle_pull(&self.replica, since, response, now).await;
+                if let Err(error) = &taken
+                    && error.is_later_epoch()
+                {
+                    return begin_epoch(&self.replica, now).await;
+                }
                 taken.unwrap_or_else(|error| panic!("pull {asked}: {error}"));
                 take_all_in(&self.replica, now).await;
             }
@@ -150,10 +156,40 @@ impl Host {
                     Some(answer) => engine::handle_push(&self.replica, &push, answer, now).await,
                     None => engine::handle_gap(&self.replica, &push, now).await,
                 };
+                if let Err(error) = &handled
+                    && error.is_later_epoch()
+                {
+                    return begin_epoch(&self.replica, now).await;
+                }
                 handled.unwrap();
+            }
+            Packet::OldKeys => {
+                let Some((_, push, _)) = self.push.take_if(|(asked, ..)| *asked == number) else {
+                    return;
+                };
+                let again = engine::handle_old_keys(&self.replica, &push, now).await;
+                if !again.unwrap() {
+                    begin_epoch(&self.replica, now).await;
+                    let again = engine::handle_old_keys(&self.replica, &push, now).await;
+                    again.unwrap();
+                }
             }
             Packet::Pull(_) | Packet::Push(_) => panic!("a device is no provider"),
         }
+    }
+}
+
+/// The list of devices has brought the second key epoch.
+async fn begin_epoch(replica: &Replica<MemoryStore>, now: Timestamp) {
+    let root = RootKey::from_octets([2; 32]);
+    replica.begin_epochs(vec![root], now).await.unwrap();
+}
+
+/// Those who were away until now hear of it at last; the provider goes on as before.
+async fn all_hear(provider: &Provider, devices: &[Replica<MemoryStore>]) {
+    provider.begin_epoch();
+    for device in devices {
+        begin_epoch(device, NOW).await;
     }
 }
 
@@ -163,17 +199,32 @@ fn answer(provider: &Provider, network: &mut Network, exchange: Exchange, packet
             let response = provider.pull(request);
             network.send(exchange, || Packet::Pulled(response.clone()));
         }
+        Packet::Push(request) if provider.refuses_keys(request) => {
+            network.send(exchange, || Packet::OldKeys);
+        }
         Packet::Push(request) => {
             let response = provider.push_or_gap(request);
             network.send(exchange, || Packet::Pushed(response.clone()));
         }
-        Packet::Pulled(_) | Packet::Pushed(_) => panic!("the provider asks nobody"),
+        Packet::Pulled(_) | Packet::Pushed(_) | Packet::OldKeys => {
+            panic!("the provider asks nobody")
+        }
     }
 }
 
-/// One history: edits on all devices while the network does its worst, then quiet. With `restores`
-/// the provider goes back to a backup once. How often the devices began anew.
-async fn play(seed: u64, restores: bool) -> u32 {
+/// What happens once in a history, beside edits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Nothing,
+    /// The provider goes back to a backup.
+    Restore,
+    /// A device is removed: one of the others begins a key epoch, and they hear of it.
+    Epoch,
+}
+
+/// One history: edits on all devices while the network does its worst, then quiet. How often the
+/// devices began anew.
+async fn play(seed: u64, event: Event) -> u32 {
     let provider = Provider::default();
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut network = Network {
@@ -195,7 +246,11 @@ async fn play(seed: u64, restores: bool) -> u32 {
         if moment == one.min(other) {
             backup = provider.log();
         }
-        if restores && moment == one.max(other) {
+        if event == Event::Epoch && moment == one {
+            provider.begin_epoch();
+            begin_epoch(&hosts[0].replica, NOW).await;
+        }
+        if event == Event::Restore && moment == one.max(other) {
             given = provider.log().generation;
             *provider.log.lock().unwrap() = backup.clone();
         }
@@ -232,6 +287,9 @@ async fn play(seed: u64, restores: bool) -> u32 {
     let mut log = provider.log();
     log.received.retain(|(at, _)| is_heard(*at));
     let provider = Provider::of(log);
+    if event == Event::Epoch {
+        all_hear(&provider, &devices).await;
+    }
     assert_converge(&devices, &provider, seed).await;
     epoch(&devices).await
 }
@@ -257,7 +315,7 @@ impl Drop for Played {
 }
 
 /// How many histories there were, and in how many the devices began anew once, and more often.
-fn play_all(restores: bool) -> (u64, u64, u64) {
+fn play_all(event: Event) -> (u64, u64, u64) {
     let seeds = wanted();
     let (once, oftener) = (AtomicU64::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
@@ -270,7 +328,7 @@ fn play_all(restores: bool) -> (u64, u64, u64) {
                 let runtime = runtime.unwrap();
                 for seed in mine {
                     let _played = Played(seed);
-                    match runtime.block_on(play(seed, restores)) {
+                    match runtime.block_on(play(seed, event)) {
                         0 => 0,
                         1 => once.fetch_add(1, Ordering::Relaxed),
                         _ => oftener.fetch_add(1, Ordering::Relaxed),
@@ -285,13 +343,19 @@ fn play_all(restores: bool) -> (u64, u64, u64) {
 
 #[test]
 fn every_history_over_a_bad_network_ends_equal() {
-    let (_, once, oftener) = play_all(false);
+    let (_, once, oftener) = play_all(Event::Nothing);
+    assert_eq!((once, oftener), (0, 0), "what is honest is never warned of");
+}
+
+#[test]
+fn every_history_with_a_new_key_epoch_ends_equal() {
+    let (_, once, oftener) = play_all(Event::Epoch);
     assert_eq!((once, oftener), (0, 0), "what is honest is never warned of");
 }
 
 #[test]
 fn every_history_with_a_restored_backup_ends_equal() {
-    let (count, once, oftener) = play_all(true);
+    let (count, once, oftener) = play_all(Event::Restore);
     // A device that has never stated anything may push what follows nothing after the others began
     // anew: then they do so twice.
     assert!(

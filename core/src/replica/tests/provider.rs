@@ -1,11 +1,15 @@
 //! A provider in memory, by the rules of the real one.
 
+use std::sync::atomic::AtomicU32;
+
 use super::*;
 
 /// The rules of the provider, in memory: revisions follow each other, a push is all or nothing.
 #[derive(Default)]
 pub(super) struct Provider {
     pub(super) log: Mutex<Log>,
+    /// Of the list of devices, less one.
+    epoch: AtomicU32,
 }
 
 #[derive(Clone, Default)]
@@ -87,7 +91,24 @@ impl Provider {
     pub(super) fn of(log: Log) -> Self {
         Self {
             log: Mutex::new(log),
+            epoch: AtomicU32::default(),
         }
+    }
+
+    /// A list of devices was put that begins the account's second key epoch.
+    pub(super) fn begin_epoch(&self) {
+        self.epoch.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether something new in a push is sealed under keys that the account has given up.
+    pub(super) fn refuses_keys(&self, request: &PushRequest) -> bool {
+        let log = self.log.lock().unwrap();
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        request.documents.iter().any(|envelope| {
+            let header = Header::parse(envelope).unwrap();
+            let stored = log.documents.get(&header.document);
+            header.epoch <= epoch && stored.is_none_or(|(_, stored)| stored != envelope.as_ref())
+        })
     }
 
     pub(super) fn pull(&self, request: &PullRequest) -> PullResponse {

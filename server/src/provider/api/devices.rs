@@ -25,7 +25,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::sessions as log_ins;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, Scope, devices, sessions};
+use crate::provider::db::{Decision, Effects, Scope, Transaction, TxError, devices, sessions};
 
 /// A challenge that was sent.
 pub(crate) struct Challenge {
@@ -59,7 +59,8 @@ pub(super) async fn show(
     Ok(Json(DevicesShown { list }))
 }
 
-/// Replaces the list by a later one that the same account key has signed.
+/// Replaces the list by a later one of the same account: signed by the same key, or by that of a key
+/// epoch that this one's has signed.
 ///
 /// Devices that are not in it any more are logged out. 403 `proof_needed` for the first without a
 /// proof of the password; 409 `list_changed` if another device was first; 400 `bad_list`.
@@ -93,24 +94,37 @@ pub(super) async fn put(
     let done = provider
         .db
         .write(Scope::account(account), move |transaction, effects| {
-            let refused = match devices::list(transaction, account)? {
-                Some(stored) if list.follows(&stored) => None,
-                Some(stored) if list.list().number() > stored.list().number() => Some(
-                    ApiError::bad_request("bad_list", "another key has signed it"),
-                ),
-                Some(_) => Some(ApiError::list_changed()),
-                None if !proved => Some(ApiError::proof_needed()),
-                None => None,
-            };
-            if let Some(error) = refused {
-                return Ok(Decision::Rollback(Err(error)));
-            }
-            devices::set(transaction, effects, account, &list)?;
-            Ok(Decision::Commit(Ok(())))
+            Ok(
+                match replace(transaction, effects, (account, &list), proved)? {
+                    Some(error) => Decision::Rollback(Err(error)),
+                    None => Decision::Commit(Ok(())),
+                },
+            )
         })
         .await?;
     done?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Puts a list in the place of the one that is there; why not.
+pub(super) fn replace(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    (account, list): (AccountId, &SignedDeviceList),
+    proved: bool,
+) -> Result<Option<ApiError>, TxError> {
+    match devices::list(transaction, account)? {
+        Some(stored) if list.follows(&stored) => {}
+        Some(stored) if list.list().number() > stored.list().number() => {
+            let message = "another key has signed it";
+            return Ok(Some(ApiError::bad_request("bad_list", message)));
+        }
+        Some(_) => return Ok(Some(ApiError::list_changed())),
+        None if !proved => return Ok(Some(ApiError::proof_needed())),
+        None => {}
+    }
+    devices::set(transaction, effects, account, list)?;
+    Ok(None)
 }
 
 /// Reads a list that is to be this account's.

@@ -1,6 +1,6 @@
 //! A new password: for who knows the old one, or the recovery phrase (`recovery`).
 //!
-//! Record, wrap and log-ins change in one transaction. Invariant: the provider evaluates its OPRF
+//! Record, wrap, log-ins and the list that names the password change in one transaction. Invariant: the provider evaluates its OPRF
 //! for a new password only after a proof; a token alone gets no oracle to try guesses with.
 
 use std::sync::{Arc, PoisonError};
@@ -15,6 +15,7 @@ use letterlock_core::id::{AccountId, Address, ReplicaId};
 
 use super::auth::{Authorized, check_device, new_token};
 use super::body::Body;
+use super::devices as lists;
 use super::error::ApiError;
 use super::sessions as log_ins;
 use crate::provider::Provider;
@@ -80,9 +81,10 @@ pub(super) fn allow(
     Ok((id.into(), response.into()))
 }
 
-/// Sets the new password: record, wrap and log-ins, or nothing.
+/// Sets the new password: record, wrap, log-ins and the list of devices, or nothing.
 ///
-/// The change that the first call named stands for a token: who recovers an account has none.
+/// The change that the first call named stands for a token: who recovers an account has none. 409
+/// `list_changed` if another device has changed the list meanwhile: begin again.
 #[utoipa::path(
     post,
     path = "/api/v1/password/finish",
@@ -111,6 +113,10 @@ pub(super) async fn finish(
         .unwrap_or_else(PoisonError::into_inner)
         .take(&request.change.0, now)
         .ok_or_else(ApiError::expired)?;
+    let list = request.devices.as_ref();
+    let list = list
+        .map(|list| lists::read(list, change.account))
+        .transpose()?;
     let (token, hash, kept) = match change.by {
         By::Password(replica, hash) => (None, hash, replica),
         By::Phrase => {
@@ -128,7 +134,13 @@ pub(super) async fn finish(
                 let allowed = is_new || sessions::find(transaction, &hash, now)?.is_some();
                 let (record, wrap) = (&request.record.0, &request.root_key_wrap.0);
                 if !allowed || !accounts::set_password(transaction, change.account, record, wrap)? {
-                    return Ok(Decision::Rollback(false));
+                    return Ok(Decision::Rollback(Err(ApiError::unauthorized())));
+                }
+                if let Some(list) = &list {
+                    let account = (change.account, list);
+                    if let Some(error) = lists::replace(transaction, effects, account, true)? {
+                        return Ok(Decision::Rollback(Err(error)));
+                    }
                 }
                 if is_new {
                     let device = (request.device.id, request.device.name.as_str());
@@ -138,12 +150,10 @@ pub(super) async fn finish(
                     sessions::delete_others(transaction, effects, change.account, Some(kept))?;
                 }
                 devices::admit(transaction, change.account, kept)?;
-                Ok(Decision::Commit(true))
+                Ok(Decision::Commit(Ok(())))
             },
         )
         .await?;
-    if !changed {
-        return Err(ApiError::unauthorized());
-    }
+    changed?;
     Ok(Json(PasswordFinished { token }))
 }

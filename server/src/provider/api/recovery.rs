@@ -20,11 +20,12 @@ use rand::rngs::OsRng;
 
 use super::auth::{Authorized, From};
 use super::body::Body;
+use super::devices as lists;
 use super::error::ApiError;
 use super::password::{self, By, Change};
 use super::sessions as log_ins;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, Scope, accounts};
+use crate::provider::db::{Decision, Scope, accounts, devices};
 
 /// A challenge that was sent.
 pub(crate) struct Challenge {
@@ -100,8 +101,16 @@ pub(super) async fn prove(
     let wanted = sent.address.clone();
     let found = provider
         .db
-        .read(move |transaction, _| accounts::recoverable(transaction, &wanted))
+        .read(move |transaction, _| {
+            let found = accounts::recoverable(transaction, &wanted)?;
+            let list = match &found {
+                Some(found) => devices::list(transaction, found.account)?,
+                None => None,
+            };
+            Ok((found, list))
+        })
         .await?;
+    let (found, list) = found;
     let account = found.as_ref().map(|found| found.account);
     let recovery = found.and_then(|found| found.recovery);
     let verifier = recovery.as_ref().map(|known| known.verifier.as_slice());
@@ -119,10 +128,13 @@ pub(super) async fn prove(
         root_key_wrap: recovery.root_key_wrap.into(),
         change,
         response,
+        devices: list.map(|list| list.octets().to_vec().into()),
     }))
 }
 
 /// Sets a new recovery phrase; the old one ends.
+///
+/// 409 `list_changed` if another device has changed the list of devices meanwhile.
 #[utoipa::path(
     put,
     path = "/api/v1/recovery",
@@ -142,14 +154,28 @@ pub(super) async fn set(
 ) -> Result<StatusCode, ApiError> {
     let request: RecoverySet = body.json()?;
     let recovery = check(request.recovery)?;
+    let list = request.devices.as_ref();
+    let list = list
+        .map(|list| lists::read(list, session.account))
+        .transpose()?;
     log_ins::prove(&provider, &session, &request.proof).await?;
-    provider
+    let set = provider
         .db
-        .write(Scope::account(session.account), move |transaction, _| {
-            accounts::set_recovery(transaction, session.account, &recovery)?;
-            Ok(Decision::Commit(()))
-        })
+        .write(
+            Scope::account(session.account),
+            move |transaction, effects| {
+                accounts::set_recovery(transaction, session.account, &recovery)?;
+                if let Some(list) = &list {
+                    let account = (session.account, list);
+                    if let Some(error) = lists::replace(transaction, effects, account, true)? {
+                        return Ok(Decision::Rollback(Err(error)));
+                    }
+                }
+                Ok(Decision::Commit(Ok(())))
+            },
+        )
         .await?;
+    set?;
     Ok(StatusCode::NO_CONTENT)
 }
 

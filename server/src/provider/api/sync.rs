@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use letterlock_core::id::{AccountId, Generation};
 use letterlock_core::seal::Header;
-use letterlock_core::sync::engine::REVISION_GAP;
+use letterlock_core::sync::engine::{OLD_KEYS, REVISION_GAP};
 use letterlock_core::sync::wire::{
     BATCH_OCTETS, DocumentsRequest, DocumentsResponse, MAX_BATCH_DOCUMENTS, MAX_REQUEST_OCTETS,
     MAX_WAIT_MS, PullRequest, PullResponse, PushRequest, PushResponse,
@@ -21,7 +21,7 @@ use super::error::ApiError;
 use crate::provider::Provider;
 use crate::provider::db::documents::{self, Document, Put};
 use crate::provider::db::{Blobs, Changes, Cut, Decision, Effects, Scope, Transaction, TxError};
-use crate::provider::db::{accounts, changed_since, incoming, sessions};
+use crate::provider::db::{accounts, changed_since, devices, incoming, log, sessions};
 
 /// Most incoming messages that one push removes.
 const MAX_REMOVALS: usize = 10_000;
@@ -103,7 +103,8 @@ async fn wait_for_changes(
 
 /// Stores sealed documents and removes incoming mail, all or nothing.
 ///
-/// 507 `over_quota`.
+/// 400 `old_keys` for new documents that are sealed in an earlier key epoch than that of the
+/// account's list of devices; 507 `over_quota`.
 #[utoipa::path(
     post,
     path = "/api/v1/sync/push",
@@ -147,7 +148,8 @@ pub(super) async fn push(
                 return Ok(Decision::Rollback(Pushed::Unauthorized));
             }
             let before = accounts::octets(transaction, account)?;
-            let mut outcome = put_all(transaction, &blobs, effects, account, documents)?;
+            let epoch = devices::epoch(transaction, account)?;
+            let mut outcome = put_all(transaction, &blobs, effects, (account, epoch), documents)?;
             if let Pushed::Stored(last) = &mut outcome {
                 for id in request.remove_incoming {
                     let removed = incoming::remove(transaction, effects, account, id)?;
@@ -173,6 +175,10 @@ pub(super) async fn push(
             let message = "a document that is not stored must begin with revision 1";
             ApiError::bad_request(REVISION_GAP, message).into_response()
         }
+        Pushed::OldKeys => {
+            let message = "a new document is sealed under keys that the account has given up";
+            ApiError::bad_request(OLD_KEYS, message).into_response()
+        }
         Pushed::OverQuota => ApiError::over_quota().into_response(),
         Pushed::Unauthorized => ApiError::unauthorized().into_response(),
     })
@@ -188,6 +194,7 @@ fn with_headroom(quota: u64) -> u64 {
 
 enum Pushed {
     OverQuota,
+    OldKeys,
     Unauthorized,
     Stored(Generation),
     Conflict(Vec<ByteBuf>),
@@ -198,15 +205,19 @@ fn put_all(
     transaction: &Transaction<'_>,
     blobs: &Blobs,
     effects: &mut Effects,
-    account: AccountId,
+    (account, epoch): (AccountId, u32),
     documents: Vec<Document>,
 ) -> Result<Pushed, TxError> {
+    let known = log::current_generation(transaction, account)?;
     let mut last = Generation::default();
     let mut conflicts = Vec::new();
     let mut octets: usize = 0;
     let mut gap = false;
     for document in documents {
+        let is_old = document.epoch < epoch;
         match documents::put(transaction, blobs, effects, account, document)? {
+            // What was stored before its keys were given up stays, and may be said again.
+            Put::Stored(generation) if is_old && generation > known => return Ok(Pushed::OldKeys),
             Put::Stored(generation) => last = last.max(generation),
             Put::Conflict(current) => {
                 octets = octets.saturating_add(current.len());
@@ -250,6 +261,7 @@ pub(super) async fn read_documents(
             id: header.document,
             collection: header.collection,
             revision: header.revision.get(),
+            epoch: header.epoch,
             envelope,
         });
     Ok(documents.collect())

@@ -3,6 +3,7 @@
 //! Invariant: a key is here only while its device is in the list and was not logged out since it
 //! proved the password last.
 
+use letterlock_core::auth::devices::epoch_of;
 use letterlock_core::auth::{DeviceList, SignedDeviceList};
 use letterlock_core::id::{AccountId, Address, ReplicaId};
 use rusqlite::params;
@@ -30,6 +31,16 @@ pub(crate) fn list(
         .map(|octets| SignedDeviceList::parse(&octets))
         .transpose()
         .map_err(|_| TxError::Damaged("an account's list of devices does not read"))
+}
+
+/// The key epoch of the account's list, 1 without one.
+pub(crate) fn epoch(transaction: &Transaction<'_>, account: AccountId) -> Result<u32, TxError> {
+    let head: Option<Option<Vec<u8>>> = transaction.query_row(
+        "SELECT substr(device_list, 1, 64) FROM accounts WHERE account = ?",
+        params![account.as_bytes()],
+        |row| row.get(0),
+    )?;
+    Ok(epoch_of(&head.flatten().unwrap_or_default()))
 }
 
 /// Sets a list that was checked. Devices that are not in it any more are logged out, those that

@@ -13,6 +13,7 @@ pub(crate) struct Document {
     pub(crate) id: DocId,
     pub(crate) collection: CollectionId,
     pub(crate) revision: u64,
+    pub(crate) epoch: u32,
     pub(crate) envelope: Value,
 }
 

@@ -72,7 +72,7 @@ pub(super) fn next_generation(
 }
 
 /// The account's last generation; 0 for none.
-fn current_generation(
+pub(crate) fn current_generation(
     transaction: &Transaction<'_>,
     account: AccountId,
 ) -> Result<Generation, TxError> {

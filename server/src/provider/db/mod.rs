@@ -19,7 +19,7 @@ mod sqlite;
 mod postgres;
 mod news;
 mod schema;
-mod log;
+pub(crate) mod log;
 pub(crate) mod accounts;
 pub(crate) mod sessions;
 pub(crate) mod directory;
