@@ -22,4 +22,5 @@ pub mod upkeep;
 pub mod demo;
 pub mod account_command;
 pub mod invite_command;
+pub mod shard_command;
 pub mod contact_command;

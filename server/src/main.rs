@@ -17,6 +17,7 @@ use letterlock_server::demo::{self, DataPlace, Demo};
 use letterlock_server::heap;
 use letterlock_server::invite_command::{self, InviteCommand};
 use letterlock_server::provider_command::{self, ProviderArguments};
+use letterlock_server::shard_command::{self, ShardCommand};
 use letterlock_server::transfer::arguments::{ExportArguments, ImportArguments};
 use letterlock_server::transfer::command::{export, import};
 use letterlock_server::upkeep::{self, Upkeep};
@@ -65,6 +66,9 @@ enum Command {
     /// Invite codes of a provider that takes invited people only.
     #[command(subcommand)]
     Invite(InviteCommand),
+    /// The databases that a provider's accounts are spread over.
+    #[command(subcommand)]
+    Shard(ShardCommand),
     /// Stateless OpenPGP on files, for tools and tests: `letterlock sop help`.
     #[command(disable_help_flag = true)]
     Sop(SopArguments),
@@ -178,6 +182,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let otherwise = demo::default_data_dir().ok();
             let now = clock::now();
             invite_command::run(&command, otherwise.as_deref(), now, &mut io::stdout()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Shard(command) => {
+            shard_command::run(&command, &mut io::stdout()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::AppPassword(command) => {

@@ -152,6 +152,8 @@ mod tests {
                 "imap_socket",
                 "quota_octets",
                 "database",
+                "shards",
+                "new_accounts",
                 "database_password_file",
                 "bucket",
                 "bucket_prefix",
@@ -230,6 +232,35 @@ mod tests {
         assert_eq!(config.imap.virtual_mailboxes, [Virtual::Flagged]);
         let error = said("[imap]\nvirtual_mailboxes = [\"sent\"]");
         assert!(error.starts_with("line 2, column "), "{error}");
+    }
+
+    /// The example that `docs/provider.md` names: its parts know one another.
+    #[test]
+    fn the_example_for_a_provider_of_several_processes_is_one() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/provider");
+        let storage = Config::load(&folder.join("letterlock.toml"))
+            .unwrap()
+            .storage;
+        let compose = std::fs::read_to_string(folder.join("compose.yaml")).unwrap();
+        let hosts = storage.database.iter().chain(storage.shards.values());
+        let hosts: Vec<_> = hosts.map(Database::host).collect();
+        assert_eq!(hosts, ["database-main", "database-second"]);
+        let others = ["garage", "provider-1", "provider-2", "front", "postfix"];
+        for service in hosts.iter().map(String::as_str).chain(others) {
+            assert!(compose.contains(&format!("\n  {service}:")), "{service}");
+        }
+        // What it brings into the containers is here, but for the program and the secrets.
+        let named = compose.split("./").skip(1);
+        let named = named.filter_map(|rest| rest.split([':', ' ', '\n']).next());
+        let named: Vec<_> = named.filter(|name| *name != "letterlock").collect();
+        for name in named.iter().filter(|name| !name.starts_with("secrets/")) {
+            assert!(folder.join(name).exists(), "{name}");
+        }
+        assert!(named.len() >= 6, "{named:?}");
+        let garage = std::fs::read_to_string(folder.join("garage.toml")).unwrap();
+        let garage: toml::Table = garage.parse().unwrap();
+        let region = garage["s3_api"]["s3_region"].as_str();
+        assert_eq!(region, storage.s3_region.as_deref());
     }
 
     #[test]

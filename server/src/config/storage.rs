@@ -3,17 +3,21 @@
 //! Without it, all is in the data directory. Passwords and secret keys are in files of their own,
 //! never in this one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tokio_postgres::config::Host;
 
 use super::ConfigError;
-use crate::provider::{BlobPlace, BucketConfig, Records};
+use crate::provider::{BlobPlace, BucketConfig, Databases, Records};
 
 /// The region of stores that have none.
 const REGION: &str = "us-east-1";
+/// What the first database is called among the shards.
+const MAIN: &str = "main";
 
 /// Where a provider keeps what it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +26,13 @@ pub struct Storage {
     /// A PostgreSQL database as a URL or as keywords (libpq's); without it, a file of SQLite's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<Database>,
-    /// A file whose first line is the database's password.
+    /// More databases, by name: accounts are spread over all, and the first one says where each is.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shards: BTreeMap<String, Database>,
+    /// The databases that new accounts come into, by name, `"main"` for the first one; none for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub new_accounts: Vec<String>,
+    /// A file whose first line is the databases' password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_password_file: Option<PathBuf>,
     /// A bucket of an S3-compatible store for large values; without it, a folder.
@@ -105,6 +115,17 @@ impl TryFrom<String> for Database {
     }
 }
 
+impl Database {
+    /// The first host's name, or the folder of its socket.
+    pub fn host(&self) -> String {
+        match self.config.get_hosts().first() {
+            Some(Host::Tcp(name)) => name.clone(),
+            Some(Host::Unix(folder)) => folder.display().to_string(),
+            None => String::new(),
+        }
+    }
+}
+
 impl From<Database> for String {
     fn from(database: Database) -> Self {
         database.text
@@ -114,6 +135,8 @@ impl From<Database> for String {
 impl Storage {
     pub(super) const KEYS: &[&str] = &[
         "database",
+        "shards",
+        "new_accounts",
         "database_password_file",
         "bucket",
         "bucket_prefix",
@@ -128,6 +151,25 @@ impl Storage {
             return Err(ConfigError::Value {
                 key: "storage.database_password_file",
                 must: "left out where there is no `storage.database`".to_owned(),
+            });
+        }
+        if self.database.is_none() && !self.shards.is_empty() {
+            return Err(ConfigError::Value {
+                key: "storage.shards",
+                must: "left out where there is no `storage.database`".to_owned(),
+            });
+        }
+        if let Some(wrong) = self.shards.keys().find(|name| !is_name(name)) {
+            return Err(ConfigError::Value {
+                key: "storage.shards",
+                must: format!("named in a-z, 0-9 and -, and none `{MAIN}`; `{wrong}` is not"),
+            });
+        }
+        let is_shard = |name: &&String| name.as_str() == MAIN || self.shards.contains_key(*name);
+        if let Some(unknown) = self.new_accounts.iter().find(|name| !is_shard(name)) {
+            return Err(ConfigError::Value {
+                key: "storage.new_accounts",
+                must: format!("`{MAIN}` or names of `storage.shards`; `{unknown}` is neither"),
             });
         }
         let needed = [
@@ -169,14 +211,32 @@ impl Storage {
         let Some(database) = &self.database else {
             return Ok(Records::Embedded);
         };
-        let mut config = database.config.clone();
-        config.application_name("letterlock");
-        if let Some(path) = &self.database_password_file {
-            let [password] = lines(path)?;
-            config.password(password);
-        }
-        Ok(Records::Postgres(Box::new(config)))
+        let password = match &self.database_password_file {
+            Some(path) => Some(lines::<1>(path)?),
+            None => None,
+        };
+        let ready = |database: &Database| {
+            let mut config = database.config.clone();
+            config.application_name("letterlock");
+            if let Some([password]) = &password {
+                config.password(password);
+            }
+            config
+        };
+        let shards = self.shards.iter();
+        Ok(Records::Postgres(Box::new(Databases {
+            main: ready(database),
+            shards: shards
+                .map(|(name, database)| (name.clone(), ready(database)))
+                .collect(),
+            new_accounts: self.new_accounts.clone(),
+        })))
     }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_plain = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '-');
+    name != MAIN && !name.is_empty() && name.chars().all(is_plain)
 }
 
 /// The first lines of a file.
@@ -225,12 +285,48 @@ mod tests {
         std::fs::write(&path, "hush\n").unwrap();
         let records = config.storage.records().unwrap();
         assert!(!format!("{records:?}{config:?}").contains("hush"));
-        let Records::Postgres(database) = records else {
+        let Records::Postgres(databases) = records else {
             panic!("{records:?}");
         };
-        assert_eq!(database.get_password(), Some(&b"hush"[..]));
+        assert_eq!(databases.main.get_password(), Some(&b"hush"[..]));
         let embedded = Config::parse("").unwrap().storage.records().unwrap();
         assert!(matches!(embedded, Records::Embedded));
+    }
+
+    #[test]
+    fn shards_are_named() {
+        let text = "[storage]\ndatabase = \"host=a\"\nnew_accounts = [\"main\", \"north-2\"]\n\
+                    [storage.shards]\nnorth-2 = \"host=b\"\nsouth = \"host=c\"\n";
+        let config = Config::parse(text).unwrap();
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(Config::parse(&written).unwrap(), config);
+        let Records::Postgres(databases) = config.storage.records().unwrap() else {
+            panic!("no database");
+        };
+        assert!(databases.shards.keys().eq(["north-2", "south"]));
+        assert_eq!(databases.new_accounts, ["main", "north-2"]);
+        for (wrong, told) in [
+            ("[storage.shards]\nnorth = \"host=b\"", "left out"),
+            (
+                "[storage]\ndatabase = \"host=a\"\nshards = { main = \"host=b\" }",
+                "none `main`",
+            ),
+            (
+                "[storage]\ndatabase = \"host=a\"\nshards = { North = \"host=b\" }",
+                "`North` is not",
+            ),
+            (
+                "[storage]\ndatabase = \"host=a\"\nnew_accounts = [\"x\"]",
+                "`x` is neither",
+            ),
+            (
+                "[storage]\ndatabase = \"host=a\"\nshards = { b = \"x\" }",
+                "line 3, column ",
+            ),
+        ] {
+            let said = said(wrong);
+            assert!(said.contains(told), "{said}");
+        }
     }
 
     #[test]

@@ -6,12 +6,13 @@
 //! OPAQUE and hold bearer tokens, of which only a hash is stored.
 //!
 //! Reading order: `db` (rows and files), `mx` (mail in and out), `api` (what devices call),
-//! `invites` (who may sign up).
+//! `invites` (who may sign up), `shards` (databases of accounts).
 
 mod db;
 mod mx;
 mod api;
 pub mod invites;
+pub mod shards;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use letterlock_core::auth::ServerSecret;
-use letterlock_core::id::{Address, Timestamp};
+use letterlock_core::id::{AccountId, Address, Timestamp};
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -27,10 +28,10 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 pub use api::router;
-pub use db::{BlobPlace, BucketConfig, DbError, Records};
+pub use db::{BlobPlace, BucketConfig, Databases, DbError, MoveError, Moved, Records, ShardState};
 pub use mx::{DeliverError, Peer, Protocol, Relay, SubmitError};
 
-use db::{Db, Decision, Scope};
+use db::{Db, Decision, Home, Scope, ShardId, Transaction, deletion};
 
 /// How long the relay waits before it tries again what it could not hand over.
 pub const RELAY_RETRY: Duration = Duration::from_mins(1);
@@ -198,23 +199,25 @@ impl Provider {
             Ok(removed) => tracing::info!(removed, "removed large values that no row names"),
             Err(error) => tracing::error!(%error, "large values that no row names stay for now"),
         }
+        match self.db.remove_strays().await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed accounts' rows that were nobody's"),
+            Err(error) => tracing::error!(%error, "accounts' rows that are nobody's stay for now"),
+        }
     }
 
     /// Removes what accounts that were ended still have, some at a time.
     async fn finish_deletions(&self) -> Result<(), DbError> {
         let mut removed = false;
-        loop {
-            let more = self
-                .db
-                .write(Scope::provider(), |transaction, effects| {
-                    let more = db::deletion::step(transaction, effects, REMOVED_AT_A_TIME)?;
-                    Ok(Decision::Commit(more))
-                })
-                .await?;
-            if !more {
-                break;
+        for shard in self.db.shards() {
+            loop {
+                let ended = |transaction: &Transaction<'_>, _: &_| deletion::ended(transaction);
+                let Some(account) = self.db.read_at(Home::Shard(shard), ended).await? else {
+                    break;
+                };
+                self.finish_deletion(shard, account).await?;
+                removed = true;
             }
-            removed = true;
         }
         if removed {
             self.db.truncate_log().await?;
@@ -222,11 +225,35 @@ impl Provider {
         Ok(())
     }
 
+    async fn finish_deletion(&self, shard: ShardId, account: AccountId) -> Result<(), DbError> {
+        let now = self.clock.now();
+        let left = move |transaction: &Transaction<'_>, _: &mut _| {
+            let has_left = deletion::leave(transaction, account, now)?;
+            Ok(if has_left {
+                Decision::Commit(())
+            } else {
+                Decision::Rollback(())
+            })
+        };
+        self.db.write(Scope::provider(), left).await?;
+        loop {
+            let step = move |transaction: &Transaction<'_>, effects: &mut _| {
+                deletion::step(transaction, effects, account, REMOVED_AT_A_TIME)
+                    .map(Decision::Commit)
+            };
+            if !self.db.write(Scope::shard(shard), step).await? {
+                return Ok(());
+            }
+        }
+    }
+
     /// How many messages were ever accepted for an account; `None` if there is no such account.
     pub async fn incoming_count(&self, address: &Address) -> Result<Option<u64>, DbError> {
         let address = address.clone();
         self.db
-            .read(move |transaction, _| db::accounts::incoming_count(transaction, &address))
+            .read_at(Home::Address(address.clone()), move |transaction, _| {
+                db::accounts::incoming_count(transaction, &address)
+            })
             .await
     }
 

@@ -234,7 +234,8 @@ async fn an_interrupted_deletion_goes_on_at_the_next_start() {
     let alice = world.sign_up("alice").await;
     let account = alice.account;
     world.stop().await;
-    // As if the provider had been killed after the first step.
+    // As if the provider had been killed after the first step, with the account in another database than
+    // what is its own.
     let sql = "UPDATE accounts SET deleting = 1, address = 'deleted'";
     backend::execute(dir.path(), sql);
     let world = World::start(dir.path()).await;
@@ -248,7 +249,10 @@ async fn an_interrupted_deletion_goes_on_at_the_next_start() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(left(), 0);
-    world.sign_up("alice").await;
+    let again = sign_up_start("alice", None);
+    let again = world.post_json("/api/v1/accounts/start", &again).await;
+    assert_error(again, 409, "address_taken").await;
+    world.sign_up("carol").await;
     world.stop().await;
 }
 

@@ -6,41 +6,51 @@ use std::path::Path;
 
 use letterlock_server::provider::Records;
 use sha2::{Digest as _, Sha256};
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, Row};
 
-use super::cluster::SHARED;
+use super::cluster::{Cluster, SHARED};
 
 /// Where a provider of this folder keeps its records.
 pub(crate) fn records(data_dir: &Path) -> Records {
+    Records::Postgres(Box::new(database(&SHARED, data_dir).into()))
+}
+
+/// The folder's database in a cluster, which is made if it is missing.
+pub(crate) fn database(cluster: &'static Cluster, data_dir: &Path) -> Config {
     let name = name(data_dir);
     aside(move || async move {
-        let made = SHARED.connect("postgres").await;
+        let made = cluster.connect("postgres").await;
         let made = made.batch_execute(&format!("CREATE DATABASE {name}")).await;
         if let Err(error) = made {
             assert_eq!(error.code(), Some(&SqlState::DUPLICATE_DATABASE), "{error}");
         }
-        Records::Postgres(Box::new(SHARED.config(&name)))
+        cluster.config(&name)
     })
 }
 
 /// Changes rows behind the provider's back.
 pub(crate) fn execute(data_dir: &Path, sql: &str) {
+    execute_in(&SHARED, data_dir, sql);
+}
+
+/// The same in another cluster.
+pub(crate) fn execute_in(cluster: &'static Cluster, data_dir: &Path, sql: &str) {
     let (name, sql) = (name(data_dir), sql.to_owned());
     aside(move || async move {
-        let client = SHARED.connect(&name).await;
+        let client = cluster.connect(&name).await;
         client.batch_execute(&sql).await.unwrap();
     });
 }
 
 /// The number that a query gives.
 pub(crate) fn number(data_dir: &Path, sql: &str) -> i64 {
-    first(data_dir, sql, |row| row.get(0))
+    rows(&SHARED, data_dir, sql)[0].get(0)
 }
 
 /// The octets that a query gives.
 pub(crate) fn octets(data_dir: &Path, sql: &str) -> Vec<u8> {
-    first(data_dir, sql, |row| row.get(0))
+    rows(&SHARED, data_dir, sql)[0].get(0)
 }
 
 /// Octets as they stand in a query.
@@ -50,9 +60,14 @@ pub(crate) fn literal(octets: &[u8]) -> String {
 
 /// The folder was copied: now the records that are not in it.
 pub(crate) fn copy(from: &Path, to: &Path) {
+    copy_in(&SHARED, from, to);
+}
+
+/// The same in another cluster.
+pub(crate) fn copy_in(cluster: &'static Cluster, from: &Path, to: &Path) {
     let (from, to) = (name(from), name(to));
     aside(move || async move {
-        let client: Client = SHARED.connect("postgres").await;
+        let client: Client = cluster.connect("postgres").await;
         let sql = format!("CREATE DATABASE {to} TEMPLATE {from}");
         // Connections of the provider that was stopped may be about to end.
         for _ in 0..100 {
@@ -68,27 +83,18 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 
 /// The texts that a query gives.
 pub(crate) fn strings(data_dir: &Path, sql: &str) -> Vec<String> {
-    let (name, sql) = (name(data_dir), sql.to_owned());
-    aside(move || async move {
-        let rows = SHARED.connect(&name).await.query(&sql, &[]).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
-    })
+    let rows = rows(&SHARED, data_dir, sql);
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
-fn first<T: Send + 'static>(
-    data_dir: &Path,
-    sql: &str,
-    read: impl FnOnce(&tokio_postgres::Row) -> T + Send + 'static,
-) -> T {
+/// What a query gives in a cluster.
+pub(crate) fn rows(cluster: &'static Cluster, data_dir: &Path, sql: &str) -> Vec<Row> {
     let (name, sql) = (name(data_dir), sql.to_owned());
-    aside(move || async move {
-        let rows = SHARED.connect(&name).await.query_one(&sql, &[]).await;
-        read(&rows.unwrap())
-    })
+    aside(move || async move { cluster.connect(&name).await.query(&sql, &[]).await.unwrap() })
 }
 
 /// The database of a folder.
-fn name(data_dir: &Path) -> String {
+pub(crate) fn name(data_dir: &Path) -> String {
     let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
     format!("p_{}", hex::encode(&digest[..8]))
 }

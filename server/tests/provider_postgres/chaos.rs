@@ -1,5 +1,6 @@
-//! Two provider processes over one database and one object store, and each of the four killed at
-//! random moments under load: what was acknowledged is there afterwards, once.
+//! Two provider processes over two databases and one object store, accounts that are moved between the
+//! databases all the time, and each of all these processes killed at random moments under load: what was
+//! acknowledged is there afterwards, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use letterlock_core::id::{Address, OutboxId};
 use letterlock_core::sync::wire::{self, PushRequest, Submission};
-use letterlock_server::provider::{BlobPlace, Records};
+use letterlock_server::provider::{BlobPlace, Databases, Records};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde::Serialize;
@@ -23,7 +24,9 @@ use super::store::Store;
 use super::world::{User, World, config, envelope, envelopes, letters};
 
 /// How often something is killed.
-const KILLS: usize = 24;
+const KILLS: usize = 16;
+/// How long a move may take at most before it is killed, in milliseconds.
+const MOVE_MS: u64 = 1500;
 /// How long a call may take: the database may be starting.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -153,6 +156,26 @@ impl Load {
         sent
     }
 
+    /// Moves accounts between the databases, and kills most moves.
+    fn move_about(&self, folder: &Path, addresses: &[Address], mut random: StdRng) -> u32 {
+        let mut moved = 0;
+        while !self.over.load(Ordering::SeqCst) {
+            let address = &addresses[random.gen_range(0..addresses.len())];
+            let to = ["main", "north"][random.gen_range(0..2)];
+            let mut command = start_move(folder, address, to);
+            let patience = random.gen_range(0..MOVE_MS);
+            for _ in 0..patience / 10 {
+                if command.try_wait().unwrap().is_some() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let _ = command.kill();
+            moved += u32::from(command.wait().unwrap().success());
+        }
+        moved
+    }
+
     /// Hands letters in as Postfix does; the numbers of those that were acknowledged. One that was
     /// not is never handed in again: it may be there, once.
     fn deliver(&self, to: &Address) -> (BTreeSet<u64>, u64) {
@@ -168,6 +191,16 @@ impl Load {
         }
         (acknowledged, tried)
     }
+}
+
+fn start_move(folder: &Path, address: &Address, to: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_letterlock"))
+        .args(["shard", "move", address.as_str(), "--to", to, "--config"])
+        .arg(folder.join("letterlock.toml"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// One conversation of LMTP; `None` unless the letter was accepted.
@@ -235,11 +268,14 @@ fn seeded() -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-fn write_config(folder: &Path, cluster: &Cluster, store: Option<&Store>) {
+fn write_config(folder: &Path, clusters: &[Cluster; 2], store: Option<&Store>) {
+    let [main, north] = clusters.each_ref().map(|cluster| {
+        let folder = cluster.folder.display();
+        format!("\"host={folder} user=letterlock dbname=postgres\"")
+    });
     let text = format!(
         "[provider]\ndomains = [\"letterlock.example\"]\n[storage]\n\
-         database = \"host={} user=letterlock dbname=postgres\"\n",
-        cluster.folder.display()
+         database = {main}\nshards = {{ north = {north} }}\n"
     );
     let bucket = store.map_or_else(String::new, |store| {
         let config = store.config();
@@ -257,45 +293,83 @@ fn write_config(folder: &Path, cluster: &Cluster, store: Option<&Store>) {
     std::fs::write(folder.join("letterlock.toml"), text).unwrap();
 }
 
+/// All that is killed.
+struct Site {
+    clusters: [Cluster; 2],
+    store: Option<Store>,
+    processes: Vec<Process>,
+}
+
+impl Site {
+    /// Starts databases and store, and says where they are; the providers come later.
+    fn start(folder: &Path) -> Self {
+        let clusters = [(); 2].map(|()| std::thread::spawn(|| Cluster::start("")));
+        let clusters = clusters.map(|cluster| cluster.join().unwrap());
+        let store = Store::start(&folder.join("store"));
+        write_config(folder, &clusters, store.as_ref());
+        Self {
+            clusters,
+            store,
+            processes: Vec::new(),
+        }
+    }
+
+    /// One that signs people up and looks at the end, and is killed by nobody.
+    async fn witness(&self, folder: &Path) -> World {
+        let mut config = config(folder);
+        let databases = self.clusters.each_ref();
+        let [main, north] = databases.map(|cluster| cluster.config("postgres"));
+        config.records = Records::Postgres(Box::new(Databases {
+            main,
+            shards: BTreeMap::from([("north".to_owned(), north)]),
+            new_accounts: Vec::new(),
+        }));
+        if let Some(store) = &self.store {
+            config.blobs = BlobPlace::Bucket(Box::new(store.config()));
+        }
+        World::with(config).await
+    }
+
+    fn kill_one(&mut self, random: &mut StdRng) {
+        match (random.gen_range(0..6), &mut self.store) {
+            (0, _) => self.clusters[0].kill(),
+            (1, _) => self.clusters[1].kill(),
+            (2, Some(store)) => tokio::task::block_in_place(|| store.restart()),
+            (at, _) => tokio::task::block_in_place(|| self.processes[at % 2].restart()),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_is_there_once_whatever_is_killed() {
     let mut random = seeded();
-    let cluster = Cluster::start("");
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::start(&dir.path().join("store"));
-    write_config(dir.path(), &cluster, store.as_ref());
-    // Who signs people up and looks at the end is killed by nobody.
-    let mut config = config(dir.path());
-    config.records = Records::Postgres(Box::new(cluster.config("postgres")));
-    if let Some(store) = &store {
-        config.blobs = BlobPlace::Bucket(Box::new(store.config()));
-    }
-    let world = World::with(config).await;
+    let mut site = Site::start(dir.path());
+    let world = site.witness(dir.path()).await;
     let (alice, bob) = (world.sign_up("alice").await, world.sign_up("bob").await);
     let free = ("127.0.0.1:0", "127.0.0.1:0");
-    let mut processes = [
-        Process::start(dir.path(), free),
-        Process::start(dir.path(), free),
-    ];
+    let processes = (0..2).map(|_| Process::start(dir.path(), free));
+    site.processes = processes.collect();
     let load = Arc::new(Load {
         http: reqwest::Client::builder().no_proxy().build().unwrap(),
-        apis: processes.iter().map(|process| process.api).collect(),
-        lmtps: processes.iter().map(|process| process.lmtp).collect(),
+        apis: site.processes.iter().map(|process| process.api).collect(),
+        lmtps: site.processes.iter().map(|process| process.lmtp).collect(),
         over: AtomicBool::new(false),
     });
     let delivering = {
         let (load, to) = (Arc::clone(&load), bob.address.clone());
         std::thread::spawn(move || load.deliver(&to))
     };
+    let addresses = [alice.address.clone(), bob.address.clone()];
+    let moving = {
+        let (load, folder) = (Arc::clone(&load), dir.path().to_owned());
+        let (addresses, random) = (addresses.clone(), StdRng::seed_from_u64(random.r#gen()));
+        std::thread::spawn(move || load.move_about(&folder, &addresses, random))
+    };
     let killing = async {
-        let load = Arc::clone(&load);
         for _ in 0..KILLS {
-            tokio::time::sleep(Duration::from_millis(random.gen_range(50..700))).await;
-            match (random.gen_range(0..4), &mut store) {
-                (0, _) => cluster.kill(),
-                (3, Some(store)) => tokio::task::block_in_place(|| store.restart()),
-                (at, _) => tokio::task::block_in_place(|| processes[at % 2].restart()),
-            }
+            tokio::time::sleep(Duration::from_millis(random.gen_range(50..500))).await;
+            site.kill_one(&mut random);
         }
         load.over.store(true, Ordering::SeqCst);
     };
@@ -305,29 +379,33 @@ async fn what_was_acknowledged_is_there_once_whatever_is_killed() {
         load.submit(&alice, &bob.address),
         killing
     );
-    let (acknowledged, tried) = delivering.join().unwrap();
-    println!(
-        "{} of {tried} letters, {sent} submissions",
-        acknowledged.len()
-    );
+    let delivered = delivering.join().unwrap();
+    println!("{sent} submissions, {} moves", moving.join().unwrap());
+    for (address, to) in addresses.iter().zip(["main", "north"]) {
+        let ended = start_move(dir.path(), address, to).wait().unwrap();
+        assert!(ended.success(), "what was killed can be done again");
+    }
     let (documents, _) = everything(&world, &alice).await;
     for last in [first, second] {
         assert_eq!(documents.iter().filter(|found| **found == last).count(), 1);
     }
-    let (_, mail) = everything(&world, &bob).await;
-    let counts = counted(&mail);
-    assert!(counts.values().all(|count| *count == 1), "{counts:?}");
-    for number in 0..sent {
-        assert!(
-            counts.contains_key(&("submitted".to_owned(), number)),
-            "{number}"
-        );
-    }
-    for number in acknowledged {
-        assert!(
-            counts.contains_key(&("delivered".to_owned(), number)),
-            "{number}"
-        );
-    }
+    let (_, received) = everything(&world, &bob).await;
+    assert_once(&counted(&received), sent, delivered);
     world.stop().await;
+}
+
+/// Nothing is there twice, and all is there that was acknowledged.
+fn assert_once(
+    counts: &BTreeMap<(String, u64), u64>,
+    sent: u64,
+    (acknowledged, tried): (BTreeSet<u64>, u64),
+) {
+    println!("{} of {tried} letters", acknowledged.len());
+    assert!(counts.values().all(|count| *count == 1), "{counts:?}");
+    let submitted = (0..sent).map(|number| ("submitted".to_owned(), number));
+    let delivered = acknowledged.into_iter();
+    let delivered = delivered.map(|number| ("delivered".to_owned(), number));
+    for letter in submitted.chain(delivered) {
+        assert!(counts.contains_key(&letter), "{letter:?}");
+    }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Cluster {
 /// What the tests share: it forgets at a power cut, which is no part of them.
 pub(crate) static SHARED: LazyLock<Cluster> = LazyLock::new(|| Cluster::start("-c fsync=off"));
 
+/// Another, where accounts are too.
+pub(crate) static SECOND: LazyLock<Cluster> = LazyLock::new(|| Cluster::start("-c fsync=off"));
+
 const KEEPER: &str = r#"
 "$1/initdb" -D "$2/data" -U letterlock -A trust -E UTF8 --locale=C --no-sync >"$2/log" 2>&1 || { cat "$2/log" >&2; exit 1; }
 until [ -e "$2/stop" ]; do

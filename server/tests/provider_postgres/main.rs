@@ -1,7 +1,13 @@
 //! The provider's tests once more, over PostgreSQL; and what only it can do.
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the same tests run over one database and over two"
+)]
 
 #[cfg(test)]
 mod backend;
+#[cfg(test)]
+mod sharded;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]

@@ -174,7 +174,8 @@ async fn a_database_that_is_not_there_is_named_without_its_password() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
     let wanted = "host=127.0.0.1 port=1 user=x password=hush dbname=mail connect_timeout=5";
-    config.records = Records::Postgres(Box::new(wanted.parse().unwrap()));
+    let wanted: tokio_postgres::Config = wanted.parse().unwrap();
+    config.records = Records::Postgres(Box::new(wanted.into()));
     assert!(!format!("{config:?}").contains("hush"));
     let error = Provider::open(config, Clock::system()).await.err().unwrap();
     let error = error.to_string();

@@ -13,7 +13,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::sessions as log_ins;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, Scope, accounts, deletion, sessions};
+use crate::provider::db::{Decision, Home, Scope, accounts, deletion, sessions};
 
 /// What the provider knows of the account.
 #[utoipa::path(
@@ -34,7 +34,7 @@ pub(super) async fn state(
     let account = session.account;
     let (found, devices) = provider
         .db
-        .read(move |transaction, _| {
+        .read_account(account, move |transaction, _| {
             let state = accounts::state(transaction, account)?;
             Ok((state, sessions::devices(transaction, account)?))
         })
@@ -117,11 +117,11 @@ pub(super) async fn delete(
     let request: AccountDelete = body.json()?;
     log_ins::prove(&provider, &session, &request.proof).await?;
     let now = provider.clock.now();
-    let scope = Scope::provider().with([session.account]);
+    let account = session.account;
     let removed = provider
         .db
-        .write(scope, move |transaction, effects| {
-            let removed = deletion::begin(transaction, effects, session.account, now)?;
+        .write_both(Home::Account(account), account, move |both, effects| {
+            let removed = deletion::begin(both, effects, account, now)?;
             Ok(Decision::Commit(removed))
         })
         .await?

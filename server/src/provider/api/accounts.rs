@@ -20,7 +20,9 @@ use super::{devices, publish, recovery, sync};
 use crate::provider::db::accounts::{self, NewAccount};
 use crate::provider::db::documents::{self, Document, Put};
 use crate::provider::db::invites::{self, CodeHash};
-use crate::provider::db::{self, Decision, Scope, Transaction, TxError, deletion, keys, sessions};
+use crate::provider::db::{
+    self, Decision, Home, Transaction, TxError, deletion, keys, places, sessions,
+};
 use crate::provider::{self, Provider, SignUp};
 
 /// Local parts that speak for the domain (RFC 2142, and what certificate authorities write to):
@@ -129,24 +131,25 @@ pub(super) async fn finish(
     };
     let invite = invite(&provider, request.invite.as_ref());
     let device = request.device;
-    let (token, hash) = new_token();
+    let (token, hash) = new_token(new.account);
     let blobs = provider.db.blobs().clone();
-    let scope = Scope::provider().with([new.account]);
+    let account = new.account;
     let done = provider
         .db
-        .write(scope, move |transaction, effects| {
-            let account = new.account;
+        .write_both(Home::New(account), account, move |both, effects| {
             if let Some(code) = &invite
-                && !invites::spend(transaction, code, now)?
+                && !invites::spend(both.provider, code, now)?
             {
                 return Ok(Decision::Rollback(Err(ApiError::invite_needed())));
             }
-            if deletion::is_reserved(transaction, &new.address, now)?
-                || !accounts::insert(transaction, &new, now)?
+            if deletion::is_reserved(both.provider, &new.address, now)?
+                || !places::insert(both, account, &new.address)?
+                || !accounts::insert(both.account, &new, now)?
             {
                 return Ok(Decision::Rollback(Err(ApiError::address_taken())));
             }
-            keys::put(transaction, account, &entry.to_bytes(), now)?;
+            keys::put(both.provider, account, &entry.to_bytes(), now)?;
+            let transaction = both.account;
             for document in documents {
                 let put = documents::put(transaction, &blobs, effects, account, document)?;
                 if !matches!(put, Put::Stored(_)) {
@@ -207,7 +210,7 @@ fn is_taken(
     address: &Address,
     now: Timestamp,
 ) -> Result<bool, TxError> {
-    Ok(accounts::find(transaction, address)?.is_some()
+    Ok(places::find(transaction, address)?.is_some()
         || deletion::is_reserved(transaction, address, now)?)
 }
 

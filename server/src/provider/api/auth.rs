@@ -1,4 +1,5 @@
-//! Bearer tokens (RFC 6750 2.1): 32 random octets, of which the database has the hash.
+//! Bearer tokens (RFC 6750 2.1): the account, so that it is known where to look, and 32 random octets.
+//! The database has a hash of it all.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::error::ApiError;
 use crate::provider::Provider;
 use crate::provider::db::sessions::{self, SEEN_EVERY_MS, Session, TokenHash};
-use crate::provider::db::{Decision, Scope};
+use crate::provider::db::{Decision, Home, Scope};
 
 /// A request that carries a valid token.
 pub(super) struct Authorized {
@@ -40,12 +41,20 @@ impl FromRequestParts<Arc<Provider>> for Authorized {
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
             .map(|(_, token)| token.trim());
-        let token_hash = hash(token.ok_or_else(ApiError::unauthorized)?);
+        let token = token.ok_or_else(ApiError::unauthorized)?;
+        let token_hash = hash(token);
+        let account = match account_of(token) {
+            Some(account) => account,
+            None => find_anywhere(provider, token_hash).await?,
+        };
         let now = provider.clock.now();
         let session = provider
             .db
-            .read(move |transaction, _| sessions::find(transaction, &token_hash, now))
+            .read_account(account, move |transaction, _| {
+                sessions::find(transaction, &token_hash, now)
+            })
             .await?
+            .filter(|session| session.account == account)
             .ok_or_else(ApiError::unauthorized)?;
         note_seen(provider, &session, token_hash).await?;
         Ok(Self {
@@ -54,6 +63,22 @@ impl FromRequestParts<Arc<Provider>> for Authorized {
             token_hash,
         })
     }
+}
+
+/// The account of a token from before tokens named it.
+async fn find_anywhere(provider: &Provider, token_hash: TokenHash) -> Result<AccountId, ApiError> {
+    let now = provider.clock.now();
+    for shard in provider.db.shards() {
+        let found = provider
+            .db
+            .read_at(Home::Shard(shard), move |transaction, _| {
+                sessions::find(transaction, &token_hash, now)
+            });
+        if let Some(session) = found.await? {
+            return Ok(session.account);
+        }
+    }
+    Err(ApiError::unauthorized())
 }
 
 /// Writes down that the device was heard of, now and then.
@@ -72,7 +97,7 @@ async fn note_seen(
     }
     provider
         .db
-        .write(Scope::rows(), move |transaction, _| {
+        .write(Scope::rows_of(session.account), move |transaction, _| {
             sessions::seen(transaction, &token_hash, now)?;
             Ok(Decision::Commit(()))
         })
@@ -101,9 +126,10 @@ fn site(ip: IpAddr) -> IpAddr {
 }
 
 /// Draws a token.
-pub(super) fn new_token() -> (Token, TokenHash) {
+pub(super) fn new_token(account: AccountId) -> (Token, TokenHash) {
     let mut octets = [0; 32];
     OsRng.fill_bytes(&mut octets);
+    let octets = [account.as_bytes().as_slice(), &octets].concat();
     let token = Token::new(URL_SAFE_NO_PAD.encode(octets));
     let hash = hash(token.as_str());
     (token, hash)
@@ -117,6 +143,28 @@ pub(super) fn check_device(device: &Device) -> Result<(), ApiError> {
     Ok(())
 }
 
+fn account_of(token: &str) -> Option<AccountId> {
+    let octets = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (account, random) = octets.split_first_chunk::<16>()?;
+    (random.len() == 32).then(|| AccountId::new(*account))
+}
+
 fn hash(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_names_its_account() {
+        let account = AccountId::new([7; 16]);
+        let (token, token_hash) = new_token(account);
+        assert_eq!(account_of(token.as_str()), Some(account));
+        assert_eq!(hash(token.as_str()), token_hash);
+        // Older ones are random octets alone.
+        assert_eq!(account_of(&URL_SAFE_NO_PAD.encode([7; 32])), None);
+        assert_eq!(account_of("no token"), None);
+    }
 }

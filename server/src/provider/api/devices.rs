@@ -25,7 +25,9 @@ use super::body::Body;
 use super::error::ApiError;
 use super::sessions as log_ins;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, Effects, Scope, Transaction, TxError, devices, sessions};
+use crate::provider::db::{
+    Decision, Effects, Home, Scope, Transaction, TxError, devices, sessions,
+};
 
 /// A challenge that was sent.
 pub(crate) struct Challenge {
@@ -53,7 +55,9 @@ pub(super) async fn show(
 ) -> Result<Json<DevicesShown>, ApiError> {
     let list = provider
         .db
-        .read(move |transaction, _| devices::list(transaction, session.account))
+        .read_account(session.account, move |transaction, _| {
+            devices::list(transaction, session.account)
+        })
         .await?;
     let list = list.map(|list| list.octets().to_vec().into());
     Ok(Json(DevicesShown { list }))
@@ -216,7 +220,9 @@ pub(super) async fn prove(
     let (address, replica, peer) = (sent.address.clone(), sent.device, sent.peer);
     let found = provider
         .db
-        .read(move |transaction, _| devices::log_in(transaction, &address, replica))
+        .read_at(Home::Address(address.clone()), move |transaction, _| {
+            devices::log_in(transaction, &address, replica)
+        })
         .await?;
     let key = found.as_ref().map(|found| found.key.as_slice());
     let signature = &request.signature.0;
@@ -224,7 +230,7 @@ pub(super) async fn prove(
     let (Some(found), true) = (found, proved) else {
         return Err(ApiError::wrong_device());
     };
-    let (token, hash) = new_token();
+    let (token, hash) = new_token(found.account);
     let logged_in = provider
         .db
         .write(Scope::account(found.account), move |transaction, _| {

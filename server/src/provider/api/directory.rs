@@ -129,7 +129,7 @@ pub(super) async fn entry(
 
 async fn answered<T: Send + 'static>(
     provider: &Provider,
-    query: impl Fn(&Transaction<'_>) -> Result<Option<T>, TxError> + Send + 'static,
+    query: impl Fn(&Transaction<'_>) -> Result<Option<T>, TxError> + Send + Sync + 'static,
 ) -> Result<Cbor<T>, ApiError> {
     let found = provider
         .db

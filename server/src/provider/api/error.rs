@@ -150,7 +150,14 @@ impl From<&DbError> for ApiError {
                 let message = "the provider is shutting down";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
             }
+            DbError::Moving => {
+                let message = "the account is being moved: try again";
+                let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "moving", message);
+                error.retry_after_secs = Some(1);
+                error
+            }
             DbError::Damaged { .. }
+            | DbError::WrongShard { .. }
             | DbError::NewerSchema { .. }
             | DbError::Io { .. }
             | DbError::Database { .. }

@@ -121,7 +121,8 @@ impl Listener {
     async fn look(&self) -> Option<Changes> {
         let (account, token) = (self.session.account, self.session.token_hash);
         let (since, now) = (self.since, self.provider.clock.now());
-        let changes = self.provider.db.read(move |transaction, blobs| {
+        let db = &self.provider.db;
+        let changes = db.read_account(account, move |transaction, blobs| {
             if sessions::find(transaction, &token, now)?.is_none() {
                 return Ok(None);
             }

@@ -120,7 +120,7 @@ pub(super) async fn finish(
     let (token, hash, kept) = match change.by {
         By::Password(replica, hash) => (None, hash, replica),
         By::Phrase => {
-            let (token, hash) = new_token();
+            let (token, hash) = new_token(change.account);
             (Some(token), hash, request.device.id)
         }
     };

@@ -18,7 +18,7 @@ use super::auth::Authorized;
 use super::body::Body;
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, Scope, accounts, keys};
+use crate::provider::db::{Decision, Scope, keys, places};
 
 /// Tells the directory of renewals, successors and revocations.
 ///
@@ -47,7 +47,7 @@ pub(super) async fn publish(
     let done = provider
         .db
         .write(Scope::provider(), move |transaction, _| {
-            let Some(address) = accounts::address(transaction, account)? else {
+            let Some(address) = places::address(transaction, account)? else {
                 return Ok(Decision::Rollback(Err(ApiError::unauthorized())));
             };
             let stored = keys::certificates(transaction, account)?;

@@ -25,7 +25,7 @@ use super::error::ApiError;
 use super::password::{self, By, Change};
 use super::sessions as log_ins;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, Scope, accounts, devices};
+use crate::provider::db::{Decision, Home, Scope, accounts, devices};
 
 /// A challenge that was sent.
 pub(crate) struct Challenge {
@@ -101,7 +101,7 @@ pub(super) async fn prove(
     let wanted = sent.address.clone();
     let found = provider
         .db
-        .read(move |transaction, _| {
+        .read_at(Home::Address(wanted.clone()), move |transaction, _| {
             let found = accounts::recoverable(transaction, &wanted)?;
             let list = match &found {
                 Some(found) => devices::list(transaction, found.account)?,

@@ -18,7 +18,7 @@ use super::auth::{Authorized, From, check_device, new_token};
 use super::body::Body;
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::{Decision, Scope, accounts, devices, sessions};
+use crate::provider::db::{Decision, Home, Scope, accounts, devices, places, sessions};
 
 /// A log-in between its two calls.
 pub(crate) struct LogIn {
@@ -52,7 +52,9 @@ pub(super) async fn start(
     let wanted = address.clone();
     let found = provider
         .db
-        .read(move |transaction, _| accounts::credentials(transaction, &wanted))
+        .read_at(Home::Address(address.clone()), move |transaction, _| {
+            accounts::credentials(transaction, &wanted)
+        })
         .await?;
     let record = found.as_ref().map(|found| found.record.as_slice());
     let (state, response) =
@@ -97,13 +99,13 @@ pub(super) async fn finish(
     let now = provider.clock.now();
     let proved = finish_handshake(&provider, &request.session.0, &request.finalization.0)?;
     let address = proved.address.clone();
-    let (token, hash) = new_token();
     let wanted = address.clone();
     let account = provider
         .db
-        .read(move |transaction, _| accounts::find(transaction, &wanted))
+        .read(move |transaction, _| places::find(transaction, &wanted))
         .await?
         .ok_or_else(ApiError::wrong_password)?;
+    let (token, hash) = new_token(account);
     let found = provider
         .db
         .write(Scope::account(account), move |transaction, _| {
@@ -138,7 +140,7 @@ pub(super) async fn prove(
     let address = proved.address.clone();
     let found = provider
         .db
-        .read(move |transaction, _| accounts::find(transaction, &address))
+        .read(move |transaction, _| places::find(transaction, &address))
         .await?;
     if found != Some(session.account) {
         return Err(ApiError::wrong_password());

@@ -75,7 +75,7 @@ async fn wait_for_changes(
         let now = provider.clock.now();
         let changes = provider
             .db
-            .read(move |transaction, blobs| {
+            .read_account(account, move |transaction, blobs| {
                 // The device may have been removed while it waited.
                 if sessions::find(transaction, &token, now)?.is_none() {
                     return Ok(None);
@@ -291,7 +291,7 @@ pub(super) async fn documents(
     }
     let envelopes = provider
         .db
-        .read(move |transaction, blobs| {
+        .read_account(session.account, move |transaction, blobs| {
             let mut envelopes: Vec<ByteBuf> = Vec::new();
             let mut octets: usize = 0;
             for id in &request.ids {

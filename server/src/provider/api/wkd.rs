@@ -14,7 +14,7 @@ use letterlock_core::keys::Published;
 
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::accounts;
+use crate::provider::db::places;
 
 /// The advanced way: the domain is in the path.
 pub(super) async fn advanced(
@@ -61,7 +61,7 @@ async fn published(
     let wanted = name.to_ascii_lowercase();
     let named = provider
         .db
-        .read(move |transaction, _| accounts::with_wkd_name(transaction, &wanted))
+        .read(move |transaction, _| places::with_wkd_name(transaction, &wanted))
         .await?;
     let address = named
         .into_iter()

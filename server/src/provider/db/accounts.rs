@@ -1,7 +1,6 @@
-//! Accounts by address: OPAQUE record, root key wraps, counters.
+//! Accounts as their owners have them: OPAQUE record, root key wraps, counters.
 
 use letterlock_core::id::{AccountId, Address, Timestamp};
-use letterlock_core::keys::wkd;
 use rusqlite::params;
 
 use super::{Transaction, TxError, unsigned};
@@ -48,13 +47,11 @@ pub(crate) fn insert(
     now: Timestamp,
 ) -> Result<bool, TxError> {
     let inserted = transaction.execute(
-        "INSERT INTO accounts
-             (account, address, wkd_name, record, root_key_wrap, created_at)
-         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO accounts (account, address, record, root_key_wrap, created_at)
+         VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         params![
             new.account.as_bytes(),
             new.address.canonical().as_str(),
-            wkd::name_of(new.address.canonical().local_part()),
             new.record,
             new.root_key_wrap,
             now.as_millis()
@@ -153,6 +150,18 @@ pub(crate) fn octets(transaction: &Transaction<'_>, account: AccountId) -> Resul
     unsigned(octets.unwrap_or(0))
 }
 
+/// How many accounts are in this database, and the octets of all.
+pub(super) fn totals(transaction: &Transaction<'_>) -> Result<(u64, u64), TxError> {
+    let totals = transaction.query_row(
+        "SELECT count(*), CAST(coalesce(sum(octets), 0) AS BIGINT) FROM accounts
+         WHERE deleting = 0 AND epoch >= 0",
+        params![],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let (accounts, octets): (i64, i64) = totals.unwrap_or_default();
+    Ok((unsigned(accounts)?, unsigned(octets)?))
+}
+
 /// Counts octets that came (or went, if negative).
 pub(super) fn add_octets(
     transaction: &Transaction<'_>,
@@ -165,34 +174,6 @@ pub(super) fn add_octets(
         params![change, account.as_bytes()],
     )?;
     Ok(())
-}
-
-/// The account with exactly this address, in any case of letters.
-pub(crate) fn find(
-    transaction: &Transaction<'_>,
-    address: &Address,
-) -> Result<Option<AccountId>, TxError> {
-    let account = transaction.query_row(
-        "SELECT account FROM accounts WHERE address = ?",
-        params![address.canonical().as_str()],
-        |row| row.get(0),
-    )?;
-    Ok(account.map(AccountId::new))
-}
-
-/// The addresses with this name in the Web Key Directory, of whatever domain.
-pub(crate) fn with_wkd_name(
-    transaction: &Transaction<'_>,
-    name: &str,
-) -> Result<Vec<Address>, TxError> {
-    transaction.query(
-        "SELECT address FROM accounts WHERE wkd_name = ?",
-        params![name],
-        |row| {
-            Address::new(&row.get::<String>(0)?)
-                .map_err(|_| TxError::Damaged("an account has an invalid address"))
-        },
-    )
 }
 
 /// What a log-in to this address needs.

@@ -1,6 +1,7 @@
 //! The end of an account: a first step after which nobody has it, and the removal of what it had.
 //!
-//! [`begin`] is one transaction: log-ins, certificate, directory names, record, wraps and queued
+//! [`begin`] is one transaction (of each of two databases, that of the account first: then [`leave`] makes
+//! up for the other): log-ins, certificate, directory names, record, wraps and queued
 //! mail go, and the address is kept from others for [`RESERVED_MS`]. [`step`] then removes
 //! documents and incoming messages, some at a time, so that no other account waits long; a
 //! provider that was stopped goes on with it at its next start.
@@ -11,7 +12,7 @@
 use letterlock_core::id::{AccountId, Address, Timestamp};
 use rusqlite::params;
 
-use super::{Effects, Transaction, TxError, accounts, directory, sessions, unsigned};
+use super::{Both, Effects, Transaction, TxError, accounts, directory, places, sessions, unsigned};
 
 /// How long the address of a deleted account is given to nobody, in milliseconds: 180 days. Mail
 /// that is meant for the one who had it must not reach another.
@@ -30,11 +31,12 @@ pub(crate) struct Removed {
 
 /// Ends the account; `None` if there is none.
 pub(crate) fn begin(
-    transaction: &Transaction<'_>,
+    both: &Both<'_>,
     effects: &mut Effects,
     account: AccountId,
     now: Timestamp,
 ) -> Result<Option<Removed>, TxError> {
+    let transaction = both.account;
     let Some(address) = accounts::address(transaction, account)? else {
         return Ok(None);
     };
@@ -42,29 +44,25 @@ pub(crate) fn begin(
         let found = transaction.query_row(sql, params![account.as_bytes()], |row| row.get(0))?;
         unsigned(found.unwrap_or(0))
     };
-    let reserved_until = Timestamp::from_millis(now.as_millis().saturating_add(RESERVED_MS));
     let removed = Removed {
         documents: count("SELECT count(*) FROM documents WHERE account = ?")?,
         incoming: count("SELECT count(*) FROM incoming WHERE account = ? AND removed = 0")?,
         queued: remove_queued(transaction, effects, &address)?,
         devices: count("SELECT count(DISTINCT replica) FROM sessions WHERE account = ?")?,
         octets: accounts::octets(transaction, account)?,
-        reserved_until,
+        reserved_until: Timestamp::from_millis(now.as_millis().saturating_add(RESERVED_MS)),
     };
-    reserve(transaction, &address, reserved_until)?;
+    leave(both.provider, account, now)?;
     sessions::delete_others(transaction, effects, account, None)?;
-    directory::publish(transaction, &address, None, now)?;
-    for sql in [
-        "DELETE FROM keys WHERE account = ?",
+    transaction.execute(
         "DELETE FROM submissions WHERE account = ?",
-    ] {
-        transaction.execute(sql, params![account.as_bytes()])?;
-    }
-    // No address and no name of the directory is like this one.
+        params![account.as_bytes()],
+    )?;
+    // No address is like this one.
     let nobody = format!("deleted {account}");
     let nothing: &[u8] = &[];
     transaction.execute(
-        "UPDATE accounts SET deleting = 1, address = ?1, wkd_name = NULL,
+        "UPDATE accounts SET deleting = 1, address = ?1,
              record = ?2, root_key_wrap = ?2, recovery_verifier = NULL, recovery_wrap = NULL,
              device_list = NULL
          WHERE account = ?3",
@@ -73,21 +71,44 @@ pub(crate) fn begin(
     Ok(Some(removed))
 }
 
+/// Takes an account that was ended out of what is the provider's own; false if it is not there.
+pub(crate) fn leave(
+    provider: &Transaction<'_>,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<bool, TxError> {
+    let Some(address) = places::address(provider, account)? else {
+        return Ok(false);
+    };
+    let until = Timestamp::from_millis(now.as_millis().saturating_add(RESERVED_MS));
+    reserve(provider, &address, until)?;
+    directory::publish(provider, &address, None, now)?;
+    places::remove(provider, account)?;
+    Ok(true)
+}
+
+/// An account that was ended and still has something here.
+pub(crate) fn ended(transaction: &Transaction<'_>) -> Result<Option<AccountId>, TxError> {
+    transaction.query_row(
+        "SELECT account FROM accounts WHERE deleting = 1 LIMIT 1",
+        params![],
+        |row| row.get(0).map(AccountId::new),
+    )
+}
+
 /// Removes up to `limit` documents or messages of an account that was ended, or the account itself
-/// when it has none any more. False if there is nothing to do.
+/// when it has none any more. False if there is nothing more to do.
 pub(crate) fn step(
     transaction: &Transaction<'_>,
     effects: &mut Effects,
+    account: AccountId,
     limit: u32,
 ) -> Result<bool, TxError> {
-    let account = transaction.query_row(
-        "SELECT account FROM accounts WHERE deleting = 1 LIMIT 1",
-        params![],
-        |row| row.get::<[u8; 16]>(0),
-    )?;
-    let Some(account) = account else {
+    let account = account.as_bytes();
+    let is_ended = "SELECT 1 FROM accounts WHERE account = ? AND deleting = 1";
+    if !transaction.exists(is_ended, params![account])? {
         return Ok(false);
-    };
+    }
     for sql in [
         "DELETE FROM documents WHERE account = ?1 AND document IN
              (SELECT document FROM documents WHERE account = ?1 LIMIT ?2) RETURNING file",

@@ -51,8 +51,7 @@ pub(crate) fn establish(
     accounts::set_provider_value(transaction, DOMAIN, domain.as_bytes())?;
     sign(transaction, 0, EMPTY, now)?;
     let known: Vec<(String, Vec<u8>)> = transaction.query(
-        "SELECT address, certificate FROM accounts JOIN keys USING (account)
-         WHERE deleting = 0 ORDER BY address",
+        "SELECT address, certificate FROM places JOIN keys USING (account) ORDER BY address",
         params![],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;

@@ -71,6 +71,17 @@ pub enum DbError {
     /// The account was ended since the call began.
     #[error("the account is gone")]
     NoAccount,
+    /// The account is being moved to another database: it is there in a moment.
+    #[error("the account is being moved: try again")]
+    Moving,
+    /// The databases are not those of this provider, or not all.
+    #[error("{}: {detail}", database.display())]
+    WrongShard {
+        /// The database.
+        database: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The process is ending.
     #[error("the provider is shutting down")]
     Stopped,
@@ -150,6 +161,9 @@ pub(crate) enum TxError {
     /// The account was ended meanwhile.
     #[error("the account is gone")]
     NoAccount,
+    /// The account is not here any more, or not yet.
+    #[error("the account is being moved")]
+    Moving,
 }
 
 impl TxError {
@@ -158,6 +172,7 @@ impl TxError {
             Self::Sqlite(source) => DbError::database(path, source),
             Self::Postgres(source) => DbError::postgres(path, source),
             Self::NoAccount => DbError::NoAccount,
+            Self::Moving => DbError::Moving,
             Self::File(error) => error,
             Self::FileGone(path) => DbError::Damaged {
                 path,

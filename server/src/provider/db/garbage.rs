@@ -7,7 +7,11 @@
 use letterlock_core::id::Timestamp;
 use rusqlite::params;
 
-use super::{Backend, BlobId, Db, DbError, Shared, Transaction, TxError, blocking};
+use super::shards::{ShardId, Shards};
+use super::{
+    Backend, BlobId, Db, DbError, Decision, Effects, Scope, Shared, Transaction, TxError, blocking,
+    moving,
+};
 
 /// How old a value must be, in milliseconds: a day. No transaction takes that long.
 const GRACE_MS: i64 = 24 * 60 * 60 * 1000;
@@ -27,15 +31,39 @@ impl Db {
 }
 
 fn collect(shared: &Shared, before: Timestamp) -> Result<usize, DbError> {
+    let Backend::Postgres(shards) = &shared.backend else {
+        return Ok(0);
+    };
     let mut removed: usize = 0;
     for some in shared.blobs.older_than(before)?.chunks(AT_ONCE) {
-        let unnamed = shared.read(&|transaction, _| unnamed(transaction, some))?;
+        let unnamed = unnamed_anywhere(shards, some)?;
         removed = removed.saturating_add(unnamed.len());
         for id in &unnamed {
             shared.blobs.forget(id);
         }
     }
     Ok(removed)
+}
+
+/// What no database names. While an account is moved, a row may be in another than where it was looked
+/// for: then nothing is said to be unnamed, until the next time.
+fn unnamed_anywhere(shards: &Shards, ids: &[BlobId]) -> Result<Vec<BlobId>, DbError> {
+    let scope = Scope::rows(ShardId::MAIN);
+    let main = &shards.main().postgres;
+    let found = main.write(&scope, &mut Effects::default(), |own, _| {
+        if !moving::is_quiet(own)? {
+            return Ok(Decision::Rollback(Vec::new()));
+        }
+        let mut left = ids.to_vec();
+        for (id, shard) in shards.all() {
+            left = match id {
+                ShardId::MAIN => unnamed(own, &left)?,
+                _ => shard.postgres.read(|there| unnamed(there, &left))?,
+            };
+        }
+        Ok(Decision::Rollback(left))
+    })?;
+    Ok(found.into_value())
 }
 
 fn unnamed(transaction: &Transaction<'_>, ids: &[BlobId]) -> Result<Vec<BlobId>, TxError> {

@@ -42,6 +42,23 @@ pub(crate) fn insert(
     Ok(generation)
 }
 
+/// Stores a message unless it was stored before; it may be taken in and removed since.
+pub(crate) fn insert_once(
+    transaction: &Transaction<'_>,
+    effects: &mut Effects,
+    account: AccountId,
+    new: Incoming,
+) -> Result<(), TxError> {
+    let is_known = transaction.exists(
+        "SELECT 1 FROM incoming WHERE account = ? AND incoming = ?",
+        params![account.as_bytes(), new.id.as_bytes()],
+    )?;
+    if !is_known {
+        insert(transaction, effects, account, new)?;
+    }
+    Ok(())
+}
+
 /// Removes a message that a device has taken in; its mark stays. `None` if there is no such
 /// message, or it is removed already.
 pub(crate) fn remove(

@@ -4,7 +4,7 @@
 use letterlock_core::id::{AccountId, Timestamp};
 use rusqlite::params;
 
-use super::{Transaction, TxError, accounts, directory};
+use super::{Transaction, TxError, directory, places};
 
 /// Sets the account's certificates, and tells of them in the directory's log.
 pub(crate) fn put(
@@ -19,7 +19,7 @@ pub(crate) fn put(
          SET certificate = excluded.certificate, updated_at = excluded.updated_at",
         params![account.as_bytes(), certificates, now.as_millis()],
     )?;
-    match accounts::address(transaction, account)? {
+    match places::address(transaction, account)? {
         Some(address) => directory::publish(transaction, &address, Some(certificates), now),
         None => Ok(()),
     }

@@ -9,6 +9,8 @@
 //! happen after the commit, in the same blocking task, so that a caller who goes away cannot
 //! separate them from it. Invariant: a transaction that writes names whom it is about ([`Scope`]);
 //! nobody else writes about them meanwhile, whatever the database and however many processes.
+//! Where there are several databases, an account is in one of them (`places`, `routing`), and may be
+//! moved (`moving`).
 
 mod error;
 mod blobs;
@@ -19,6 +21,12 @@ mod sqlite;
 mod postgres;
 mod news;
 mod schema;
+mod shards;
+mod routing;
+mod moving;
+mod copying;
+mod strays;
+pub(crate) mod places;
 pub(crate) mod log;
 pub(crate) mod accounts;
 pub(crate) mod sessions;
@@ -40,6 +48,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, watch};
 
 use postgres::Postgres;
+use routing::Spot;
 use sqlite::Sqlite;
 
 pub use blobs::BlobPlace;
@@ -51,12 +60,15 @@ pub use error::DbError;
 pub(crate) use error::TxError;
 pub use invites::Invited;
 pub(crate) use log::{Changes, Cut, changed_since};
+pub(crate) use moving::run as move_account;
+pub use moving::{MoveError, Moved};
+pub(crate) use routing::Home;
+pub use shards::{Databases, ShardState};
+pub(crate) use shards::{ShardId, Shards};
 pub(crate) use sql::{Row, Transaction};
 
 /// Name of the embedded database.
 const FILE: &str = "provider.sqlite";
-/// How often a read begins again when a file went away under it.
-const READ_ATTEMPTS: usize = 5;
 
 /// Where records are kept.
 #[derive(Debug, Clone, Default)]
@@ -64,13 +76,14 @@ pub enum Records {
     /// In a file of the data directory.
     #[default]
     Embedded,
-    /// In a PostgreSQL database, which other processes may share.
-    Postgres(Box<tokio_postgres::Config>),
+    /// In PostgreSQL databases, which other processes may share.
+    Postgres(Box<Databases>),
 }
 
-/// Whom a transaction that writes is about.
-#[derive(Debug, Clone, Default)]
+/// Whom a transaction that writes is about, and with that in which database it runs.
+#[derive(Debug, Clone)]
 pub(crate) struct Scope {
+    home: Home,
     provider: bool,
     accounts: BTreeSet<AccountId>,
 }
@@ -80,24 +93,82 @@ impl Scope {
     pub(crate) fn provider() -> Self {
         Self {
             provider: true,
-            ..Self::default()
+            ..Self::rows(ShardId::MAIN)
         }
     }
 
-    /// Single rows, each found and changed by one statement: nobody need wait.
-    pub(crate) fn rows() -> Self {
-        Self::default()
+    /// Single rows of a database, each found and changed by one statement: nobody need wait.
+    pub(crate) fn rows(shard: ShardId) -> Self {
+        Self {
+            home: Home::Shard(shard),
+            provider: false,
+            accounts: BTreeSet::new(),
+        }
+    }
+
+    /// The same, of an account.
+    pub(crate) fn rows_of(account: AccountId) -> Self {
+        Self {
+            home: Home::Account(account),
+            ..Self::rows(ShardId::MAIN)
+        }
+    }
+
+    /// Accounts; more than one only where all are in one database ([`Db::is_one`]).
+    pub(crate) fn accounts(accounts: impl IntoIterator<Item = AccountId>) -> Self {
+        let scope = Self::rows(ShardId::MAIN).with(accounts);
+        match scope.accounts.first() {
+            Some(first) => Self {
+                home: Home::Account(*first),
+                ..scope
+            },
+            None => scope,
+        }
     }
 
     /// One account.
     pub(crate) fn account(account: AccountId) -> Self {
-        Self::rows().with([account])
+        Self::accounts([account])
     }
 
-    /// These accounts, too.
+    /// What belongs to a database as a whole.
+    pub(crate) fn shard(shard: ShardId) -> Self {
+        Self {
+            provider: true,
+            ..Self::rows(shard)
+        }
+    }
+
+    /// These accounts, too, as above.
     pub(crate) fn with(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
         self.accounts.extend(accounts);
         self
+    }
+}
+
+/// A transaction over what is the provider's own, and one over an account's: the same where both are in
+/// one database. Else that over the account's ends first.
+pub(crate) struct Both<'a> {
+    pub(crate) provider: &'a Transaction<'a>,
+    pub(crate) account: &'a Transaction<'a>,
+    /// Where the account is.
+    shard: &'a str,
+}
+
+impl Both<'_> {
+    fn is_one(&self) -> bool {
+        std::ptr::eq(self.provider, self.account)
+    }
+}
+
+#[cfg(test)]
+impl<'a> Both<'a> {
+    fn one(transaction: &'a Transaction<'a>) -> Self {
+        Self {
+            provider: transaction,
+            account: transaction,
+            shard: shards::MAIN,
+        }
     }
 }
 
@@ -161,7 +232,7 @@ struct Shared {
 #[derive(Debug)]
 enum Backend {
     Sqlite(Sqlite),
-    Postgres(Box<Postgres>),
+    Postgres(Box<Shards>),
 }
 
 /// The right to begin a transaction.
@@ -180,10 +251,7 @@ impl Db {
         let blobs = Blobs::open(data_dir, place)?;
         let backend = match records {
             Records::Embedded => Backend::Sqlite(Sqlite::open(data_dir.join(FILE))?),
-            Records::Postgres(config) => {
-                let postgres = Postgres::open((**config).clone())?;
-                Backend::Postgres(Box::new(postgres))
-            }
+            Records::Postgres(databases) => Backend::Postgres(Box::new(Shards::open(databases)?)),
         };
         let shared = Shared {
             backend,
@@ -192,7 +260,7 @@ impl Db {
         };
         // Others may be writing files that no row names yet.
         if let Backend::Sqlite(_) = shared.backend {
-            let named = shared.read(&|transaction, _| named_files(transaction))?;
+            let named = shared.read(&Spot::MAIN, &|transaction, _| named_files(transaction))?;
             let orphans = shared.blobs.collect(&named)?;
             if orphans > 0 {
                 tracing::info!(orphans, "removed files that no row names");
@@ -214,39 +282,6 @@ impl Db {
         blocking(move || values.into_iter().map(|v| shared.blobs.stage(v)).collect()).await?
     }
 
-    /// Runs a transaction that may write about `scope`; it is durable when this returns.
-    pub(crate) async fn write<T, F>(&self, scope: Scope, change: F) -> Result<T, DbError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Transaction<'_>, &mut Effects) -> Result<Decision<T>, TxError> + Send + 'static,
-    {
-        let turn = match &self.shared.backend {
-            Backend::Sqlite(sqlite) => Turn::Sqlite(sqlite.writer().await),
-            Backend::Postgres(postgres) => Turn::Postgres(postgres.permit().await?),
-        };
-        let shared = Arc::clone(&self.shared);
-        blocking(move || shared.write(turn, &scope, change)).await?
-    }
-
-    /// Runs a transaction that reads one consistent state.
-    pub(crate) async fn read<T, F>(&self, query: F) -> Result<T, DbError>
-    where
-        T: Send + 'static,
-        F: Fn(&Transaction<'_>, &Blobs) -> Result<T, TxError> + Send + 'static,
-    {
-        let permit = match &self.shared.backend {
-            Backend::Sqlite(sqlite) => sqlite.permit().await?,
-            Backend::Postgres(postgres) => postgres.permit().await?,
-        };
-        let shared = Arc::clone(&self.shared);
-        blocking(move || {
-            let result = shared.read(&query);
-            drop(permit);
-            result
-        })
-        .await?
-    }
-
     /// Removes what was deleted from where the database may still have it, if that is ours to do.
     pub(crate) async fn truncate_log(&self) -> Result<(), DbError> {
         let Backend::Sqlite(sqlite) = &self.shared.backend else {
@@ -265,11 +300,12 @@ impl Db {
     pub(crate) async fn exchange_news(&self) {
         match &self.shared.backend {
             Backend::Sqlite(_) => std::future::pending().await,
-            Backend::Postgres(postgres) => {
-                let shared = Arc::clone(&self.shared);
-                postgres
-                    .exchange_news(move |account| shared.wake(account))
-                    .await;
+            Backend::Postgres(shards) => {
+                let exchanging = shards.all().map(|(_, shard)| {
+                    let heard = |account| self.shared.wake(account);
+                    shard.postgres.exchange_news(heard)
+                });
+                futures::future::join_all(exchanging).await;
             }
         }
     }
@@ -285,32 +321,10 @@ impl Db {
 }
 
 impl Shared {
-    fn write<T>(
-        &self,
-        turn: Turn,
-        scope: &Scope,
-        change: impl FnOnce(&Transaction<'_>, &mut Effects) -> Result<Decision<T>, TxError>,
-    ) -> Result<T, DbError> {
-        let mut effects = Effects::default();
-        let decision = match (&self.backend, turn) {
-            (Backend::Sqlite(sqlite), Turn::Sqlite(mut writer)) => {
-                sqlite.write(&mut writer, &mut effects, change)
-            }
-            (Backend::Postgres(postgres), Turn::Postgres(_permit)) => {
-                postgres.write(scope, &mut effects, change)
-            }
-            _ => Err(DbError::Stopped),
-        }?;
-        if let Decision::Commit(_) = decision {
-            self.carry_out(effects);
-        }
-        Ok(decision.into_value())
-    }
-
-    fn carry_out(&self, effects: Effects) {
-        if let Backend::Postgres(postgres) = &self.backend {
+    fn carry_out(&self, shard: ShardId, effects: Effects) {
+        if let Backend::Postgres(shards) = &self.backend {
             let accounts = effects.news.keys().chain(&effects.woken);
-            postgres.news.tell(accounts.copied());
+            shards.get(shard).postgres.news.tell(accounts.copied());
         }
         effects.stale.iter().for_each(|id| self.blobs.forget(id));
         for (account, generation) in effects.news {
@@ -335,35 +349,6 @@ impl Shared {
         }
     }
 
-    fn read<T>(
-        &self,
-        query: &impl Fn(&Transaction<'_>, &Blobs) -> Result<T, TxError>,
-    ) -> Result<T, DbError> {
-        let mut result = self.read_once(query);
-        for _ in 1..READ_ATTEMPTS {
-            if !matches!(result, Err(TxError::FileGone(_))) {
-                break;
-            }
-            result = self.read_once(query);
-        }
-        let place = match &self.backend {
-            Backend::Sqlite(sqlite) => &sqlite.path,
-            Backend::Postgres(postgres) => &postgres.place,
-        };
-        result.map_err(|error| error.at(place))
-    }
-
-    fn read_once<T>(
-        &self,
-        query: &impl Fn(&Transaction<'_>, &Blobs) -> Result<T, TxError>,
-    ) -> Result<T, TxError> {
-        let query = |transaction: &Transaction<'_>| query(transaction, &self.blobs);
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.read(query),
-            Backend::Postgres(postgres) => postgres.read(query),
-        }
-    }
-
     fn publish(&self, account: AccountId, generation: Generation) {
         let mut waiting = lock(&self.waiting);
         if let Some(sender) = waiting.get(&account) {
@@ -385,12 +370,12 @@ pub(crate) async fn once<T: Send + 'static>(
     let (path, records) = (data_dir.join(FILE), records.clone());
     blocking(move || match records {
         Records::Embedded => sqlite::once(&path, change),
-        Records::Postgres(config) => {
+        Records::Postgres(databases) => {
             let change = |transaction: &Transaction<'_>, _: &mut Effects| {
                 change(transaction).map(Decision::Commit)
             };
             let (scope, mut effects) = (Scope::provider(), Effects::default());
-            let decided = Postgres::open(*config)?.write(&scope, &mut effects, change)?;
+            let decided = Postgres::open(databases.main)?.write(&scope, &mut effects, change)?;
             Ok(decided.into_value())
         }
     })

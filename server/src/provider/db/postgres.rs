@@ -140,7 +140,8 @@ impl Postgres {
         }
     }
 
-    fn session(&self) -> Result<Session, DbError> {
+    /// A connection of its own, beside those that are shared.
+    pub(super) fn session(&self) -> Result<Session, DbError> {
         let failed = |source| DbError::postgres(&self.place, source);
         let connecting = self.config.connect(NoTls);
         let (client, connection) = self.runtime.block_on(connecting).map_err(failed)?;

@@ -12,15 +12,19 @@ use super::postgres::Session;
 use super::{DbError, TxError};
 
 /// One file per step; a released one never changes.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_foundation.sql"),
     include_str!("migrations/0002_web_key_directory.sql"),
     include_str!("migrations/0003_accounts.sql"),
     include_str!("migrations/0004_key_transparency.sql"),
     include_str!("migrations/0005_devices.sql"),
+    include_str!("migrations/0006_places.sql"),
 ];
 /// The same for PostgreSQL, which began later.
-const POSTGRES_MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres/0001.sql")];
+const POSTGRES_MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/postgres/0001.sql"),
+    include_str!("migrations/postgres/0002.sql"),
+];
 /// Whoever migrates holds this advisory lock: several processes may start at once.
 const MIGRATION_LOCK: i64 = 0x4c65_7474_6572_6c6b;
 /// How long a statement waits for another process that looks into the file.
@@ -117,7 +121,7 @@ fn postgres_version(session: &Session) -> Result<i64, TxError> {
 /// Gives accounts from before schema 2 their names in the Web Key Directory.
 fn fill_wkd_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     let mut nameless =
-        transaction.prepare("SELECT account, address FROM accounts WHERE wkd_name IS NULL")?;
+        transaction.prepare("SELECT account, address FROM places WHERE wkd_name IS NULL")?;
     let rows = nameless.query_map([], |row| {
         Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?))
     })?;
@@ -126,7 +130,7 @@ fn fill_wkd_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         // An address that is none has no name; it is reported where it is used.
         let name = Address::new(&address).map(|address| wkd::name_of(address.local_part()));
         transaction.execute(
-            "UPDATE accounts SET wkd_name = ? WHERE account = ?",
+            "UPDATE places SET wkd_name = ? WHERE account = ?",
             params![name.ok(), account],
         )?;
     }
@@ -202,7 +206,7 @@ mod tests {
         for _ in 0..2 {
             migrate(&mut connection, Path::new("memory")).unwrap();
             let name: String = connection
-                .query_row("SELECT wkd_name FROM accounts", [], |row| row.get(0))
+                .query_row("SELECT wkd_name FROM places", [], |row| row.get(0))
                 .unwrap();
             assert_eq!(name, "iy9q119eutrkn8s1mk4r39qejnbu3n5q");
             let (octets, seen): (i64, i64) = connection

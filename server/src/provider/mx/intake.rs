@@ -6,12 +6,13 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use letterlock_core::id::{Address, IncomingId, Timestamp};
+use letterlock_core::id::{AccountId, Address, IncomingId, OutboxId, Timestamp};
 use letterlock_core::keys::Published;
 use letterlock_core::openpgp::encrypt;
 use letterlock_core::sync::wire::MAX_MESSAGE_OCTETS;
 use rand::RngCore;
 use rand::rngs::OsRng;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::recipient::Recipient;
@@ -81,6 +82,8 @@ pub(crate) struct Plain {
     pub(crate) peer: Peer,
     pub(crate) host: String,
     pub(crate) now: Timestamp,
+    /// What a device has handed in, and which account's; such a message comes to each recipient once.
+    pub(crate) submission: Option<(AccountId, OutboxId)>,
 }
 
 impl Provider {
@@ -114,7 +117,8 @@ impl Provider {
             .unwrap_or(Err(DeliverError::Encryption))
     }
 
-    /// Takes in a message for many recipients in one transaction; a result for each, in order.
+    /// Takes in a message for many recipients, in one transaction if all are in one database; a result
+    /// for each, in order.
     /// Who is given twice gets it twice.
     pub async fn deliver_all(
         &self,
@@ -140,10 +144,11 @@ impl Provider {
             peer: peer.clone(),
             host: self.name().to_owned(),
             now,
+            submission: None,
         };
         let mut sealed = Vec::new();
         let mut results = Vec::with_capacity(recipients.len());
-        for (address, found) in recipients.iter().zip(found) {
+        for (at, (address, found)) in recipients.iter().zip(found).enumerate() {
             let recipient = self.known(address, found);
             let result = match recipient.and_then(|known| self.with_room(known, message.len())) {
                 Ok(recipient) => {
@@ -152,14 +157,19 @@ impl Provider {
                 }
                 Err(error) => Err(error),
             };
-            results.push(result.map(|mail| sealed.push(mail)));
+            results.push(result.map(|mail| sealed.push((at, mail))));
         }
         drop(plain);
-        if let Err(error) = self.store(sealed).await {
-            let error = DeliverError::from(error);
-            for result in &mut results {
-                if result.is_ok() {
-                    *result = Err(error.clone());
+        let together = if self.db.is_one() { sealed.len() } else { 1 };
+        let mut sealed = sealed.into_iter().peekable();
+        while sealed.peek().is_some() {
+            let (positions, some): (Vec<_>, Vec<_>) = sealed.by_ref().take(together).unzip();
+            if let Err(error) = self.store(some).await {
+                let error = DeliverError::from(error);
+                for at in positions {
+                    if let Some(result) = results.get_mut(at) {
+                        *result = Err(error.clone());
+                    }
                 }
             }
         }
@@ -219,10 +229,7 @@ impl Provider {
     }
 
     async fn store(&self, sealed: Vec<SealedMail>) -> Result<(), DbError> {
-        if sealed.is_empty() {
-            return Ok(());
-        }
-        let scope = Scope::rows().with(sealed.iter().map(|mail| mail.recipient.account));
+        let scope = Scope::accounts(sealed.iter().map(|mail| mail.recipient.account));
         self.db
             .write(scope, move |transaction, effects| {
                 for mail in sealed {
@@ -244,9 +251,7 @@ fn seal(
     let certificate = published
         .for_sealing(plain.now)
         .ok_or(DeliverError::NoCertificate)?;
-    let mut id = [0; 16];
-    OsRng.fill_bytes(&mut id);
-    let id = IncomingId::new(id);
+    let id = incoming_id(plain, &recipient);
     let reverse_path = plain.reverse_path.as_ref();
     let fields = trace::fields(
         &plain.peer,
@@ -275,6 +280,25 @@ fn seal(
         recipient,
         incoming,
     })
+}
+
+/// A random one; what a device may hand in again has the same each time.
+fn incoming_id(plain: &Plain, recipient: &Recipient) -> IncomingId {
+    let mut id = [0; 16];
+    match &plain.submission {
+        None => OsRng.fill_bytes(&mut id),
+        Some((account, outbox)) => {
+            let digest = Sha256::new()
+                .chain_update("incoming of a submission")
+                .chain_update(account.as_bytes())
+                .chain_update(outbox.as_bytes())
+                .chain_update(recipient.account.as_bytes())
+                .finalize();
+            let octets = digest.iter().zip(&mut id);
+            octets.for_each(|(octet, id)| *id = *octet);
+        }
+    }
+    IncomingId::new(id)
 }
 
 fn fail_all(recipients: &[Address], error: &DeliverError) -> Vec<Result<(), DeliverError>> {

@@ -5,7 +5,7 @@
 use letterlock_core::id::{AccountId, Address};
 
 use crate::provider::Provider;
-use crate::provider::db::{DbError, Transaction, TxError, accounts, keys};
+use crate::provider::db::{DbError, Transaction, TxError, accounts, keys, places};
 
 /// An account that mail can be delivered to.
 #[derive(Debug, Clone)]
@@ -13,7 +13,7 @@ pub(crate) struct Recipient {
     pub(crate) account: AccountId,
     /// Binary, one after the other; `None` only if somebody removed them from the database.
     pub(crate) certificates: Option<Vec<u8>>,
-    /// Octets that the account has stored.
+    /// Octets that the account has stored; 0 where there is no quota.
     pub(crate) octets: u64,
 }
 
@@ -27,7 +27,8 @@ impl Provider {
             .into_iter()
             .map(|address| self.is_local(address.domain()).then_some(address))
             .collect();
-        self.db
+        let found: Result<Vec<_>, DbError> = self
+            .db
             .read(move |transaction, _| {
                 local
                     .iter()
@@ -37,14 +38,25 @@ impl Provider {
                     })
                     .collect()
             })
-            .await
+            .await;
+        let mut found: Vec<Option<Recipient>> = found?;
+        if self.config.quota_octets.is_some() {
+            for recipient in found.iter_mut().flatten() {
+                let account = recipient.account;
+                let octets = self.db.read_account(account, move |transaction, _| {
+                    accounts::octets(transaction, account)
+                });
+                recipient.octets = octets.await?;
+            }
+        }
+        Ok(found)
     }
 }
 
 fn find(transaction: &Transaction<'_>, address: &Address) -> Result<Option<Recipient>, TxError> {
-    let mut account = accounts::find(transaction, address)?;
+    let mut account = places::find(transaction, address)?;
     if let (None, Some(base)) = (account, without_detail(address)) {
-        account = accounts::find(transaction, &base)?;
+        account = places::find(transaction, &base)?;
     }
     let Some(account) = account else {
         return Ok(None);
@@ -53,7 +65,7 @@ fn find(transaction: &Transaction<'_>, address: &Address) -> Result<Option<Recip
     Ok(Some(Recipient {
         account,
         certificates,
-        octets: accounts::octets(transaction, account)?,
+        octets: 0,
     }))
 }
 

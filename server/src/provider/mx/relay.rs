@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::provider::Provider;
 use crate::provider::db::queue::{self, Queued};
 use crate::provider::db::{
-    DbError, Decision, Scope, blocking, create_private, sync_folder, write_durably,
+    DbError, Decision, Home, Scope, ShardId, blocking, create_private, sync_folder, write_durably,
 };
 
 /// Takes mail for other domains.
@@ -59,15 +59,21 @@ impl Provider {
     /// Hands over what waits, oldest first; what the relay does not take stays in the queue.
     pub(crate) async fn relay_pending(&self) {
         let _one_at_a_time = self.relaying.lock().await;
+        for shard in self.db.shards() {
+            self.relay_queue(shard).await;
+        }
+    }
+
+    async fn relay_queue(&self, shard: ShardId) {
         let mut position = 0;
         loop {
-            match self.relay_next(position).await {
+            match self.relay_next(shard, position).await {
                 Ok(Some(next)) => position = next,
                 Ok(None) => return,
                 Err(error) => {
                     tracing::error!(%error, "a queued mail cannot be read; it stays queued");
                     // One damaged mail does not hold up those behind it.
-                    let Some(next) = self.following(position).await else {
+                    let Some(next) = self.following(shard, position).await else {
                         return;
                     };
                     position = next;
@@ -76,10 +82,12 @@ impl Provider {
         }
     }
 
-    async fn following(&self, position: i64) -> Option<i64> {
+    async fn following(&self, shard: ShardId, position: i64) -> Option<i64> {
         let found = self
             .db
-            .read(move |transaction, _| queue::following(transaction, position))
+            .read_at(Home::Shard(shard), move |transaction, _| {
+                queue::following(transaction, position)
+            })
             .await;
         found.unwrap_or_else(|error| {
             tracing::error!(%error, "the queue of outgoing mail cannot be read");
@@ -88,10 +96,12 @@ impl Provider {
     }
 
     /// Tries the first mail after a position; returns its position.
-    async fn relay_next(&self, after: i64) -> Result<Option<i64>, DbError> {
+    async fn relay_next(&self, shard: ShardId, after: i64) -> Result<Option<i64>, DbError> {
         let next = self
             .db
-            .read(move |transaction, blobs| queue::next(transaction, blobs, after))
+            .read_at(Home::Shard(shard), move |transaction, blobs| {
+                queue::next(transaction, blobs, after)
+            })
             .await?;
         let Some((position, mail)) = next else {
             return Ok(None);
@@ -102,7 +112,7 @@ impl Provider {
             return Ok(Some(position));
         }
         self.db
-            .write(Scope::rows(), move |transaction, effects| {
+            .write(Scope::rows(shard), move |transaction, effects| {
                 queue::remove(transaction, effects, position)?;
                 Ok(Decision::Commit(()))
             })

@@ -1,7 +1,8 @@
 //! A device's submission: to local accounts at once, to others through the relay's queue.
 //!
 //! Invariant: local deliveries, the queue's row and the record of the submission's id are one
-//! transaction, so that a repeated submission changes nothing, whatever was killed in between.
+//! transaction, so that a repeated submission changes nothing, whatever was killed in between. Where there
+//! are several databases, others get theirs before, under an id that is the same when it is repeated.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl Provider {
         let outbox = submission.id;
         let (sender, repeated) = self
             .db
-            .read(move |transaction, _| {
+            .read_account(account, move |transaction, _| {
                 let sender = accounts::address(transaction, account)?;
                 let repeated = queue::is_remembered(transaction, account, outbox)?;
                 Ok((sender, repeated))
@@ -74,12 +75,13 @@ impl Provider {
         if repeated {
             return Ok(());
         }
-        let (sealed, outside) = self.prepare(submission, now).await?;
+        let (sealed, outside) = self.prepare(account, submission, now).await?;
         let queued = match outside {
             Some(outside) => Some(self.stage_queued(outside).await?),
             None => None,
         };
         let relayed = queued.is_some();
+        let sealed = self.deliver_elsewhere(account, sealed).await?;
         let scope = Scope::account(account).with(sealed.iter().map(|mail| mail.recipient.account));
         self.db
             .write(scope, move |transaction, effects| {
@@ -87,7 +89,8 @@ impl Provider {
                     return Ok(Decision::Rollback(()));
                 }
                 for mail in sealed {
-                    incoming::insert(transaction, effects, mail.recipient.account, mail.incoming)?;
+                    let to = mail.recipient.account;
+                    incoming::insert_once(transaction, effects, to, mail.incoming)?;
                 }
                 if let Some(queued) = queued {
                     queue::push(transaction, effects, queued)?;
@@ -101,9 +104,33 @@ impl Provider {
         Ok(())
     }
 
+    /// Delivers to the accounts that may be in other databases than the sender; the rest.
+    async fn deliver_elsewhere(
+        &self,
+        sender: AccountId,
+        sealed: Vec<SealedMail>,
+    ) -> Result<Vec<SealedMail>, DbError> {
+        let mut rest = Vec::new();
+        for mail in sealed {
+            let to = mail.recipient.account;
+            if to == sender || self.db.is_one() {
+                rest.push(mail);
+                continue;
+            }
+            self.db
+                .write(Scope::account(to), move |transaction, effects| {
+                    incoming::insert_once(transaction, effects, to, mail.incoming)
+                        .map(Decision::Commit)
+                })
+                .await?;
+        }
+        Ok(rest)
+    }
+
     /// Seals for the local recipients, each account once, and collects the others.
     async fn prepare(
         &self,
+        account: AccountId,
         submission: Submission,
         now: Timestamp,
     ) -> Result<(Vec<SealedMail>, Option<Queued<Vec<u8>>>), SubmitError> {
@@ -119,6 +146,7 @@ impl Provider {
             },
             host: self.name().to_owned(),
             now,
+            submission: Some((account, submission.id)),
         };
         let mut outside = Vec::new();
         let mut sealed = Vec::new();

@@ -5,7 +5,7 @@ use std::path::Path;
 use letterlock_core::keys::transparency::Follower;
 use rusqlite::Connection;
 
-use super::super::{Effects, accounts::NewAccount, deletion, keys, schema};
+use super::super::{Both, Effects, accounts::NewAccount, deletion, keys, places, schema};
 use super::*;
 use letterlock_core::id::AccountId;
 
@@ -24,6 +24,8 @@ fn sign_up(transaction: &Transaction<'_>, id: u8, local: &str) -> AccountId {
         root_key_wrap: vec![],
         recovery: None,
     };
+    let both = Both::one(transaction);
+    assert!(places::insert(&both, account, &new.address).unwrap());
     assert!(accounts::insert(transaction, &new, NOW).unwrap());
     keys::put(transaction, account, &[id; 40], NOW).unwrap();
     account
@@ -95,8 +97,9 @@ fn an_account_that_ends_leaves_hashes_and_its_address_goes_on_counting() {
     assert_eq!((entry.value, device.seen()), (None, 0));
     let alice = sign_up(&transaction, 1, "alice");
     let mut effects = Effects::default();
-    deletion::begin(&transaction, &mut effects, alice, NOW).unwrap();
-    while deletion::step(&transaction, &mut effects, 10).unwrap() {}
+    deletion::begin(&Both::one(&transaction), &mut effects, alice, NOW).unwrap();
+    assert_eq!(deletion::ended(&transaction).unwrap(), Some(alice));
+    while deletion::step(&transaction, &mut effects, alice, 10).unwrap() {}
     let answer = lookup(&transaction, &of, 0).unwrap().unwrap();
     let entry = device.lookup(&of, &answer).unwrap();
     assert_eq!(entry.value.unwrap().version, 2);
