@@ -172,6 +172,8 @@ impl<A: Accounts> Connection<'_, A> {
                 continue;
             }
             self.flush(writer).await?;
+            // Large bodies need the room again and again until all are written.
+            self.out.shrink_to(HIGH_WATER);
             tokio::select! {
                 read = reader.read(&mut buffer) => {
                     let octets = buffer.get(..read?).unwrap_or_default();
@@ -442,8 +444,6 @@ impl<A: Accounts> Connection<'_, A> {
             rest = rest.get(written..).unwrap_or_default();
         }
         self.out.clear();
-        // The room of a large body is given back.
-        self.out.shrink_to(HIGH_WATER);
         timeout(patience, writer.flush()).await?
     }
 }
