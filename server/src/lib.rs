@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod heap;
+mod background;
 pub mod shutdown;
 pub mod config;
 pub mod starttls;

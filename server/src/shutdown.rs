@@ -3,11 +3,14 @@
 //! Invariant: no task is spawned anywhere but here, so none outlives the stores it writes to.
 
 use std::future::Future;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::background::Background;
 
 /// How long [`Shutdown::finish`] waits for tasks unless told otherwise.
 pub const GRACE: Duration = Duration::from_secs(4);
@@ -19,6 +22,8 @@ pub struct Shutdown {
     pub token: CancellationToken,
     /// All tasks.
     pub tracker: TaskTracker,
+    /// `None` where its threads did not start.
+    background: Arc<OnceLock<Option<Background>>>,
 }
 
 impl Shutdown {
@@ -35,6 +40,23 @@ impl Shutdown {
         F::Output: Send + 'static,
     {
         self.tracker.spawn(task)
+    }
+
+    /// The same for one that nobody waits for, on threads of a lower priority.
+    pub fn spawn_behind<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let background = self.background.get_or_init(|| {
+            Background::start()
+                .inspect_err(|error| tracing::warn!(%error, "all threads have one priority"))
+                .ok()
+        });
+        match background.as_ref().and_then(Background::handle) {
+            Some(handle) => self.tracker.spawn_on(task, handle),
+            None => self.spawn(task),
+        }
     }
 
     /// Tells every task to end.

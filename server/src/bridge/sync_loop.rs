@@ -75,11 +75,11 @@ pub(super) enum ExchangeError {
 /// Starts an account's loops.
 pub fn start(account: &Arc<BridgeAccount>, shutdown: &Shutdown) {
     let (pulling, token) = (Arc::clone(account), shutdown.token.clone());
-    shutdown.spawn(async move { pull_loop(&pulling, &token).await });
+    shutdown.spawn_behind(async move { pull_loop(&pulling, &token).await });
     let (pushing, token) = (Arc::clone(account), shutdown.token.clone());
-    shutdown.spawn(async move { push_loop(&pushing, &token).await });
+    shutdown.spawn_behind(async move { push_loop(&pushing, &token).await });
     let (indexing, token) = (Arc::clone(account), shutdown.token.clone());
-    shutdown.spawn(async move { index_loop(&indexing, &token).await });
+    shutdown.spawn_behind(async move { index_loop(&indexing, &token).await });
 }
 
 async fn pull_loop(account: &BridgeAccount, shutdown: &CancellationToken) {

@@ -18,6 +18,7 @@ use super::journal::{Journal, Left};
 use super::layers::{Folding, Layer, Layers};
 use super::writer::Writer;
 use super::{Inner, Open, OpenStoreError, Size, lock, reopened};
+use crate::background::step_back;
 
 /// How long a change may be in the journal alone, and a change of flags be lost with the power.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
@@ -98,6 +99,7 @@ pub(super) fn ask(inner: &Arc<Inner>) {
     // It must not keep the store open.
     let weak = Arc::downgrade(inner);
     let work = move || {
+        step_back();
         thread::sleep(pause);
         if let Some(inner) = weak.upgrade() {
             inner.fold_as(which);
