@@ -21,6 +21,7 @@ pub mod bridge;
 pub mod transfer;
 pub mod upkeep;
 pub mod demo;
+pub mod bridge_command;
 pub mod account_command;
 pub mod invite_command;
 pub mod shard_command;

@@ -10,8 +10,9 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use letterlock_server::account_command::{self, arguments::AccountCommand};
 use letterlock_server::bridge::app_password_command::{self, AppPasswordCommand};
+use letterlock_server::bridge_command::{self, BridgeArguments, DoorArguments};
 use letterlock_server::clock;
-use letterlock_server::config::{Config, Virtual};
+use letterlock_server::config::Config;
 use letterlock_server::contact_command::{self, ContactCommand};
 use letterlock_server::demo::{self, DataPlace, Demo};
 use letterlock_server::heap;
@@ -48,6 +49,8 @@ enum Command {
     Demo(Box<DemoArguments>),
     /// Run the provider alone: accounts, mail intake and the key directory, without a key to any mail.
     Provider(ProviderArguments),
+    /// Run the bridge alone: IMAP and SMTP for the accounts on this machine.
+    Bridge(Box<BridgeArguments>),
     /// Bring mail into an account, from files or from an IMAP server.
     Import(Box<ImportArguments>),
     /// Write an account's mail into files.
@@ -102,27 +105,9 @@ struct DemoArguments {
     /// Web UI and provider [default: 127.0.0.1:8080]; port 0 picks a free one.
     #[arg(long, value_name = "ADDR")]
     web: Option<SocketAddr>,
-    /// IMAP [default: 127.0.0.1:1984].
-    #[arg(long, value_name = "ADDR")]
-    imap: Option<SocketAddr>,
-    /// Submission, SMTP [default: 127.0.0.1:2013].
-    #[arg(long, value_name = "ADDR")]
-    smtp: Option<SocketAddr>,
-    /// IMAP with TLS from the first octet, on any address.
-    #[arg(long, value_name = "ADDR")]
-    imaps: Option<SocketAddr>,
-    /// Submission with TLS from the first octet, on any address.
-    #[arg(long, value_name = "ADDR")]
-    smtps: Option<SocketAddr>,
-    /// IMAP on a Unix socket that its owner alone can open.
-    #[arg(long, value_name = "PATH")]
-    imap_socket: Option<PathBuf>,
-    /// Let nobody log in to IMAP and SMTP before STARTTLS; then they may be on any address.
-    #[arg(long)]
-    starttls_required: bool,
-    /// Show mail programs these mailboxes beside the others, such as `all,flagged`.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    virtual_mailboxes: Option<Vec<Virtual>>,
+    /// Where mail programs come in.
+    #[command(flatten)]
+    doors: DoorArguments,
     /// Mail intake, LMTP [default: 127.0.0.1:2424].
     #[arg(long, value_name = "ADDR")]
     lmtp: Option<SocketAddr>,
@@ -164,6 +149,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Provider(arguments) => {
             let stop = stop_signal()?;
             Box::pin(provider_command::run(&arguments, stop, &mut io::stdout())).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bridge(arguments) => {
+            let stop = stop_signal()?;
+            Box::pin(bridge_command::run(*arguments, stop, &mut io::stdout())).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Import(arguments) => Ok(Box::pin(import(*arguments)).await?),
@@ -231,17 +221,8 @@ fn options(arguments: DemoArguments) -> anyhow::Result<demo::Options> {
     };
     let listen = &mut config.listen;
     listen.web = arguments.web.unwrap_or(listen.web);
-    listen.imap = arguments.imap.unwrap_or(listen.imap);
-    listen.smtp = arguments.smtp.unwrap_or(listen.smtp);
     listen.lmtp = arguments.lmtp.unwrap_or(listen.lmtp);
-    listen.imaps = arguments.imaps.or(listen.imaps);
-    listen.smtps = arguments.smtps.or(listen.smtps);
-    listen.imap_socket = arguments.imap_socket.or(listen.imap_socket.take());
-    listen.starttls_required |= arguments.starttls_required;
-    listen.validate()?;
-    if let Some(wanted) = arguments.virtual_mailboxes {
-        config.imap.virtual_mailboxes = wanted;
-    }
+    arguments.doors.apply(&mut config)?;
     let data_dir = match (arguments.ephemeral, arguments.data_dir) {
         (true, _) => DataPlace::Ephemeral,
         (false, Some(path)) => DataPlace::Directory(path),

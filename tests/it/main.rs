@@ -1,7 +1,7 @@
 //! Whole-system tests: the real program, driven over its real listeners by real clients.
 //!
 //! Reading order: [`world`] starts and stops the program; [`talk`], [`imap`], [`tools`] and
-//! [`webdriver`] speak to it; `letter`, `outgoing`, `certificates`, `programs`, `clients`,
+//! [`webdriver`] speak to it; `letter`, `apart`, `outgoing`, `certificates`, `programs`, `clients`,
 //! `refusals`, `restart`, `browser`, `accounts`, `decrypt_page`, `attacks`, `kill` and `transfer`
 //! are the tests, one file per concern.
 //!
@@ -26,6 +26,8 @@ mod webdriver;
 
 #[cfg(test)]
 mod letter;
+#[cfg(test)]
+mod apart;
 #[cfg(test)]
 mod outgoing;
 #[cfg(test)]

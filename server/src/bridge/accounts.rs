@@ -292,6 +292,12 @@ impl Accounts {
         self.0.open.values()
     }
 
+    /// The addresses of all, and whether each is unlocked.
+    pub fn all(&self) -> impl Iterator<Item = (&Address, bool)> {
+        let open = self.0.open.keys().map(|address| (address, true));
+        open.chain(self.0.locked.keys().map(|address| (address, false)))
+    }
+
     /// The account of an address.
     pub fn get(&self, address: &Address) -> Option<&Arc<BridgeAccount>> {
         self.0.open.get(&address.canonical())

@@ -30,4 +30,6 @@ pub mod tls;
 pub mod unix_socket;
 pub mod submission;
 pub mod imap;
+pub mod doors;
+pub mod running;
 pub mod web_ui;

@@ -1,17 +1,16 @@
 //! Why the demo does not start.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use letterlock_core::account::ReplicaError;
 use letterlock_core::id::Address;
 
+use crate::bridge::doors::BindError;
 use crate::bridge::enrolment::EnrolError;
 use crate::bridge::lock::LockError;
 use crate::bridge::provider_client::ProviderError;
 use crate::bridge::tls::TlsError;
-use crate::bridge::unix_socket::SocketError;
 use crate::bridge::unlock::UnlockFileError;
 use crate::provider::{DbError, OpenError};
 
@@ -41,24 +40,12 @@ pub enum DemoError {
         /// The file.
         path: PathBuf,
     },
-    /// A port is taken, or not allowed.
-    #[error(
-        "cannot listen for {service} on {address}: {cause} (another address: --{service} ADDR, port 0 picks a free one)"
-    )]
-    Bind {
-        /// The flag's name.
-        service: &'static str,
-        /// Where.
-        address: SocketAddr,
-        /// What the system says.
-        cause: io::Error,
-    },
+    /// See there.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// An account's mail is not what it should be.
     #[error(transparent)]
     Replica(#[from] ReplicaError),
-    /// See there.
-    #[error("cannot listen for imap on a Unix socket: {0}")]
-    Socket(#[from] SocketError),
     /// A listener does not say where it is.
     #[error("a listener failed: {0}")]
     Listener(io::Error),

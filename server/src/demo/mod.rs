@@ -25,15 +25,11 @@ use letterlock_core::id::Timestamp;
 use tokio::net::TcpListener;
 
 use crate::bridge::accounts::{Accounts, SyncStatus};
-use crate::bridge::imap::{self, Door};
-use crate::bridge::key_refresh;
-use crate::bridge::key_resolver::KeyResolver;
 use crate::bridge::lock::DataDir;
 use crate::bridge::provider_client::ProviderClient;
-use crate::bridge::submission::Submissions;
+use crate::bridge::running;
 use crate::bridge::tls::Tls;
 use crate::bridge::web_ui::{self, WebFiles};
-use crate::bridge::{outgoing, sync_loop};
 use crate::clock::{self, Clock};
 use crate::config::{Config, ProviderSection};
 use crate::intake::Intake;
@@ -277,12 +273,8 @@ impl Running {
         let lmtp = listeners.lmtp.local_addr().map_err(DemoError::Listener)?;
         let Listeners {
             web,
-            imap,
-            smtp,
             lmtp: intake,
-            imaps,
-            smtps,
-            imap_socket,
+            doors,
         } = listeners;
         self.serve_provider(web, intake);
         let invite = self.invite(folder, state).await?;
@@ -291,18 +283,9 @@ impl Running {
             feed::feed(&self.provider, &self.client, lmtp).await?;
             state.set_letters_fed(folder)?;
         }
-        let shown = self.config.imap.virtual_mailboxes();
-        for account in accounts.iter() {
-            let account = &account.account;
-            account.set_virtual_mailboxes(&shown, clock::now()).await?;
-        }
-        let local = self.config.listen.protection();
-        let mut doors = vec![Door::Tcp(imap, local)];
-        doors.extend(imaps.map(|imaps| Door::Tcp(imaps, Protection::Tls)));
-        doors.extend(imap_socket.map(|(socket, _)| Door::Unix(socket)));
-        let mut submission = vec![(smtp, local)];
-        submission.extend(smtps.map(|smtps| (smtps, Protection::Tls)));
-        self.serve_bridge(&accounts, doors, submission);
+        running::show_virtual(&accounts, &self.config).await?;
+        let how = (&self.config, &self.tls);
+        running::start(&accounts, doors, how, DOMAIN, &self.shutdown);
         Box::pin(wait_for_letters(&accounts)).await;
         Ok(())
     }
@@ -338,51 +321,16 @@ impl Running {
         let relaying = Arc::clone(&self.provider).run(self.shutdown.token.clone());
         self.shutdown.spawn(relaying);
         let intake = Arc::new(Intake::new(Arc::clone(&self.provider)));
-        let policy = self.policy(Protocol::Lmtp);
-        self.shutdown
-            .spawn(smtp::serve(lmtp, policy, intake, self.shutdown.clone()));
-    }
-
-    fn serve_bridge(
-        &self,
-        accounts: &Accounts,
-        doors: Vec<Door>,
-        submission: Vec<(TcpListener, Protection)>,
-    ) {
-        for account in accounts.iter() {
-            account.account.set_key_sources(self.config.keys.sources());
-            if let Some(resolver) = KeyResolver::configured(&self.config.keys) {
-                account.resolver.set(resolver).ok();
-            }
-            sync_loop::start(account, &self.shutdown);
-            key_refresh::start(account, &self.shutdown);
-            outgoing::start(account, &self.shutdown);
-        }
-        let watching = accounts.clone().watch(self.shutdown.token.clone());
-        self.shutdown.spawn(watching);
-        let submissions = Arc::new(Submissions::new(accounts.clone()));
-        for (listener, protection) in submission {
-            let policy = Policy {
-                tls: Some(self.tls.config()),
-                protection,
-                ..self.policy(Protocol::Submission)
-            };
-            let (submissions, shutdown) = (Arc::clone(&submissions), self.shutdown.clone());
-            self.shutdown
-                .spawn(smtp::serve(listener, policy, submissions, shutdown));
-        }
-        imap::serve(doors, accounts.clone(), &self.tls, &self.shutdown);
-    }
-
-    fn policy(&self, protocol: Protocol) -> Policy {
-        Policy {
-            protocol,
+        let policy = Policy {
+            protocol: Protocol::Lmtp,
             host_name: DOMAIN.to_owned(),
             domain: DOMAIN.to_owned(),
             max_message_octets: self.config.limits.message_octets,
             tls: None,
             protection: Protection::Local,
-        }
+        };
+        self.shutdown
+            .spawn(smtp::serve(lmtp, policy, intake, self.shutdown.clone()));
     }
 }
 

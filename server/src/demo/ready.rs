@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::DemoError;
 use super::accounts::DemoState;
-use super::listeners::{Listeners, address_of};
+use super::listeners::Listeners;
+use crate::bridge::doors::address_of;
 use crate::bridge::tls::Tls;
 use crate::bridge::unlock::write_private;
 
@@ -68,17 +69,18 @@ impl ReadyFile {
         state: &DemoState,
         tls: &Tls,
     ) -> Self {
+        let doors = &listeners.doors;
         let web = format!("http://{}", address_of(&listeners.web));
         Self {
             version: VERSION,
             provider: web.clone(),
             web,
-            imap: address_of(&listeners.imap),
-            smtp: address_of(&listeners.smtp),
+            imap: address_of(&doors.imap),
+            smtp: address_of(&doors.smtp),
             lmtp: address_of(&listeners.lmtp),
-            imaps: listeners.imaps.as_ref().map(address_of),
-            smtps: listeners.smtps.as_ref().map(address_of),
-            imap_socket: listeners
+            imaps: doors.imaps.as_ref().map(address_of),
+            smtps: doors.smtps.as_ref().map(address_of),
+            imap_socket: doors
                 .imap_socket
                 .as_ref()
                 .map(|(_, path)| path.display().to_string()),
