@@ -6,5 +6,6 @@
 
 pub mod client;
 pub mod mailbag;
+pub mod ours;
 pub mod peers;
 pub mod steps;

@@ -1,20 +1,18 @@
-//! The servers: Letterlock's demo, and Dovecot with and without `mail_crypt`, each with a
+//! The servers: Letterlock's bridge, and Dovecot with and without `mail_crypt`, each with a
 //! configuration and a folder of its own, on loopback.
 
 use std::fs;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use tempfile::TempDir;
-
 use super::client::Door;
+use super::ours::{Ours, USER};
+use anyhow::{Context as _, Result, bail};
 
 /// How long a server may take until it answers.
 const START_SECONDS: u32 = 60;
@@ -66,10 +64,8 @@ impl Kind {
 pub struct Peer {
     kind: Kind,
     folder: PathBuf,
-    program: PathBuf,
+    ours: Option<Ours>,
     child: Option<Child>,
-    /// What another machine would have.
-    _elsewhere: Option<TempDir>,
     /// Where it listens.
     pub door: Door,
 }
@@ -82,27 +78,25 @@ impl Peer {
     pub fn start(kind: Kind, folder: &Path, letterlock: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let (program, user) = match kind {
-            Kind::Letterlock => (letterlock.to_owned(), "alice@letterlock.example"),
+        let (ours, user, password) = match kind {
+            Kind::Letterlock => {
+                let (ours, password) = Ours::prepare(letterlock, folder)?;
+                (Some(ours), USER, password)
+            }
             Kind::DovecotPlain | Kind::DovecotCrypt => {
                 configure(kind, folder, address)?;
-                (PathBuf::from("/usr/sbin/dovecot"), "alice")
+                (None, "alice", PASSWORD.to_owned())
             }
-        };
-        let elsewhere = match kind {
-            Kind::Letterlock => provider_elsewhere(folder)?,
-            Kind::DovecotPlain | Kind::DovecotCrypt => None,
         };
         let mut peer = Self {
             kind,
             folder: folder.to_owned(),
-            program,
+            ours,
             child: None,
-            _elsewhere: elsewhere,
             door: Door {
                 address,
                 user: user.to_owned(),
-                password: PASSWORD.to_owned(),
+                password,
             },
         };
         peer.resume()?;
@@ -119,35 +113,14 @@ impl Peer {
     /// # Errors
     /// It cannot be started, or does not answer.
     pub fn resume(&mut self) -> Result<()> {
-        let mut command = Command::new(&self.program);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let ready = self.folder.join("ready.json");
-        match self.kind {
-            Kind::Letterlock => {
-                // Another file may be there from before.
-                let _gone = fs::remove_file(&ready);
-                command
-                    .arg("demo")
-                    .arg("--data-dir")
-                    .arg(self.folder.join("data"));
-                command.arg("--ready-file").arg(&ready);
-                for listener in ["--web", "--smtp", "--lmtp"] {
-                    command.args([listener, "127.0.0.1:0"]);
-                }
-                command.args(["--imap", &self.door.address.to_string()]);
-            }
-            Kind::DovecotPlain | Kind::DovecotCrypt => {
-                command
-                    .arg("-F")
-                    .arg("-c")
-                    .arg(self.folder.join("dovecot.conf"));
-            }
-        }
-        let child = command.process_group(0).spawn();
-        self.child = Some(child.with_context(|| format!("starting {}", self.program.display()))?);
+        let child = match &self.ours {
+            Some(ours) => ours.bridge(self.door.address)?,
+            None => dovecot(&self.folder)?,
+        };
+        self.child = Some(child);
         for _ in 0..START_SECONDS * 10 {
             sleep(Duration::from_millis(100));
-            if self.answers(&ready)? {
+            if self.answers() {
                 return Ok(());
             }
         }
@@ -157,20 +130,13 @@ impl Peer {
         )
     }
 
-    fn answers(&mut self, ready: &Path) -> Result<bool> {
-        if self.kind == Kind::Letterlock {
-            let Ok(ready) = fs::read_to_string(ready) else {
-                return Ok(false);
-            };
-            self.door.password =
-                app_password(&ready).context("the ready file names no password")?;
-        }
+    fn answers(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(self.door.address) else {
-            return Ok(false);
+            return false;
         };
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         let mut greeting = [0; 4];
-        Ok(stream.read_exact(&mut greeting).is_ok())
+        let wait = Some(Duration::from_secs(5));
+        stream.set_read_timeout(wait).is_ok() && stream.read_exact(&mut greeting).is_ok()
     }
 
     /// Stops it and waits until it is gone.
@@ -214,7 +180,9 @@ impl Peer {
             return Ok(0);
         };
         let mut ticks = 0;
-        for process in family(child.id())? {
+        let mut processes = family(child.id())?;
+        processes.extend(self.ours.as_ref().map(Ours::provider));
+        for process in processes {
             // It may be gone by now.
             let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
             let after_name = stat.rsplit(')').next().unwrap_or_default();
@@ -254,10 +222,8 @@ impl Peer {
     /// # Errors
     /// Those of reading the folder.
     pub fn stored(&self) -> Result<u64> {
-        let mail = match self.kind {
-            Kind::Letterlock => self.folder.join("data/bridge"),
-            Kind::DovecotPlain | Kind::DovecotCrypt => self.folder.join("mail"),
-        };
+        let theirs = || self.folder.join("mail");
+        let mail = self.ours.as_ref().map_or_else(theirs, Ours::mail);
         stored(&mail)
     }
 }
@@ -271,18 +237,11 @@ impl Drop for Peer {
     }
 }
 
-/// Gives the demo's provider a folder in memory: in life it is another machine, and the disk that is
-/// measured is the device's alone.
-fn provider_elsewhere(folder: &Path) -> Result<Option<TempDir>> {
-    let memory = Path::new("/dev/shm");
-    if !memory.is_dir() {
-        return Ok(None);
-    }
-    let elsewhere = TempDir::new_in(memory)?;
-    let data = folder.join("data");
-    fs::create_dir_all(&data)?;
-    symlink(elsewhere.path(), data.join("provider"))?;
-    Ok(Some(elsewhere))
+fn dovecot(folder: &Path) -> Result<Child> {
+    let mut command = Command::new("/usr/sbin/dovecot");
+    command.arg("-F").arg("-c").arg(folder.join("dovecot.conf"));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.process_group(0).spawn().context("start Dovecot")
 }
 
 fn stored(folder: &Path) -> Result<u64> {
@@ -324,12 +283,6 @@ fn family(root: u32) -> Result<Vec<u32>> {
         family.extend(children.map(|(process, _)| process));
     }
     Ok(family)
-}
-
-/// The first account's password for mail programs.
-fn app_password(ready: &str) -> Option<String> {
-    let (_, after) = ready.split_once("\"app_password\"")?;
-    after.split('"').nth(1).map(str::to_owned)
 }
 
 fn configure(kind: Kind, folder: &Path, address: SocketAddr) -> Result<()> {
