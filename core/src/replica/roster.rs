@@ -408,6 +408,11 @@ impl RosterEntry<'_> {
         self.compact_flags().to_set()
     }
 
+    /// Whether another has the same flags.
+    pub fn has_flags_of(&self, other: &RosterEntry<'_>) -> bool {
+        self.compact_flags() == other.compact_flags()
+    }
+
     pub(super) fn compact_flags(&self) -> Flags {
         self.chunk.flags_of(self.row)
     }

@@ -307,6 +307,19 @@ pub struct FetchData {
     pub values: Vec<FetchValue>,
 }
 
+/// One untagged FETCH response that tells of changed flags.
+#[derive(Debug, Clone)]
+pub struct ToldFlags {
+    /// Of which message.
+    pub number: MessageNumber,
+    /// The UID, where it is wanted or harmless.
+    pub uid: Option<Uid>,
+    /// The flags; messages share them.
+    pub flags: Option<(Arc<FlagSet>, Recency)>,
+    /// The mod-sequence, for clients that know it.
+    pub mod_seq: Option<ModSeq>,
+}
+
 /// What a FETCH response calls its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageNumber {
@@ -447,6 +460,8 @@ pub enum Response {
     UidBatches(Tag, Vec<(u32, u32)>),
     /// `* n FETCH ..`
     Fetch(FetchData),
+    /// `* n FETCH (FLAGS ..)` for each: many are one answer.
+    ToldFlags(Vec<ToldFlags>),
     /// `* VANISHED ..`: ascending ranges of UIDs.
     Vanished(Earlier, Vec<(u32, u32)>),
 }

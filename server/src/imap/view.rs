@@ -43,8 +43,8 @@ pub struct Changed {
     pub uid: Uid,
     /// The mod-sequence of these flags.
     pub mod_seq: ModSeq,
-    /// The flags.
-    pub flags: FlagSet,
+    /// The flags; messages share them.
+    pub flags: Arc<FlagSet>,
 }
 
 /// What the mailbox looks like.

@@ -7,16 +7,15 @@ use super::{body_structure, envelope, put, write_nstring};
 use crate::imap::command::{FetchItem, SectionLabel, SectionRequest, SectionText};
 use crate::imap::date::write_date_time;
 use crate::imap::object_id::email_id;
-use crate::imap::response::{FetchData, FetchValue, MessageNumber, Recency, SectionOctets};
+use crate::imap::response::{
+    FetchData, FetchValue, MessageNumber, Recency, SectionOctets, ToldFlags,
+};
 
 /// `message-data = nz-number SP "FETCH" SP msg-att`, or `uniqueid SP "UIDFETCH" SP msg-att`
 /// (RFC 9586). Where octets are to be put in that are read while they are written is noted in
 /// `streams`.
 pub(super) fn write(out: &mut Vec<u8>, data: &FetchData, streams: &mut Vec<usize>) {
-    match data.number {
-        MessageNumber::Sequence(number) => put(out, format_args!("* {number} FETCH (")),
-        MessageNumber::Uid(uid) => put(out, format_args!("* {uid} UIDFETCH (")),
-    }
+    write_number(out, data.number);
     for (index, value) in data.values.iter().enumerate() {
         if index > 0 {
             out.push(b' ');
@@ -27,6 +26,42 @@ pub(super) fn write(out: &mut Vec<u8>, data: &FetchData, streams: &mut Vec<usize
         }
     }
     out.push(b')');
+}
+
+/// Responses that tell of changed flags, between them CRLF.
+pub(super) fn write_told(out: &mut Vec<u8>, all: &[ToldFlags]) {
+    for (index, told) in all.iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b"\r\n");
+        }
+        write_number(out, told.number);
+        let start = out.len();
+        if let Some(uid) = told.uid {
+            put(out, format_args!("UID {uid}"));
+        }
+        if let Some((flags, recency)) = &told.flags {
+            separate(out, start);
+            write_flags(out, flags, *recency);
+        }
+        if let Some(mod_seq) = told.mod_seq {
+            separate(out, start);
+            put(out, format_args!("MODSEQ ({mod_seq})"));
+        }
+        out.push(b')');
+    }
+}
+
+fn separate(out: &mut Vec<u8>, start: usize) {
+    if out.len() > start {
+        out.push(b' ');
+    }
+}
+
+fn write_number(out: &mut Vec<u8>, number: MessageNumber) {
+    match number {
+        MessageNumber::Sequence(number) => put(out, format_args!("* {number} FETCH (")),
+        MessageNumber::Uid(uid) => put(out, format_args!("* {uid} UIDFETCH (")),
+    }
 }
 
 /// What a value takes at first, in octets.

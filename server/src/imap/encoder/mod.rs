@@ -103,6 +103,7 @@ pub fn encode(response: &Response, names: Names, out: &mut Vec<u8>) -> Vec<usize
         Response::Esearch(data) => esearch::write(out, data, names),
         Response::UidBatches(tag, batches) => write_batches(out, tag, batches),
         Response::Fetch(data) => fetch::write(out, data, &mut streams),
+        Response::ToldFlags(told) => fetch::write_told(out, told),
         Response::Vanished(earlier, uids) => {
             let earlier = match earlier {
                 Earlier::Yes => "(EARLIER) ",

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use letterlock_core::account::{MailboxStatus, Roster, RosterEntry};
+use letterlock_core::account::{MailboxStatus, Roster};
 use letterlock_core::id::{MailboxName, ModSeq};
 use letterlock_core::model::Flag;
 use letterlock_core::store::Store;
 
+use super::store::Shared;
 use super::vanished::{self, Question};
 use super::{Context, OpError, Outcome, SelectedMailbox};
 use crate::imap::command::{Access, Resync};
@@ -82,7 +83,13 @@ async fn resynced<S: Store>(
     let since = ModSeq::new(resync.mod_seq).unwrap_or(ModSeq::ONE);
     let changed = roster.changed_since(since).map(|(_, entry)| entry);
     let changed = changed.filter(|entry| within(&known, entry.uid().get()));
-    let changed = changed.map(|entry| changed_entry(&entry)).collect();
+    let mut shared = Shared::default();
+    let changed = changed.map(|entry| Changed {
+        uid: entry.uid(),
+        mod_seq: entry.mod_seq(),
+        flags: shared.flags(entry),
+    });
+    let changed = changed.collect();
     let question = Question {
         mailbox: status.id,
         since: resync.mod_seq,
@@ -94,12 +101,4 @@ async fn resynced<S: Store>(
         vanished: vanished::spans(context, question).await?,
         changed,
     })
-}
-
-fn changed_entry(entry: &RosterEntry<'_>) -> Changed {
-    Changed {
-        uid: entry.uid(),
-        mod_seq: entry.mod_seq(),
-        flags: entry.flags(),
-    }
 }

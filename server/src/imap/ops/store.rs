@@ -1,8 +1,10 @@
 //! STORE (RFC 3501 6.4.6), also on condition (RFC 7162 3.1.3).
 
+use std::sync::Arc;
+
 use letterlock_core::account::{FlagEdit, Roster, RosterEntry};
 use letterlock_core::id::Uid;
-use letterlock_core::model::{Flag, FlagChange};
+use letterlock_core::model::{Flag, FlagChange, FlagSet};
 use letterlock_core::store::Store;
 
 use super::{Context, OpError, StoreOp, Stored};
@@ -46,6 +48,7 @@ pub(super) async fn run<S: Store>(
     stored.modified.sort_unstable();
     let after = context.account.roster(op.mailbox).unwrap_or_default();
     let mut seeker = after.seek();
+    let mut shared = Shared::default();
     for (uid, known) in uids.into_iter().zip(known) {
         if stored.modified.binary_search(&uid).is_ok() {
             continue;
@@ -60,11 +63,33 @@ pub(super) async fn run<S: Store>(
             stored.told.push(Changed {
                 uid,
                 mod_seq: entry.mod_seq(),
-                flags: entry.flags(),
+                flags: shared.flags(entry),
             });
         }
     }
     Ok(stored)
+}
+
+/// Most sets of flags that are remembered: a mailbox has few.
+const MOST_SHARED: usize = 16;
+
+/// Sets of flags that several messages have, made once.
+#[derive(Default)]
+pub(super) struct Shared<'a>(Vec<(RosterEntry<'a>, Arc<FlagSet>)>);
+
+impl<'a> Shared<'a> {
+    /// The flags of a message.
+    pub(super) fn flags(&mut self, entry: RosterEntry<'a>) -> Arc<FlagSet> {
+        let known = self.0.iter().find(|(known, _)| known.has_flags_of(&entry));
+        if let Some((_, flags)) = known {
+            return Arc::clone(flags);
+        }
+        let flags = Arc::new(entry.flags());
+        if self.0.len() < MOST_SHARED {
+            self.0.push((entry, Arc::clone(&flags)));
+        }
+        flags
+    }
 }
 
 /// The flags of a message that a virtual mailbox does not find any more since they are changed.
@@ -76,7 +101,7 @@ fn left<S: Store>(context: &Context<'_, S>, before: &Roster, uid: Uid) -> Option
     Some(Changed {
         uid,
         mod_seq: placement.mod_seq,
-        flags: placement.flags,
+        flags: Arc::new(placement.flags),
     })
 }
 

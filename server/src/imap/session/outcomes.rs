@@ -319,9 +319,7 @@ impl Session {
         };
         let modified: Vec<u32> = stored.modified.into_iter().filter_map(number).collect();
         told.sort_unstable_by_key(|(slot, _)| slot.number);
-        for (slot, flags) in told {
-            self.tell_flags(slot, flags, by);
-        }
+        self.tell_all_flags(told, by);
         let reply = if stored.gone {
             gone(by)
         } else {

@@ -118,13 +118,15 @@ impl Session {
         if !resynced.vanished.is_empty() {
             self.send(Response::Vanished(Earlier::Yes, resynced.vanished));
         }
-        for changed in resynced.changed {
-            if let State::Selected(selected) = &self.state
-                && let Some(slot) = selected.view.find(changed.uid)
-            {
-                self.tell_flags(slot, Some(changed.flags), Numbering::Uid);
-            }
-        }
+        let State::Selected(selected) = &self.state else {
+            return;
+        };
+        let slots = resynced.changed.into_iter().filter_map(|changed| {
+            let slot = selected.view.find(changed.uid)?;
+            Some((slot, Some(changed.flags)))
+        });
+        let told = slots.collect();
+        self.tell_all_flags(told, Numbering::Uid);
     }
 
     /// The name of a mailbox that should exist, or `None` after a refusal.

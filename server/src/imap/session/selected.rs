@@ -17,7 +17,7 @@ use crate::imap::command::{
 };
 use crate::imap::ops::{Among, CopyOp, FetchOp, Op, StoreOp, Tells};
 use crate::imap::response::{
-    Code, Earlier, FetchData, FetchValue, MessageNumber, Recency, Reply, Response,
+    Code, Earlier, FetchData, FetchValue, MessageNumber, Recency, Reply, Response, ToldFlags,
 };
 use crate::imap::set::{MessageSet, spans_of};
 use crate::imap::view::{Notice, OutOfRange, Release, Slot, View};
@@ -362,7 +362,7 @@ impl Session {
                         self.send(Response::Recent(recent));
                     }
                 }
-                Notice::Flags(slot, flags) => self.tell_flags(slot, Some(flags), Numbering::Uid),
+                Notice::Flags(slot, flags) => self.tell_flags(slot, flags, Numbering::Uid),
             }
         }
     }
@@ -383,33 +383,57 @@ impl Session {
         }
     }
 
-    /// `* n FETCH (FLAGS ..)`, with the UID where it is wanted or harmless, and the mod-sequence
-    /// for clients that know it (RFC 7162 3.2.4). Without flags only that is told.
-    pub(super) fn tell_flags(&mut self, slot: Slot, flags: Option<FlagSet>, by: Numbering) {
+    /// `* n FETCH (FLAGS ..)` of one message; see [`Self::tell_all_flags`].
+    fn tell_flags(&mut self, slot: Slot, flags: FlagSet, by: Numbering) {
+        self.tell_all_flags(vec![(slot, Some(Arc::new(flags)))], by);
+    }
+
+    /// `* n FETCH (FLAGS ..)` of each, with the UID where it is wanted or harmless, and the
+    /// mod-sequence for clients that know it (RFC 7162 3.2.4). Without flags only that is told.
+    pub(super) fn tell_all_flags(
+        &mut self,
+        changed: Vec<(Slot, Option<Arc<FlagSet>>)>,
+        by: Numbering,
+    ) {
+        if changed.is_empty() {
+            return;
+        }
         let tells = self.tells();
-        let mut values = Vec::new();
         let rev2 = self.enabled.has(Extension::Imap4rev2);
         let unnamed = !self.enabled.has(Extension::UidOnly);
-        if unnamed && (by == Numbering::Uid || tells == Tells::ModSeq || rev2) {
-            values.push(FetchValue::Uid(slot.uid));
+        let with_uid = unnamed && (by == Numbering::Uid || tells == Tells::ModSeq || rev2);
+        let mut named: Option<Arc<FlagSet>> = None;
+        let mut told = Vec::with_capacity(changed.len());
+        for (slot, flags) in changed {
+            if let Some(flags) = &flags
+                && !named
+                    .as_ref()
+                    .is_some_and(|named| Arc::ptr_eq(named, flags))
+            {
+                self.tell_keywords(flags);
+                named = Some(Arc::clone(flags));
+            }
+            told.push(ToldFlags {
+                number: self.number_of(slot),
+                uid: with_uid.then_some(slot.uid),
+                flags: flags.map(|flags| (flags, Recency::of(slot.recent))),
+                mod_seq: (tells != Tells::Flags).then_some(slot.mod_seq),
+            });
         }
-        if let Some(flags) = flags {
-            self.tell_keywords(&flags);
-            values.push(FetchValue::Flags(flags, Recency::of(slot.recent)));
+        self.send(Response::ToldFlags(told));
+    }
+
+    fn number_of(&self, slot: Slot) -> MessageNumber {
+        if self.enabled.has(Extension::UidOnly) {
+            MessageNumber::Uid(slot.uid)
+        } else {
+            MessageNumber::Sequence(slot.number)
         }
-        if tells != Tells::Flags {
-            values.push(FetchValue::ModSeq(slot.mod_seq));
-        }
-        self.send_fetch(slot, values);
     }
 
     /// `* n FETCH`, or `* uid UIDFETCH` where numbers are not used.
     pub(super) fn send_fetch(&mut self, slot: Slot, values: Vec<FetchValue>) {
-        let number = if self.enabled.has(Extension::UidOnly) {
-            MessageNumber::Uid(slot.uid)
-        } else {
-            MessageNumber::Sequence(slot.number)
-        };
+        let number = self.number_of(slot);
         self.send(Response::Fetch(FetchData { number, values }));
     }
 
