@@ -15,6 +15,9 @@ use super::OpenStoreError;
 const BUSY_TIMEOUT_MS: u64 = 10_000;
 /// Statements that a connection keeps prepared: three for each table.
 const CACHED_STATEMENTS: usize = Table::ALL.len() * 3;
+/// Pages of 4 kB after which what is in the log goes into the file itself. Each time the disk is
+/// waited for twice, and a page that was written ten times goes there once.
+const CHECKPOINT_PAGES: u32 = 4000;
 /// The name that errors give to the database's own tables.
 pub(super) const SCHEMA: &str = "schema";
 
@@ -79,15 +82,15 @@ impl File {
         // written.
         let layout = "PRAGMA auto_vacuum = INCREMENTAL;";
         connection.execute_batch(layout).map_err(fail)?;
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL;
-                 PRAGMA synchronous = FULL;
-                 PRAGMA journal_size_limit = 8388608;
-                 PRAGMA temp_store = MEMORY;
-                 PRAGMA trusted_schema = OFF;",
-            )
-            .map_err(fail)?;
+        let settings = format!(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+             PRAGMA journal_size_limit = 8388608;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA trusted_schema = OFF;"
+        );
+        connection.execute_batch(&settings).map_err(fail)?;
         Ok(connection)
     }
 }
