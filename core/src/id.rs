@@ -4,10 +4,14 @@
 //! a UID and a sequence number are different types, so mixing them does not compile.
 //! Rejected: one generic `Id<T>` with a marker; error messages and `Debug` read worse.
 
+mod hex;
+
 use core::fmt;
 use core::num::{NonZeroU32, NonZeroU64};
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use hex::decode_hex;
 
 /// Longest address accepted, in octets: 64 of local part, `@`, 255 of domain (RFC 5321 4.5.3.1).
 pub const MAX_ADDRESS_OCTETS: usize = 320;
@@ -98,6 +102,11 @@ bytes_id!(
 bytes_id!(
     /// One device's copy of an account; random, given when the device is enrolled.
     ReplicaId, 16
+);
+bytes_id!(
+    /// Where two devices leave each other messages while one enrols the other; it follows from a
+    /// secret of theirs.
+    RendezvousId, 16
 );
 bytes_id!(
     /// A sealed document, blinded: a keyed hash of what it is about, so that it tells nothing.
@@ -472,28 +481,6 @@ fn is_quoted_string(text: &str) -> bool {
         }
     }
     !escaped
-}
-
-fn decode_hex(text: &str, into: &mut [u8]) -> Result<(), InvalidId> {
-    let digits = text.as_bytes();
-    if digits.len() != into.len().saturating_mul(2) {
-        return Err(InvalidId::Form);
-    }
-    let digit = |octet: u8| {
-        char::from(octet)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
-    for (slot, pair) in into.iter_mut().zip(digits.chunks_exact(2)) {
-        let &[high, low] = pair else {
-            return Err(InvalidId::Form);
-        };
-        let (Some(high), Some(low)) = (digit(high), digit(low)) else {
-            return Err(InvalidId::Character);
-        };
-        *slot = (high << 4) | low;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

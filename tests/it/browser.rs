@@ -18,13 +18,13 @@ pub(crate) fn log_in(browser: &Browser, account: &Account) {
 }
 
 /// Opens the message with this subject and waits until it is shown.
-fn open_message(browser: &Browser, subject: &str) {
+pub(crate) fn open_message(browser: &Browser, subject: &str) {
     browser.click_with("message-row", subject);
     browser.find_with("message-subject", subject);
 }
 
 /// Waits until the open letter has this in its text.
-fn see_body(browser: &Browser, text: &str) {
+pub(crate) fn see_body(browser: &Browser, text: &str) {
     browser.wait(&format!("the letter says `{text}`"), || {
         browser
             .letter_text("message-body")

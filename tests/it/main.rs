@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`world`] starts and stops the program; [`talk`], [`imap`], [`tools`] and
 //! [`webdriver`] speak to it; `letter`, `apart`, `outgoing`, `certificates`, `programs`, `clients`,
-//! `refusals`, `restart`, `browser`, `accounts`, `decrypt_page`, `attacks`, `kill` and `transfer`
-//! are the tests, one file per concern.
+//! `refusals`, `restart`, `browser`, `accounts`, `enrolment`, `decrypt_page`, `attacks`, `kill` and
+//! `transfer` are the tests, one file per concern.
 //!
 //! Invariants: nothing of ours is replaced by a double; every wait is a poll with a deadline;
 //! nothing leaves this machine. Rejected: linking the server into the test process, which could
@@ -54,6 +54,8 @@ mod first_sync;
 mod browser;
 #[cfg(test)]
 mod accounts;
+#[cfg(test)]
+mod enrolment;
 #[cfg(test)]
 mod decrypt_page;
 #[cfg(test)]

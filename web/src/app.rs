@@ -5,6 +5,7 @@
 //!
 //! Invariant: an answer that comes too late (the user has gone elsewhere) changes nothing.
 
+mod join;
 mod mail;
 mod settings;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
             Screen::Starting
             | Screen::Stopped
             | Screen::LogIn(_)
+            | Screen::Join(_)
             | Screen::Ended(_)
             | Screen::Decrypt(_) => Vec::new(),
         },
@@ -49,7 +51,11 @@ fn worker_ready(model: &mut Model) -> Vec<Effect> {
                 tab: model.tab.clone(),
             })]
         }
-        Screen::Stopped | Screen::LogIn(_) | Screen::Ended(_) | Screen::Decrypt(_) => Vec::new(),
+        Screen::Stopped
+        | Screen::LogIn(_)
+        | Screen::Join(_)
+        | Screen::Ended(_)
+        | Screen::Decrypt(_) => Vec::new(),
     }
 }
 
@@ -68,6 +74,10 @@ fn answered(model: &mut Model, asked: Asked, result: Result<Response, Failure>) 
             Screen::Starting | Screen::LogIn(_) | Screen::Mail(_),
             Asked::Resume | Asked::LogIn | Asked::Recover,
         ) => unlocked(model, result),
+        (Screen::Join(join), Asked::Join(attempt)) if join.attempt == attempt => match result {
+            Ok(Response::Unlocked { .. }) => unlocked(model, result),
+            result => join::answered(join, result),
+        },
         (Screen::Decrypt(page), Asked::Decrypt) => {
             page.busy = false;
             page.outcome = Some(match result {
@@ -122,6 +132,7 @@ fn unlocked(model: &mut Model, result: Result<Response, Failure>) -> Vec<Effect>
                 | Screen::Starting
                 | Screen::Stopped
                 | Screen::LogIn(_)
+                | Screen::Join(_)
                 | Screen::Ended(_)
                 | Screen::Decrypt(_) => {
                     model.screen = Screen::Mail(Box::new(Mail::new(address)));
@@ -147,9 +158,11 @@ fn unlocked(model: &mut Model, result: Result<Response, Failure>) -> Vec<Effect>
             let (address, recovering) = match &model.screen {
                 Screen::LogIn(form) => (form.address.clone(), form.recovering),
                 Screen::Mail(mail) => (mail.address.clone(), false),
-                Screen::Starting | Screen::Stopped | Screen::Ended(_) | Screen::Decrypt(_) => {
-                    (String::new(), false)
-                }
+                Screen::Starting
+                | Screen::Stopped
+                | Screen::Join(_)
+                | Screen::Ended(_)
+                | Screen::Decrypt(_) => (String::new(), false),
             };
             let error = Some(failure.to_string());
             model.screen = Screen::LogIn(LogIn {
@@ -190,6 +203,8 @@ fn acted(model: &mut Model, action: Action) -> Vec<Effect> {
             let forget = forget == Forget::Everything;
             vec![Effect::Ask(Request::LogOut { forget })]
         }
+        (Screen::LogIn(form), Action::Join(_)) if form.busy => Vec::new(),
+        (Screen::LogIn(_) | Screen::Join(_), Action::Join(action)) => join::acted(model, action),
         (Screen::Stopped | Screen::Ended(_), Action::TryAgain)
         | (Screen::Decrypt(_), Action::ClearDecrypt) => {
             vec![Effect::Reload]

@@ -9,6 +9,7 @@
 //! Rejected: structured clone of typed objects; JSON text costs a copy and gains that both sides
 //! are tested natively. Large octets do not travel: an attachment becomes a blob URL.
 
+mod join;
 mod settings;
 mod shown;
 
@@ -16,6 +17,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use join::{Join, JoinCode, JoinStep, Joined};
 pub use settings::{
     AccountView, Change, Changed, DeviceRow, Ended, KeyReason, KeyRow, KeyState, KeyView, KeysView,
     Section, TheirKey,
@@ -68,6 +70,8 @@ pub enum Request {
         /// The tab's secret, by which a reload unlocks.
         tab: Secret,
     },
+    /// Come to an account by another device of it.
+    Join(Join),
     /// The account as the provider knows it.
     Account,
     /// What is compared of our keys, and of a correspondent's.
@@ -236,6 +240,8 @@ pub enum Response {
         /// The address that this device last knew, to fill in.
         last_address: Option<String>,
     },
+    /// An account is on its way from another device.
+    Joined(Joined),
     /// All mailboxes.
     Mailboxes(Vec<MailboxRow>),
     /// Messages of a mailbox, newest first.

@@ -5,21 +5,25 @@
 //! join_devices(shown, device, ways) -> the next list, to be put; None if the device is in it
 //! leave_devices(shown, id)          -> the next list, to be put; None if that device is not in it
 //! remove_device(shown, id)          -> the next list, in a new key epoch: put, then device_removed
+//! admit_device(shown, newcomer)     -> the next list, with a device that this one enrols
+//! enrolled(shown, what it was given) -> this device, which another one has enrolled, is in the list
 //! check_devices(shown, told)        -> an alarm, a list that the provider is to have
 //! ```
 //!
 //! `shown` is what the provider has as the list, `told` whom it says to be logged in. What is false
 //! is told by one message in INBOX that all devices have, and is not used. A list of a later key epoch
-//! brings its root key. Invariant: a device adds
-//! itself only when its user has just proved the password; one that was removed does not come back
-//! by itself.
+//! brings its root key. Invariant: a device adds itself only when its user has just proved the
+//! password, and another one only when its user has compared words with it; one that was removed
+//! does not come back by itself.
+
+mod admission;
 
 use super::Account;
 use crate::auth::devices::{self, AlarmLetter, Refused, Removal};
 use crate::auth::wire::{Device, DeviceState};
 use crate::auth::{
-    DeviceAlarm, DeviceKey, DeviceList, DeviceListError, ListedDevice, Recipient, SignedDeviceList,
-    Ways,
+    DeviceAlarm, DeviceKey, DeviceList, DeviceListError, EnrolmentError, ListedDevice, Recipient,
+    SignedDeviceList, Ways,
 };
 use crate::id::{ReplicaId, Timestamp};
 use crate::replica::directory::DirectoryUpdate;
@@ -42,6 +46,9 @@ pub enum DevicesError {
     /// What the provider shows is false.
     #[error("{0}")]
     Alarm(Box<DeviceAlarm>),
+    /// This device was not enrolled.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
 }
 
 impl From<Refused> for DevicesError {
@@ -197,7 +204,8 @@ impl<S: Store> Account<S> {
         match self.check_devices(shown, &[], now).await {
             Err(DevicesError::List(DeviceListError::NoKeys)) => Ok(true),
             Err(DevicesError::Replica(error)) => Err(error),
-            Err(DevicesError::List(_) | DevicesError::Alarm(_)) | Ok(_) => Ok(false),
+            Err(DevicesError::List(_) | DevicesError::Alarm(_) | DevicesError::Enrolment(_))
+            | Ok(_) => Ok(false),
         }
     }
 

@@ -58,6 +58,7 @@ pub use crate::replica::{
     MAX_APPEND_OCTETS, MAX_FINDINGS, MAX_VANISHED, MailboxStatus, Message as MessageDocument,
     NewMessage, OutboxEntry, OutboxProblem, PartialMessage, PendingPush, Pieces, Placement,
     Replica, ReplicaError, Roster, RosterEntry, Seeker, Subscription, Usage, Vanished,
+    begin_enrolled,
 };
 pub use chest::{ChestError, KeyChest};
 pub use devices::{DevicesCheck, DevicesError, STRANGER_MS};

@@ -123,6 +123,9 @@ pub enum DeviceListError {
     /// There are [`MAX_DEVICES`] already, and none of this name.
     #[error("the account has {MAX_DEVICES} devices: remove some")]
     Full,
+    /// The account has none, because no device has proved the password since there are lists.
+    #[error("the account has no signed list of devices yet: log in here with the password once")]
+    Missing,
     /// Devices were removed `MAX_EPOCHS` times.
     #[error("the account has had too many key epochs: move to a new account")]
     Exhausted,

@@ -10,7 +10,7 @@
 //! Every secret is zeroized on drop and has no `Debug`.
 //! A lost password is repaired with a recovery phrase of 24 words ([`recovery`]). A device that has
 //! logged in once does so again by a key of its own ([`device`]); which devices an account has, it
-//! signs itself ([`devices`]).
+//! signs itself ([`devices`]). A device that is in brings another one in ([`enrolment`]).
 //! Rejected: SRP and "hash on the client, then bcrypt", where the provider or a thief of its
 //! database can compute guesses offline with a fast hash, or sees something that opens mail.
 
@@ -24,10 +24,12 @@ pub mod local;
 pub mod recovery;
 pub mod device;
 pub mod devices;
+pub mod enrolment;
 
 pub use device::DeviceKey;
 pub use devices::{DeviceAlarm, DeviceList, DeviceListError, ListedDevice, SignedDeviceList};
 pub use devices::{Recipient, Way, WayIn, Ways};
+pub use enrolment::{EnrolmentCode, EnrolmentError};
 pub use local::{LocalWrap, LocalWrapError};
 pub use log_in::{ClientLogIn, LogInError, LoggedIn, ServerLogIn};
 pub use recovery::{PhraseError, RecoveryPhrase};

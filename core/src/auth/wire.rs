@@ -14,6 +14,9 @@
 //! | `PUT /api/v1/devices` (token) | [`DevicesPut`] | 204; 403 `proof_needed`; 409 `list_changed` |
 //! | `POST /api/v1/sessions/challenge` | [`ChallengeStart`] | 200 [`ChallengeStarted`] |
 //! | `POST /api/v1/sessions/prove` | [`ChallengeProve`] | 200 [`ChallengeProved`] |
+//! | `GET /api/v1/rendezvous/{id}` | | 200 [`RendezvousShown`] |
+//! | `PUT /api/v1/rendezvous/{id}` (token) | [`RendezvousPut`] | 204; 409 `already_left` |
+//! | `POST /api/v1/rendezvous/{id}` | [`RendezvousAnswer`] | 204; 404 `no_rendezvous` |
 //! | `POST /api/v1/password/start` (token) | [`PasswordStart`] | 200 [`PasswordStarted`] |
 //! | `POST /api/v1/password/finish` | [`PasswordFinish`] | 200 [`PasswordFinished`] |
 //! | `POST /api/v1/recovery/start` | [`RecoveryStart`] | 200 [`RecoveryStarted`] |
@@ -24,9 +27,10 @@
 //! Errors are [`crate::sync::wire::ErrorBody`] in JSON: 400 `malformed`, `foreign_domain`,
 //! `bad_certificate`, `bad_list`; 401 `wrong_password`, `wrong_phrase`, `wrong_device`,
 //! `log_in_expired`, `unauthorized`; 403 `sign_up_closed`, `invite_needed`; 409 `address_taken`,
-//! `list_changed`; 413 `too_large`; 429 `too_many_attempts` with `Retry-After` in seconds.
+//! `already_left`, `list_changed`; 413 `too_large`; 429 `too_many_attempts` with `Retry-After` in seconds.
 
 mod devices;
+mod rendezvous;
 mod upkeep;
 
 use core::fmt;
@@ -40,6 +44,7 @@ use crate::id::{AccountId, Address, ReplicaId};
 pub use devices::{
     ChallengeProve, ChallengeProved, ChallengeStart, ChallengeStarted, DevicesPut, DevicesShown,
 };
+pub use rendezvous::{RendezvousAnswer, RendezvousPut, RendezvousShown, SponsorStep};
 pub use upkeep::{
     AccountDelete, AccountDeleted, AccountState, DeviceState, OtherDevices, PasswordFinish,
     PasswordFinished, PasswordProof, PasswordStart, PasswordStarted, Recovery, RecoveryProve,

@@ -52,23 +52,12 @@ impl Identity {
         for _ in 0..ROUNDS {
             digest = *blake3::keyed_hash(&digest, &said).as_bytes();
         }
-        let list = Language::English.word_list();
-        core::array::from_fn(|number| {
-            let index = (0..WORD_BITS).fold(0_usize, |index, bit| {
-                let at = number.saturating_mul(WORD_BITS).saturating_add(bit);
-                let octet = digest.get(at / 8).copied().unwrap_or_default();
-                (index << 1) | usize::from((octet >> (7 - at % 8)) & 1)
-            });
-            list.get(index).copied().unwrap_or_default()
-        })
+        words(&digest)
     }
 
     /// Whether somebody typed these words: in any case, with any space, comma or dash between them.
     pub fn has_words(&self, typed: &str) -> bool {
-        let typed = typed.to_lowercase();
-        let is_between = |character: char| !character.is_alphabetic();
-        let mut typed = typed.split(is_between).filter(|word| !word.is_empty());
-        self.words().iter().all(|word| typed.next() == Some(word)) && typed.next().is_none()
+        are_typed(&self.words(), typed)
     }
 
     /// What a code for others to scan holds: nothing but the fingerprint, in upper case, which
@@ -81,6 +70,27 @@ impl Identity {
     pub fn grouped(&self) -> String {
         grouped(&self.fingerprint)
     }
+}
+
+/// The first bits of a hash as words of BIP-39's English list.
+pub(crate) fn words<const COUNT: usize>(digest: &[u8; 32]) -> [&'static str; COUNT] {
+    let list = Language::English.word_list();
+    core::array::from_fn(|number| {
+        let index = (0..WORD_BITS).fold(0_usize, |index, bit| {
+            let at = number.saturating_mul(WORD_BITS).saturating_add(bit);
+            let octet = digest.get(at / 8).copied().unwrap_or_default();
+            (index << 1) | usize::from((octet >> (7 - at % 8)) & 1)
+        });
+        list.get(index).copied().unwrap_or_default()
+    })
+}
+
+/// Whether somebody typed these words: in any case, with any space, comma or dash between them.
+pub(crate) fn are_typed(words: &[&str], typed: &str) -> bool {
+    let typed = typed.to_lowercase();
+    let is_between = |character: char| !character.is_alphabetic();
+    let mut typed = typed.split(is_between).filter(|word| !word.is_empty());
+    words.iter().all(|word| typed.next() == Some(word)) && typed.next().is_none()
 }
 
 /// A fingerprint in groups of four digits, as people read it; [`read_fingerprint`] reads it too.

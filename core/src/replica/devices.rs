@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Change;
 use super::directory::{decode_versioned, encode_versioned};
-use super::{Replica, ReplicaError};
+use super::{REPLICA, Replica, ReplicaError};
 use crate::auth::DeviceKey;
 use crate::id::{ReplicaId, Timestamp};
-use crate::store::{Store, Table};
+use crate::store::{Batch, Store, StoreError, Table};
 
 const KEY: &[u8] = b"device key";
 const STATE: &[u8] = b"devices";
@@ -27,6 +27,20 @@ pub struct DevicesState {
     pub joined: bool,
     /// Devices that the provider tells of and that are not in the list: since when.
     pub strangers: BTreeMap<ReplicaId, Timestamp>,
+}
+
+/// Makes an empty store that of a device which has its id and key already, because another one has
+/// enrolled it. Fails with a conflict if the store is some device's.
+pub async fn begin_enrolled<S: Store>(
+    store: &S,
+    id: ReplicaId,
+    key: &DeviceKey,
+) -> Result<(), StoreError> {
+    let mut batch = Batch::new();
+    batch.expect(Table::Meta, REPLICA, None);
+    batch.put(Table::Meta, REPLICA, *id.as_bytes());
+    batch.put(Table::Meta, KEY, key.octets().to_vec());
+    store.commit(batch).await
 }
 
 impl<S: Store> Replica<S> {

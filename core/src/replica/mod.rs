@@ -91,7 +91,7 @@ pub use appender::Appender;
 pub use changes::{ChangedAnnotation, Changes, MAX_VANISHED, Vanished};
 pub use check::{CheckReport, Finding, MAX_FINDINGS};
 pub use collect::{ARRIVED_KEPT_MS, Collected, GARBAGE_KEPT_MS};
-pub use devices::DevicesState;
+pub use devices::{DevicesState, begin_enrolled};
 pub use fetch::Message;
 pub use flags::FlagEdit;
 pub(crate) use incoming::Arrived;

@@ -79,6 +79,37 @@ pub enum AccountCommand {
         #[command(flatten)]
         whose: KeptArguments,
     },
+    /// Bring a new device in: by the code that it shows, and three words that it shows after.
+    AddDevice {
+        /// Whose.
+        #[command(flatten)]
+        whose: KeptArguments,
+        /// Take the code from the first line of this file; else it is asked for, or taken from a
+        /// line of standard input, before the words.
+        #[arg(long, value_name = "FILE")]
+        code_file: Option<PathBuf>,
+    },
+    /// Bring an account to this device by another device of it, without the account's password.
+    Join {
+        /// The provider, such as `https://mail.example.org`.
+        #[arg(long, value_name = "URL")]
+        provider: String,
+        /// The data directory [default: the demo's].
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// Take the password that opens the account on this device from the first line of this
+        /// file; else it is asked for, or taken from a line of standard input. It need not be the
+        /// account's.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// What this device is called in the account's list.
+        #[arg(
+            long,
+            value_name = "NAME",
+            default_value = "letterlock on the command line"
+        )]
+        device_name: String,
+    },
     /// Take a device out of the account's list and log it out, at once.
     RemoveDevice {
         /// Its name or the beginning of its id, as `devices` shows them.

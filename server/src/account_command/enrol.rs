@@ -182,7 +182,10 @@ fn enrolment(
 }
 
 /// Brings the account's mail here, all of it, and ends.
-async fn fetch(account: BridgeAccount, out: &mut impl Write) -> Result<(), AccountCommandError> {
+pub(super) async fn fetch(
+    account: BridgeAccount,
+    out: &mut impl Write,
+) -> Result<(), AccountCommandError> {
     let shutdown = watch_signals()?;
     let account = Arc::new(account);
     let mut behind = account.behind();

@@ -39,6 +39,12 @@ pub enum AccountCommandError {
     /// A device does not remove itself.
     #[error("this is the device that you are on: `letterlock account forget` removes it")]
     ThisDevice,
+    /// The user has not seen that the other device took the words.
+    #[error(
+        "not confirmed: the account is not on this device. If the other device has taken the words, \
+         remove this one there (letterlock account remove-device)"
+    )]
+    NotJoined,
     /// Nobody has said yes.
     #[error("not confirmed; nothing was done (--yes confirms)")]
     NotConfirmed,

@@ -6,12 +6,14 @@
 //! input; a phrase is printed once, before it holds, so that none holds that nobody has seen.
 
 pub mod arguments;
+mod add_device;
 mod devices;
 mod enrol;
 mod error;
+mod join;
 pub mod keys;
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use letterlock_core::auth::wire::{AccountState, Device, OtherDevices};
@@ -39,6 +41,8 @@ pub use error::AccountCommandError;
 
 /// What these commands are called in the account's list while they run.
 const DEVICE_NAME: &str = "letterlock account";
+/// Longest line that is read, in octets.
+const MAX_LINE_OCTETS: u64 = 4096;
 /// Words of a recovery phrase in a line.
 const WORDS_IN_A_ROW: usize = 6;
 
@@ -81,18 +85,28 @@ pub async fn run(command: AccountCommand, out: &mut impl Write) -> Result<(), Ac
         AccountCommand::CheckPhrase { whose, phrase_file } => {
             check_phrase(&whose, phrase_file.as_deref(), out).await?;
         }
+        AccountCommand::AddDevice { whose, code_file } => {
+            Box::pin(add_device::run(&whose, code_file.as_deref(), out)).await?;
+        }
+        AccountCommand::Join {
+            provider,
+            data_dir,
+            password_file,
+            device_name,
+        } => {
+            let arguments = join::Arguments {
+                provider: &provider,
+                data_dir: data_dir.as_deref(),
+                password_file: password_file.as_deref(),
+                device_name: &device_name,
+            };
+            Box::pin(join::run(&arguments, out)).await?;
+        }
         AccountCommand::RemoveDevice { device, whose } => {
             let open = Open::start(&whose).await?;
             let removed = devices::remove(&open, &device).await;
             open.end().await;
-            writeln!(
-                out,
-                "“{}” is none of the account's devices any more, and logged out. What is stored from \
-                 here on is sealed under new keys.\nIf it was stolen, change the password \
-                 (letterlock account password) and the OpenPGP keys (letterlock account keys \
-                 rotate): it knows these.",
-                removed?
-            )?;
+            tell_device_removed(out, &removed?)?;
         }
         AccountCommand::Keys { command } => Box::pin(keys::run(&command, out)).await?,
         AccountCommand::Delete { whose, yes } => delete(&whose, yes, out).await?,
@@ -366,6 +380,30 @@ fn confirm(yes: bool, address: &Address, what: &str) -> Result<(), AccountComman
     } else {
         Err(AccountCommandError::NotConfirmed)
     }
+}
+
+fn tell_device_removed(out: &mut impl Write, name: &str) -> io::Result<()> {
+    writeln!(
+        out,
+        "“{name}” is none of the account's devices any more, and logged out. What is stored from \
+         here on is sealed under new keys.\nIf it was stolen, change the password (letterlock \
+         account password) and the OpenPGP keys (letterlock account keys rotate): it knows these."
+    )
+}
+
+/// A line that a person types, or of standard input; empty at its end.
+fn ask_line(prompt: &str) -> io::Result<String> {
+    if io::stdin().is_terminal() {
+        let mut to = io::stderr();
+        write!(to, "{prompt}")?;
+        to.flush()?;
+    }
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .take(MAX_LINE_OCTETS)
+        .read_line(&mut line)?;
+    Ok(line)
 }
 
 fn tell_removed(out: &mut impl Write, size: u64) -> io::Result<()> {

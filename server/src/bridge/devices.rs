@@ -57,25 +57,35 @@ pub(super) async fn log_in_again(
     account: &BridgeAccount,
     now: Timestamp,
 ) -> Result<bool, EnrolError> {
-    let address = account.account.address();
-    let device = account.account.id();
-    let key = account.account.device_key(now).await?;
+    let token = log_in_by_key(&account.provider, &account.account, now).await?;
+    let Some(token) = token else {
+        return Ok(false);
+    };
+    account.set_token(token).await?;
+    Ok(true)
+}
+
+/// The token of a log-in by this device's key; `None` if the provider does not take it.
+pub(super) async fn log_in_by_key(
+    provider: &ProviderClient,
+    account: &LocalAccount,
+    now: Timestamp,
+) -> Result<Option<Token>, EnrolError> {
+    let (address, device) = (account.address(), account.id());
+    let key = account.device_key(now).await?;
     let start = ChallengeStart {
         address: address.clone(),
         device,
     };
-    let started = account.provider.start_challenge(&start).await?;
+    let started = provider.start_challenge(&start).await?;
     let signature = key.prove(address, device, &started.challenge.0);
     let prove = ChallengeProve {
         session: started.session,
         signature: signature.into(),
     };
-    match account.provider.prove_challenge(&prove).await {
-        Ok(proved) => {
-            account.set_token(proved.token).await?;
-            Ok(true)
-        }
-        Err(ProviderError::Refused { .. }) => Ok(false),
+    match provider.prove_challenge(&prove).await {
+        Ok(proved) => Ok(Some(proved.token)),
+        Err(ProviderError::Refused { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

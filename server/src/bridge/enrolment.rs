@@ -6,11 +6,14 @@
 //!        no --> log_in (OPAQUE; the provider's wrap opens with the export key) --> unlock.json
 //!        no account yet --> sign_up (key pairs, sealed, handed over with the sign-up) --> unlock.json
 //! the password is lost --> recover (the phrase proves itself; a new password) --> unlock.json
+//! another device has handed the account over --> enrol (this device's key logs in) --> unlock.json
 //! ```
 //!
 //! Invariant: killed at any point, the next attempt succeeds with the same password: the provider
 //! creates an account with all that it needs or not at all, and files here are written whole.
 //! The provider gets nothing that opens mail.
+
+mod by_device;
 
 use std::fs;
 use std::io;
@@ -20,8 +23,8 @@ use letterlock_core::account::ReplicaError;
 use letterlock_core::account::{Account, DevicesError, KeyError};
 use letterlock_core::auth::wire::{Device, Invite, OtherDevices, SignUpFinish, SignUpStart, Token};
 use letterlock_core::auth::{
-    ClientSignUp, LocalWrap, LocalWrapError, LogInError, RecoveryPhrase, SignUpError, Ways,
-    WrapError,
+    ClientSignUp, EnrolmentError, LocalWrap, LocalWrapError, LogInError, RecoveryPhrase,
+    SignUpError, Ways, WrapError,
 };
 use letterlock_core::id::{AccountId, Address, Timestamp};
 use letterlock_core::portable::TwoProcessors;
@@ -90,6 +93,9 @@ pub enum EnrolError {
     /// See there.
     #[error(transparent)]
     Devices(#[from] DevicesError),
+    /// Another device was to bring the account here.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
     /// The account's folder cannot be used.
     #[error("{path}: {cause}")]
     Folder {
@@ -135,7 +141,8 @@ impl From<WrapError> for EnrolError {
 pub struct Enrolment {
     /// The address.
     pub address: Address,
-    /// The account's own password.
+    /// The account's own password; of a device that another one has enrolled, what opens the account
+    /// on this device.
     pub password: Zeroizing<String>,
     /// Folder of this account alone.
     pub folder: PathBuf,
@@ -178,6 +185,7 @@ impl Enrolment {
         let root = RootKey::from_octets(*opened.root_key);
         let local = self.open(id, opened.epoch, &root, now).await?;
         let known = read_token(&local.store).await?;
+        let known = self.renewed(&local, known, now).await?;
         let credentials = self.credentials(self.device(&local.account));
         let entered = match &known {
             None => Some(credentials.log_in(&self.password).await?),
@@ -381,17 +389,30 @@ impl Enrolment {
         root: &RootKey,
         now: Timestamp,
     ) -> Result<Opened, EnrolError> {
-        create_private_dir(&self.folder).map_err(|cause| self.folder_error(cause))?;
         let keys = AccountKeys::derive(id, epoch, root);
-        let path = self.folder.join(REPLICA_FILE);
-        let key = Zeroizing::new(*keys.store_key());
-        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &key))
-            .await
-            .map_err(|_| self.folder_error(io::Error::other("interrupted")))??;
+        let store = self.open_store(&keys).await?;
+        self.open_in(store, keys, now).await
+    }
+
+    async fn open_in(
+        &self,
+        store: SqliteStore,
+        keys: AccountKeys,
+        now: Timestamp,
+    ) -> Result<Opened, EnrolError> {
         let address = self.address.clone();
         let account = Account::open(store.clone(), address, keys, random(), now).await?;
         account.set_bulk_cipher(Box::new(TwoProcessors));
         Ok(Opened { account, store })
+    }
+
+    async fn open_store(&self, keys: &AccountKeys) -> Result<SqliteStore, EnrolError> {
+        create_private_dir(&self.folder).map_err(|cause| self.folder_error(cause))?;
+        let path = self.folder.join(REPLICA_FILE);
+        let key = Zeroizing::new(*keys.store_key());
+        let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &key));
+        let opened = opened.await;
+        Ok(opened.map_err(|_| self.folder_error(io::Error::other("interrupted")))??)
     }
 
     async fn keep(

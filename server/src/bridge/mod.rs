@@ -15,6 +15,7 @@ pub mod accounts;
 pub mod credentials;
 pub mod devices;
 pub mod enrolment;
+pub mod rendezvous;
 pub mod offline;
 pub mod backoff;
 pub mod key_fetcher;

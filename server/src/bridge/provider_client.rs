@@ -6,6 +6,7 @@
 
 pub mod devices;
 pub mod news;
+pub mod rendezvous;
 
 use std::net::IpAddr;
 use std::time::Duration;

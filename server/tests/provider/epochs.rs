@@ -28,7 +28,7 @@ use super::world::{NOW, World, address};
 const PATIENCE: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "correct horse";
 
-fn enrolment(dir: &Path, world: &World, name: &str) -> Enrolment {
+pub(super) fn enrolment(dir: &Path, world: &World, name: &str) -> Enrolment {
     Enrolment {
         address: address("carol"),
         password: Zeroizing::new(PASSWORD.to_owned()),
@@ -40,7 +40,7 @@ fn enrolment(dir: &Path, world: &World, name: &str) -> Enrolment {
     }
 }
 
-async fn append(device: &BridgeAccount, subject: &str) {
+pub(super) async fn append(device: &BridgeAccount, subject: &str) {
     let account = &device.account;
     let inbox = account.mailbox(&MailboxName::inbox()).unwrap().id;
     let raw = format!("Subject: {subject}\r\n\r\nbody\r\n");
@@ -64,19 +64,19 @@ async fn inbox(device: &BridgeAccount) -> Vec<String> {
     texts
 }
 
-async fn has(device: &BridgeAccount, text: &str) -> bool {
+pub(super) async fn has(device: &BridgeAccount, text: &str) -> bool {
     inbox(device)
         .await
         .iter()
         .any(|letter| letter.contains(text))
 }
 
-async fn shown(device: &BridgeAccount) -> Vec<u8> {
+pub(super) async fn shown(device: &BridgeAccount) -> Vec<u8> {
     let shown = device.provider.devices(&device.token()).await.unwrap();
     shown.list.unwrap().0
 }
 
-async fn pull(device: &BridgeAccount) {
+pub(super) async fn pull(device: &BridgeAccount) {
     let account = &device.account;
     loop {
         let request = engine::pull_request(account, Extent::Everything, 0).await;
@@ -89,7 +89,7 @@ async fn pull(device: &BridgeAccount) {
     }
 }
 
-async fn push(device: &BridgeAccount) {
+pub(super) async fn push(device: &BridgeAccount) {
     while let Some(push) = engine::next_push(&device.account).await.unwrap() {
         let pushed = device.provider.push(&device.token(), &push.request).await;
         let handled = engine::handle_push(&device.account, &push, pulled(pushed), NOW).await;
@@ -101,7 +101,7 @@ fn pulled<T>(answer: Result<T, ProviderError>) -> T {
     answer.unwrap()
 }
 
-async fn remove(by: &BridgeAccount, gone: &BridgeAccount) {
+pub(super) async fn remove(by: &BridgeAccount, gone: &BridgeAccount) {
     let octets = shown(by).await;
     let id = gone.account.id();
     let removal = by.account.remove_device(Some(&octets), id, true, NOW).await;

@@ -27,6 +27,10 @@ mod devices;
 #[cfg(test)]
 mod device_list;
 #[cfg(test)]
+mod rendezvous;
+#[cfg(test)]
+mod by_device;
+#[cfg(test)]
 mod layer;
 #[cfg(test)]
 mod device_attacks;

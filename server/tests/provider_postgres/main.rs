@@ -46,6 +46,9 @@ mod devices;
 #[path = "../provider/device_list.rs"]
 mod device_list;
 #[cfg(test)]
+#[path = "../provider/rendezvous.rs"]
+mod rendezvous;
+#[cfg(test)]
 #[path = "../provider/transparency.rs"]
 mod transparency;
 #[cfg(test)]

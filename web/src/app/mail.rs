@@ -73,6 +73,7 @@ pub(super) fn answered(
             _ => Vec::new(),
         },
         Response::Unlocked { .. }
+        | Response::Joined(_)
         | Response::Locked { .. }
         | Response::Account(_)
         | Response::Keys(_)
@@ -112,6 +113,7 @@ fn failed(mail: &mut Mail, asked: Asked, failure: &Failure) -> (Vec<Effect>, Opt
         | Asked::Resume
         | Asked::LogIn
         | Asked::Recover
+        | Asked::Join(_)
         | Asked::Account
         | Asked::Keys
         | Asked::Change(_)
@@ -220,6 +222,7 @@ pub(super) fn acted(mail: &mut Mail, action: Action, clock: Clock) -> Vec<Effect
         | Action::CheckPhrase(_)
         | Action::Keys(_)
         | Action::RemoveDevice(_)
+        | Action::Join(_)
         | Action::DeleteAccount { .. }) => settings::acted(mail, action),
         Action::Compose
         | Action::ShowRecovery(_)

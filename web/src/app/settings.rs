@@ -5,7 +5,7 @@
 
 mod keys;
 
-use crate::model::event::{Action, Effect};
+use crate::model::event::{Action, Effect, JoinAction};
 use crate::model::mail::Mail;
 use crate::model::settings::{Outcome, Settings};
 use crate::protocol::{Change, Changed, Failure, Request, Response, Section};
@@ -27,6 +27,7 @@ pub(super) const fn takes(action: &Action) -> bool {
             | Action::SetPhrase(_)
             | Action::CheckPhrase(_)
             | Action::Keys(_)
+            | Action::Join(_)
             | Action::RemoveDevice(_)
             | Action::DeleteAccount { .. }
     )
@@ -72,6 +73,16 @@ pub(super) fn acted(mail: &mut Mail, action: Action) -> Vec<Effect> {
         }
         Action::CheckPhrase(phrase) => ask(mail, Change::CheckPhrase { phrase }, None),
         Action::Keys(action) => keys::acted(mail, action),
+        Action::Join(action) => match action {
+            JoinAction::Add(code) => {
+                let empty = code.0.trim().is_empty();
+                let refused = empty.then(|| "Please paste the code first.".to_owned());
+                ask(mail, Change::AddDevice { code }, refused)
+            }
+            JoinAction::Admit(words) => ask(mail, Change::AdmitDevice { words }, None),
+            JoinAction::Refuse => ask(mail, Change::RefuseDevice, None),
+            JoinAction::Begin | JoinAction::End | JoinAction::Finish { .. } => Vec::new(),
+        },
         Action::RemoveDevice(id) => ask(mail, Change::RemoveDevice { id }, None),
         Action::DeleteAccount { address, password } => {
             let same = address.trim().eq_ignore_ascii_case(&mail.address);
@@ -113,6 +124,29 @@ fn ask(mail: &mut Mail, change: Change, refused: Option<String>) -> Vec<Effect> 
     }
     settings.busy = Some(section);
     vec![Effect::Ask(Request::Change(Box::new(change)))]
+}
+
+/// Files what came of a device that wants to come in: whether it went wrong, and what is told.
+fn device_changed(settings: &mut Settings, changed: Changed) -> (bool, String) {
+    match changed {
+        Changed::DeviceAsks(name) => {
+            let text = format!("“{name}” is there. Type the words that it shows.");
+            settings.newcomer = Some(name);
+            (false, text)
+        }
+        Changed::WrongWords { text, again } => {
+            settings.newcomer = settings.newcomer.take().filter(|_| again);
+            (true, text)
+        }
+        Changed::DeviceAdded => {
+            let name = settings.newcomer.take().unwrap_or_default();
+            (false, format!("“{name}” is one of your devices now."))
+        }
+        _ => {
+            settings.newcomer = None;
+            (false, "It stays outside.".to_owned())
+        }
+    }
 }
 
 /// Files the account's state.
@@ -169,6 +203,10 @@ pub(super) fn changed(
                 changed @ (Changed::Compared | Changed::KeyReplaced | Changed::KeysImported(_)) => {
                     return keys::changed(settings, &changed);
                 }
+                changed @ (Changed::DeviceAsks(_)
+                | Changed::DeviceAdded
+                | Changed::WrongWords { .. }
+                | Changed::DeviceRefused) => device_changed(settings, changed),
                 Changed::Device => (
                     false,
                     "It is none of your devices any more, and logged out.".to_owned(),

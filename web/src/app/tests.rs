@@ -1,5 +1,6 @@
 //! The page's state machine, event by event.
 
+mod join;
 mod settings;
 
 use super::*;

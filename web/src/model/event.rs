@@ -1,5 +1,6 @@
 //! What comes in to [`crate::app::update`] and what goes out of it.
 
+mod join;
 mod keys;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::protocol::{Decrypt, Draft, Failure, Mark, News, Request, Response, Secret, Section};
 
 use super::compose::Audience;
+pub use join::JoinAction;
 pub use keys::KeyAction;
 
 /// Something happened.
@@ -47,6 +49,8 @@ pub enum Asked {
     LogIn,
     /// [`Request::Recover`]
     Recover,
+    /// [`Request::Join`] of this attempt
+    Join(u32),
     /// [`Request::Account`]
     Account,
     /// [`Request::Keys`]
@@ -83,6 +87,7 @@ impl From<&Request> for Asked {
             Request::Resume { .. } => Self::Resume,
             Request::LogIn { .. } => Self::LogIn,
             Request::Recover { .. } => Self::Recover,
+            Request::Join(join) => Self::Join(join.attempt),
             Request::Account => Self::Account,
             Request::Keys { .. } => Self::Keys,
             Request::Change(change) => Self::Change(change.section()),
@@ -146,6 +151,8 @@ pub enum Action {
         /// The same, typed again.
         again: Secret,
     },
+    /// Bring the account from one device to another.
+    Join(JoinAction),
     /// Open the settings.
     Settings,
     /// Close them.
@@ -300,7 +307,10 @@ impl Action {
             "clear-decrypt" => Self::ClearDecrypt,
             "try-again" => Self::TryAgain,
             "dismiss" => Self::Dismiss,
-            _ => Self::Keys(KeyAction::parse(name, fields)?),
+            _ => match JoinAction::parse(name, fields) {
+                Some(action) => Self::Join(action),
+                None => Self::Keys(KeyAction::parse(name, fields)?),
+            },
         })
     }
 

@@ -4,6 +4,7 @@
 
 pub mod compose;
 pub mod event;
+pub mod join;
 pub mod mail;
 pub mod settings;
 
@@ -11,6 +12,7 @@ use crate::protocol::{Decrypted, Ended, Secret};
 
 pub use compose::Compose;
 pub use event::{Action, Asked, Effect, Event};
+pub use join::Join;
 pub use mail::{Mail, Pane, Reader};
 pub use settings::Settings;
 
@@ -28,6 +30,8 @@ pub struct Model {
     pub tab: Secret,
     /// Whether this is the page that needs no account.
     pub decrypt_page: bool,
+    /// How often another device was to bring an account here.
+    pub joins: u32,
     /// How often the worker has been started again.
     pub restarts: u32,
     /// A short message at the bottom.
@@ -53,6 +57,8 @@ pub enum Screen {
     Stopped,
     /// Address and password are asked for.
     LogIn(LogIn),
+    /// Another device is to bring the account here.
+    Join(Join),
     /// The account has ended.
     Ended(Ended),
     /// The mail.

@@ -11,6 +11,8 @@ pub struct Settings {
     pub keys: Option<KeysView>,
     /// A phrase that is shown and does not hold yet.
     pub phrase: Option<Secret>,
+    /// A device that wants to come in, and shows words.
+    pub newcomer: Option<String>,
     /// Where something is being done.
     pub busy: Option<Section>,
     /// What came of the last thing that was done.

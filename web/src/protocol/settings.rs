@@ -77,6 +77,18 @@ pub enum Change {
         /// Whether they are used from now on, in the place of those that are.
         take_into_use: bool,
     },
+    /// Greet a new device, by the code that it shows.
+    AddDevice {
+        /// The code.
+        code: Secret,
+    },
+    /// Bring it in, if these are the words that it shows.
+    AdmitDevice {
+        /// What was typed.
+        words: String,
+    },
+    /// Do not.
+    RefuseDevice,
     /// Take a device out of the account's list and log it out.
     RemoveDevice {
         /// Its id, of [`DeviceRow`].
@@ -99,7 +111,10 @@ impl Change {
             | Self::ReplaceKey { .. }
             | Self::ExportKey { .. }
             | Self::ImportKeys { .. } => Section::Keys,
-            Self::RemoveDevice { .. } => Section::Devices,
+            Self::AddDevice { .. }
+            | Self::AdmitDevice { .. }
+            | Self::RefuseDevice
+            | Self::RemoveDevice { .. } => Section::Devices,
             Self::Delete { .. } => Section::End,
         }
     }
@@ -129,6 +144,19 @@ pub enum Changed {
     },
     /// So many keys are the account's from now on.
     KeysImported(usize),
+    /// A new device of this name shows words.
+    DeviceAsks(String),
+    /// It is in.
+    DeviceAdded,
+    /// These were not its words; whether they can be typed again.
+    WrongWords {
+        /// For people.
+        text: String,
+        /// Whether it still asks.
+        again: bool,
+    },
+    /// It was told that it stays outside.
+    DeviceRefused,
     /// The device is none of the account's any more.
     Device,
     /// The account has ended.

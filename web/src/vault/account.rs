@@ -21,6 +21,7 @@ use rand::rngs::OsRng;
 
 use super::device::{self, Known, Opened};
 use super::devices;
+use super::enrolment;
 use super::keys;
 use super::provider::{self, ProviderError};
 use super::session::{self, DEVICE_NAME, Entered, Session, opaque, random, storage};
@@ -92,6 +93,9 @@ pub async fn change(session: &Session, change: Change) -> Result<Changed, Failur
             passphrase,
             take_into_use,
         } => keys::import(session, &text, &passphrase, take_into_use).await,
+        Change::AddDevice { code } => enrolment::greet(session, &code).await,
+        Change::AdmitDevice { words } => enrolment::admit(session, &words).await,
+        Change::RefuseDevice => enrolment::refuse(session).await,
         Change::RemoveDevice { id } => {
             let id: ReplicaId = id.parse().map_err(|_| Failure::NotFound)?;
             devices::remove(session, id).await?;
@@ -120,7 +124,7 @@ async fn change_password(
     let signed_up = client
         .finish(&known.address, &started.response.0, &mut OsRng)
         .map_err(sign_up)?;
-    let root = open_root(known, old).await?;
+    let root = first_root(session)?;
     let ways = Ways::password(signed_up.export_key.sealing_secret());
     let named = devices::naming(session, &ways).await?;
     let mut finish = finish(
@@ -141,7 +145,7 @@ async fn set_phrase(session: &Session, phrase: &Secret, password: &Secret) -> Re
     let token = token(session)?;
     let known = &session.known;
     let proof = prove(known, &token, password).await?;
-    let root = open_root(known, password).await?;
+    let root = first_root(session)?;
     let wrap = phrase.wrap(known.account, root.epoch, root.root.octets(), &mut OsRng);
     let recovery = Recovery {
         verifier: phrase.verifier().to_vec().into(),
@@ -329,21 +333,15 @@ fn wrap(export_key: &ExportKey, account: AccountId, root: &Opened) -> Vec<u8> {
     wrap.as_bytes().to_vec()
 }
 
-/// The root key, by the password that opens it on this device. The open session has only what is
-/// derived from it.
-async fn open_root(known: &Known, password: &Secret) -> Result<Opened, Failure> {
-    let store = session::device_store().await?;
-    // The session has what was here when it began; the password may have been changed in it.
-    let kept = device::known(&store, &known.address).await;
-    let kept = kept.map_err(storage)?.ok_or_else(broken)?;
-    let unwrapped = kept.wrap.open(&password.0, known.account);
-    unwrapped
-        .map(|unwrapped| opened(&unwrapped))
-        .map_err(|_| Failure::Refused(LOCAL_WRAP_IS_OLDER.to_owned()))
+/// The root key of the first epoch, which password and phrase wrap.
+fn first_root(session: &Session) -> Result<Opened, Failure> {
+    let keys = session.account.keys();
+    let root = keys.roots().into_iter().next().ok_or_else(broken)?;
+    Ok(Opened {
+        root,
+        epoch: keys.first_epoch(),
+    })
 }
-
-/// The password was changed elsewhere, and this device was not told yet.
-const LOCAL_WRAP_IS_OLDER: &str = "The password was changed on another device. Lock this tab, log in with the new one, and try again.";
 
 async fn keep_password(known: &Known, password: &Secret, root: &Opened) -> Result<(), Failure> {
     let known = Known {

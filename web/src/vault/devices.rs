@@ -20,7 +20,7 @@ use super::session::{self, DEVICE_NAME, Session, now};
 use crate::protocol::{DeviceRow, Failure, Secret};
 
 /// How often a list is built anew because another device was first.
-const MAX_CONFLICTS: usize = 8;
+pub(super) const MAX_CONFLICTS: usize = 8;
 /// How often the provider's words about devices are judged, in milliseconds.
 const CHECK_EVERY_MS: i64 = 5 * 60 * 1000;
 
@@ -227,18 +227,18 @@ pub async fn log_in_again(session: &Session) -> Result<bool, ExchangeError> {
     }
 }
 
-fn octets(shown: Option<&Octets>) -> Option<&[u8]> {
+pub(super) fn octets(shown: Option<&Octets>) -> Option<&[u8]> {
     shown.map(|list| list.0.as_slice())
 }
 
-fn put(list: &SignedDeviceList, proof: Option<PasswordProof>) -> DevicesPut {
+pub(super) fn put(list: &SignedDeviceList, proof: Option<PasswordProof>) -> DevicesPut {
     DevicesPut {
         list: list.octets().to_vec().into(),
         proof,
     }
 }
 
-fn not_judged(error: DevicesError) -> Failure {
+pub(super) fn not_judged(error: DevicesError) -> Failure {
     match error {
         DevicesError::Replica(error) => mail::failed(error),
         DevicesError::List(DeviceListError::NoWay(Way::Password)) => Failure::Refused(
@@ -254,6 +254,6 @@ fn not_judged(error: DevicesError) -> Failure {
     }
 }
 
-fn busy() -> Failure {
+pub(super) fn busy() -> Failure {
     Failure::Refused("Other devices are changing the list right now. Please try again.".to_owned())
 }

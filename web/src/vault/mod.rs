@@ -12,6 +12,7 @@
 //! | `http`, `provider` | the provider's calls by fetch |
 //! | `session` | unlocking an account |
 //! | `account` | its password, recovery phrase, devices and end |
+//! | `enrolment` | an account comes by another device, or goes to one |
 //! | `directory` | the provider's key directory, held to what it said |
 //! | `keys` | what people compare to know each other's keys |
 //! | `exchange` | the loops that pull, take in, push and send |
@@ -20,7 +21,7 @@
 //!
 //! Invariant: keys and plaintext leave here only as the values of [`crate::protocol`]. The page
 //! that needs no account causes no request: only `session`, `account`,
-//! `devices`, `directory`, `listening` and `exchange` make any.
+//! `devices`, `enrolment`, `directory`, `listening` and `exchange` make any.
 
 pub mod decrypt;
 pub mod device;
@@ -36,6 +37,8 @@ pub mod bulk;
 pub mod devices;
 #[cfg(target_arch = "wasm32")]
 pub mod directory;
+#[cfg(target_arch = "wasm32")]
+pub mod enrolment;
 #[cfg(target_arch = "wasm32")]
 pub mod exchange;
 #[cfg(target_arch = "wasm32")]

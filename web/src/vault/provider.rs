@@ -7,9 +7,10 @@ use letterlock_core::auth::wire::{
     AccountDelete, AccountDeleted, AccountState, ChallengeProve, ChallengeProved, ChallengeStart,
     ChallengeStarted, DevicesPut, DevicesShown, LogInFinish, LogInFinished, LogInStart,
     LogInStarted, PasswordFinish, PasswordFinished, PasswordStart, PasswordStarted, Publish,
-    RecoveryProve, RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, Token,
+    RecoveryProve, RecoveryProved, RecoverySet, RecoveryStart, RecoveryStarted, RendezvousAnswer,
+    RendezvousPut, RendezvousShown, Token,
 };
-use letterlock_core::id::{Address, Generation, ReplicaId};
+use letterlock_core::id::{Address, Generation, RendezvousId, ReplicaId};
 use letterlock_core::keys::transparency::answer::Call as DirectoryCall;
 use letterlock_core::sync::engine::{OLD_KEYS, REVISION_GAP};
 use letterlock_core::sync::news::{EVENT_STREAM, LAST_EVENT_ID};
@@ -109,11 +110,11 @@ pub async fn account(token: &Token) -> Result<AccountState, ProviderError> {
     read(&get("/api/v1/account", token).await?)
 }
 
-async fn get(path: &str, token: &Token) -> Result<Vec<u8>, ProviderError> {
+async fn get(path: &str, token: impl Into<Option<&Token>>) -> Result<Vec<u8>, ProviderError> {
     let reply = call(Call {
         method: "GET",
         path,
-        token: Some(token),
+        token: token.into(),
         body: None,
         timeout_ms: TIMEOUT_MS,
     })
@@ -152,6 +153,38 @@ pub async fn start_challenge(start: &ChallengeStart) -> Result<ChallengeStarted,
 /// Proves this device's key.
 pub async fn prove_challenge(prove: &ChallengeProve) -> Result<ChallengeProved, ProviderError> {
     json("/api/v1/sessions/prove", prove).await
+}
+
+/// What two devices have left each other.
+pub async fn rendezvous(id: RendezvousId) -> Result<RendezvousShown, ProviderError> {
+    read(&get(&format!("/api/v1/rendezvous/{id}"), None).await?)
+}
+
+/// Leaves a message of the device that is in.
+pub async fn put_rendezvous(
+    token: &Token,
+    id: RendezvousId,
+    put: &RendezvousPut,
+) -> Result<(), ProviderError> {
+    let path = format!("/api/v1/rendezvous/{id}");
+    with_token("PUT", &path, token, put).await.map(drop)
+}
+
+/// Leaves the message of the device that comes.
+pub async fn answer_rendezvous(
+    id: RendezvousId,
+    answer: &RendezvousAnswer,
+) -> Result<(), ProviderError> {
+    let octets = serde_json::to_vec(answer).map_err(|_| ProviderError::Nonsense)?;
+    let reply = call(Call {
+        method: "POST",
+        path: &format!("/api/v1/rendezvous/{id}"),
+        token: None,
+        body: Some((JSON, octets)),
+        timeout_ms: TIMEOUT_MS,
+    })
+    .await?;
+    accepted(reply).map(drop)
 }
 
 /// Ends the account.

@@ -18,9 +18,9 @@ use super::bulk::BrowserCipher;
 use super::exchange::{self, ExchangeError};
 use super::provider::ProviderError;
 use super::session::{self, Session, now};
-use super::{account, decrypt, keys, letter, mail};
+use super::{account, decrypt, enrolment, keys, letter, mail};
 use crate::protocol::{
-    self, Ask, Changed, Delivery, Draft, Failure, News, Request, Response, Said,
+    self, Ask, Changed, Delivery, Draft, Failure, Join, JoinStep, News, Request, Response, Said,
 };
 
 thread_local! {
@@ -94,6 +94,7 @@ async fn handle(request: Request) -> Result<Response, Failure> {
             let session = session::recover(&address, &phrase, &password, tab).await?;
             Ok(enter(session))
         }
+        Request::Join(join) => joined(join).await,
         Request::LogOut { forget } => {
             if let Some(session) = SESSION.take() {
                 session.close(forget).await?;
@@ -105,6 +106,21 @@ async fn handle(request: Request) -> Result<Response, Failure> {
                 .with(|cell| cell.borrow().clone())
                 .ok_or(Failure::Locked)?;
             with_account(&session, request).await
+        }
+    }
+}
+
+async fn joined(join: Join) -> Result<Response, Failure> {
+    let Join { attempt, step } = join;
+    match step {
+        JoinStep::Code => Ok(Response::Joined(enrolment::begin(attempt))),
+        JoinStep::Words => Ok(Response::Joined(enrolment::words(attempt).await?)),
+        JoinStep::Finish { password, tab } => {
+            Ok(enter(enrolment::finish(attempt, &password, tab).await?))
+        }
+        JoinStep::End => {
+            enrolment::end(attempt);
+            Ok(Response::Done)
         }
     }
 }
@@ -158,6 +174,7 @@ async fn with_account(session: &Rc<Session>, request: Request) -> Result<Respons
         Request::Resume { .. }
         | Request::LogIn { .. }
         | Request::Recover { .. }
+        | Request::Join(_)
         | Request::LogOut { .. }
         | Request::Decrypt(_) => Err(Failure::NotFound),
     }

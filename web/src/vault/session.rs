@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 
 use letterlock_core::account::{Account, Answers};
+use letterlock_core::auth::enrolment::Comparing;
 use letterlock_core::auth::wire::{Device, LogInFinish, LogInStart, Token};
 use letterlock_core::auth::{
     ClientLogIn, LocalWrap, LogInError, RootKeyWrap, Ways, WrapKind, unwrap_root_key,
@@ -43,6 +44,8 @@ pub struct Session {
     pub answers: RefCell<Answers>,
     /// Wakes the exchange with the provider.
     pub wake: Signal,
+    /// A device that wants to come in, and shows words.
+    pub sponsoring: RefCell<Option<Comparing>>,
     /// The exchange shall end.
     pub closed: Cell<bool>,
     token: RefCell<Option<Token>>,
@@ -158,6 +161,14 @@ async fn open_or_ask(
                 keep(&store, known, &opened, &tab).await?;
                 let session = open(known.clone(), &opened, tab, None).await?;
                 return Ok((session, None));
+            }
+            // The password of this browser need not be the account's.
+            Err(Failure::WrongPassword) => {
+                return Err(Failure::Refused(
+                    "The provider has logged this browser out. Log in with your account’s \
+                     password, or let another device of yours bring the account here again."
+                        .to_owned(),
+                ));
             }
             result => return entered(&store, result?, tab).await,
         }
@@ -283,7 +294,7 @@ async fn entered(
     Ok((session, Some(entered.ways)))
 }
 
-async fn keep(
+pub(super) async fn keep(
     store: &IndexedDbStore,
     known: &Known,
     opened: &Opened,
@@ -295,7 +306,7 @@ async fn keep(
         .map_err(storage)
 }
 
-async fn open(
+pub(super) async fn open(
     known: Known,
     opened: &Opened,
     tab: Secret,
@@ -329,12 +340,13 @@ async fn open(
         tab,
         answers: RefCell::default(),
         wake: Signal::default(),
+        sponsoring: RefCell::default(),
         closed: Cell::new(false),
         token: RefCell::new(token),
     })
 }
 
-fn database(known: &Known) -> String {
+pub(super) fn database(known: &Known) -> String {
     format!("letterlock-{}", known.account)
 }
 

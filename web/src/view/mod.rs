@@ -13,6 +13,7 @@ pub mod protection;
 mod compose;
 mod decrypt;
 mod gate;
+mod join;
 mod list;
 mod reader;
 mod settings;
@@ -81,6 +82,13 @@ pub fn page(model: &Model) -> Page {
             regions.push(region("login-status", &gate::LogInStatus { form }));
             ("Log in · Letterlock".to_owned(), "gate")
         }
+        Screen::Join(join) => {
+            regions.push(region(ROOT, &join::Frame));
+            let stage = &join.stage;
+            regions.push(region("join-stage", &join::StageOf { stage }));
+            regions.push(region("join-status", &join::Status { join }));
+            ("Another device · Letterlock".to_owned(), "gate")
+        }
         Screen::Decrypt(page) => {
             regions.push(region(ROOT, &decrypt::Form));
             regions.push(region("decrypt-outcome", &decrypt::Outcome::of(page)));
@@ -133,6 +141,10 @@ fn settings_regions(regions: &mut Vec<Region>, open: &Settings, clock: Clock) {
     regions.push(region("settings-import", &settings::Import::of(open)));
     let devices = settings::Devices::of(open, clock);
     regions.push(region("settings-devices", &devices));
+    regions.push(region(
+        "settings-add-device",
+        &settings::AddDevice::of(open),
+    ));
     for (id, section) in [
         ("settings-password-told", Section::Password),
         ("settings-phrase-told", Section::Phrase),

@@ -236,6 +236,23 @@ impl<'a> Devices<'a> {
     }
 }
 
+/// A device that comes in.
+#[derive(Template)]
+#[template(path = "settings_add_device.html")]
+pub(super) struct AddDevice<'a> {
+    newcomer: Option<&'a str>,
+    done: u32,
+}
+
+impl<'a> AddDevice<'a> {
+    pub(super) fn of(settings: &'a Settings) -> Self {
+        Self {
+            newcomer: settings.newcomer.as_deref(),
+            done: settings.done,
+        }
+    }
+}
+
 /// What came of something, and whether it is under way.
 #[derive(Template)]
 #[template(path = "settings_outcome.html")]

@@ -6,11 +6,12 @@ mod gallery;
 use gallery::sample_mail;
 
 use super::*;
+use crate::model::join::Stage;
 use crate::model::settings::Outcome;
-use crate::model::{Compose, Decryption, LogIn, Reader};
+use crate::model::{Compose, Decryption, Join, LogIn, Reader};
 use crate::protocol::{
     AccountView, AttachmentView, Body, Decrypted, Delivery, DeviceRow, Draft, Encryption, Ended,
-    KeyRow, KeyState, KeyView, KeysView, MailboxRow, MessageRow, MessageView, Protection,
+    JoinCode, KeyRow, KeyState, KeyView, KeysView, MailboxRow, MessageRow, MessageView, Protection,
     Recipient, Secret, Signature, SyncState, TheirKey,
 };
 
@@ -84,6 +85,7 @@ fn hostile_settings() -> Settings {
             }),
         }),
         phrase: Some(Secret(text())),
+        newcomer: Some(text()),
         outcome: Some(Outcome {
             section: Section::Password,
             failed: true,
@@ -173,6 +175,24 @@ fn everything_from_a_message_is_escaped() {
         ..Ended::default()
     };
     pages.push(html(&model(Screen::Ended(ended))));
+    for stage in [
+        Stage::Code(JoinCode {
+            text: Secret(HOSTILE.to_owned()),
+            code_side: 1,
+            code_path: HOSTILE.to_owned(),
+        }),
+        Stage::Words {
+            address: HOSTILE.to_owned(),
+            words: HOSTILE.to_owned(),
+        },
+        Stage::Failed(HOSTILE.to_owned()),
+    ] {
+        pages.push(html(&model(Screen::Join(Join {
+            stage,
+            error: Some(HOSTILE.to_owned()),
+            ..Join::default()
+        }))));
+    }
     for outcome in [
         Err(HOSTILE.to_owned()),
         Ok(Box::new(Decrypted {

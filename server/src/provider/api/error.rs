@@ -98,6 +98,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "address_taken", message)
     }
 
+    pub(super) fn already_left() -> Self {
+        let message = "this message of the rendezvous is there already";
+        Self::new(StatusCode::CONFLICT, "already_left", message)
+    }
+
     pub(super) fn wrong_method() -> Self {
         let message = "this call does not know that method";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
@@ -117,6 +122,13 @@ impl ApiError {
 
     pub(super) fn too_many_sign_ups(retry_after_secs: u64) -> Self {
         let message = "too many accounts were made from here: wait before the next one";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
+        error.retry_after_secs = Some(retry_after_secs);
+        error
+    }
+
+    pub(super) fn too_many_enrolments(retry_after_secs: u64) -> Self {
+        let message = "too many enrolments of devices were begun: wait before the next one";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
         error.retry_after_secs = Some(retry_after_secs);
         error

@@ -17,6 +17,7 @@ mod password;
 mod recovery;
 mod account;
 mod devices;
+mod rendezvous;
 mod sync;
 mod news;
 mod keys;
@@ -65,6 +66,11 @@ pub fn router(provider: Arc<Provider>) -> Router {
         .routes(routes!(devices::challenge))
         .routes(routes!(devices::prove))
         .routes(routes!(devices::show, devices::put))
+        .routes(routes!(
+            rendezvous::show,
+            rendezvous::put,
+            rendezvous::answer
+        ))
         .routes(routes!(account::state))
         .routes(routes!(account::delete))
         .routes(routes!(account::remove_device))

@@ -37,6 +37,7 @@ pub(crate) mod incoming;
 pub(crate) mod queue;
 pub(crate) mod deletion;
 pub(crate) mod devices;
+pub(crate) mod rendezvous;
 pub(crate) mod invites;
 
 use std::collections::{BTreeMap, BTreeSet};

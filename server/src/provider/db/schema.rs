@@ -12,18 +12,20 @@ use super::postgres::Session;
 use super::{DbError, TxError};
 
 /// One file per step; a released one never changes.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_foundation.sql"),
     include_str!("migrations/0002_web_key_directory.sql"),
     include_str!("migrations/0003_accounts.sql"),
     include_str!("migrations/0004_key_transparency.sql"),
     include_str!("migrations/0005_devices.sql"),
     include_str!("migrations/0006_places.sql"),
+    include_str!("migrations/0007_enrolment.sql"),
 ];
 /// The same for PostgreSQL, which began later.
-const POSTGRES_MIGRATIONS: [&str; 2] = [
+const POSTGRES_MIGRATIONS: [&str; 3] = [
     include_str!("migrations/postgres/0001.sql"),
     include_str!("migrations/postgres/0002.sql"),
+    include_str!("migrations/postgres/0003.sql"),
 ];
 /// Whoever migrates holds this advisory lock: several processes may start at once.
 const MIGRATION_LOCK: i64 = 0x4c65_7474_6572_6c6b;

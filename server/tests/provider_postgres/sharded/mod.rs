@@ -25,6 +25,8 @@ mod mail;
 mod devices;
 #[path = "../../provider/device_list.rs"]
 mod device_list;
+#[path = "../../provider/rendezvous.rs"]
+mod rendezvous;
 #[path = "../../provider/transparency.rs"]
 mod transparency;
 #[path = "../../provider/proxy.rs"]
