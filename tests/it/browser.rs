@@ -33,6 +33,43 @@ pub(crate) fn see_body(browser: &Browser, text: &str) {
     });
 }
 
+/// How often the browser has sent this.
+pub(crate) fn times(web: &Recorder, text: &str) -> usize {
+    let sent = web.sent();
+    let places = sent.windows(text.len());
+    places.filter(|place| *place == text.as_bytes()).count()
+}
+
+#[test]
+fn a_letter_comes_without_being_asked_for() {
+    let world = World::start();
+    let web = Recorder::before(&world.ready().web);
+    let browser = Browser::start();
+    browser.open(&web.url("/"));
+    log_in(&browser, world.alice());
+    browser.wait("it listens", || {
+        (times(&web, "GET /api/v1/news ") > 0).then_some(())
+    });
+    // What the log-in itself has brought is asked for a few seconds later.
+    let pull = "POST /api/v1/sync/pull ";
+    for number in 0..3 {
+        let subject = format!("pushed, number {number}");
+        let letter = format!("Subject: {subject}\r\n\r\nHello.\r\n");
+        let asked = times(&web, pull);
+        talk::deliver(
+            &world.ready().lmtp,
+            &world.alice().address,
+            letter.as_bytes(),
+        );
+        browser.find_with("message-row", &subject);
+        assert!(
+            times(&web, pull) <= asked + 1,
+            "it asks for each piece of news"
+        );
+    }
+    assert_eq!(times(&web, "GET /api/v1/news "), 1, "one stream");
+}
+
 #[test]
 fn log_in_read_and_see_who_sealed_it() {
     let world = World::start();

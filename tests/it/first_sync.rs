@@ -78,7 +78,7 @@ fn pass(client: TcpStream, server: UnixStream) -> io::Result<()> {
 }
 
 /// Waits until the provider has everything: what came in is removed there after all else is.
-fn wait_until_pushed(world: &World) {
+pub(crate) fn wait_until_pushed(world: &World) {
     let alice = world.alice();
     let fence = b"Subject: the last\r\n\r\nx\r\n";
     talk::deliver(&world.ready().lmtp, &alice.address, fence);

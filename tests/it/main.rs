@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`world`] starts and stops the program; [`talk`], [`imap`], [`tools`] and
 //! [`webdriver`] speak to it; `letter`, `apart`, `outgoing`, `certificates`, `programs`, `clients`,
-//! `refusals`, `restart`, `browser`, `accounts`, `enrolment`, `decrypt_page`, `attacks`, `kill` and
-//! `transfer` are the tests, one file per concern.
+//! `refusals`, `restart`, `browser`, `first_screen`, `accounts`, `enrolment`, `decrypt_page`,
+//! `attacks`, `kill` and `transfer` are the tests, one file per concern.
 //!
 //! Invariants: nothing of ours is replaced by a double; every wait is a poll with a deadline;
 //! nothing leaves this machine. Rejected: linking the server into the test process, which could
@@ -52,6 +52,8 @@ mod restart;
 mod first_sync;
 #[cfg(test)]
 mod browser;
+#[cfg(test)]
+mod first_screen;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]

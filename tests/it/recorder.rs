@@ -1,7 +1,8 @@
 //! A listener between the browser and the program that keeps every octet the browser sends.
 //!
 //! It sees what pages, workers and service workers send alike. Rejected: Chromium's performance
-//! log, which leaves out what workers fetch. Invariant: octets pass unchanged, both ways.
+//! log, which leaves out what workers fetch. Invariant: octets pass unchanged, both ways. What comes
+//! back is counted.
 
 use std::io::{Read, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,6 +12,7 @@ use std::thread;
 #[derive(Debug, Default)]
 struct Record {
     sent: Vec<u8>,
+    received: usize,
     connections: usize,
     /// No connection is passed on any more.
     away: bool,
@@ -59,6 +61,16 @@ impl Recorder {
         (record.connections, record.sent.len())
     }
 
+    /// How many octets the browser has got so far.
+    pub(crate) fn received(&self) -> usize {
+        locked(&self.record).received
+    }
+
+    /// The program can be reached again.
+    pub(crate) fn come_back(&self) {
+        locked(&self.record).away = false;
+    }
+
     /// From here on the program cannot be reached.
     pub(crate) fn go_away(&self) {
         let mut record = locked(&self.record);
@@ -89,13 +101,17 @@ fn pass_on(client: TcpStream, target: &str, shared: &Arc<Mutex<Record>>) {
     drop(record);
     let (from_client, to_client) = (handle(&client), client);
     let (from_server, to_server) = (handle(&server), server);
-    let keep = Arc::clone(shared);
+    let (keep, count) = (Arc::clone(shared), Arc::clone(shared));
     thread::spawn(move || {
         pump(from_client, to_server, |octets| {
             locked(&keep).sent.extend_from_slice(octets);
         });
     });
-    thread::spawn(move || pump(from_server, to_client, |_| {}));
+    thread::spawn(move || {
+        pump(from_server, to_client, |octets| {
+            locked(&count).received += octets.len();
+        });
+    });
 }
 
 fn pump(mut from: TcpStream, mut to: TcpStream, mut see: impl FnMut(&[u8])) {

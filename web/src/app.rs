@@ -183,7 +183,11 @@ fn heard(model: &mut Model, news: News) -> Vec<Effect> {
     match news {
         News::Sync(state) => {
             mail.sync = state;
-            settings::look_again(mail)
+            let mut effects = settings::look_again(mail);
+            if mail.sync == SyncState::Current {
+                effects.extend(mail::came_back(mail));
+            }
+            effects
         }
         News::Changed => {
             let mut effects = mail::refresh(mail);

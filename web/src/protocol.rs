@@ -290,6 +290,11 @@ pub enum Failure {
     /// The provider cannot be reached.
     #[error("The provider cannot be reached. Check the network and try again.")]
     Offline,
+    /// It is not in this browser, and cannot be fetched now.
+    #[error(
+        "This is not in this browser yet, and the provider cannot be reached. A letter opens by itself when the connection is back."
+    )]
+    Away,
     /// The account is locked.
     #[error("This tab is locked. Please log in.")]
     Locked,

@@ -24,6 +24,9 @@ All automation of Letterlock.
   cargo xtask bench sync [MESSAGES]
                                  measure the exchange between devices, on 100,000 messages, beside
                                  curl and SQLite
+  cargo xtask bench sync --wasm [MESSAGES]
+                                 measure how soon the webmail shows an account that is new to the
+                                 browser, of 10,000 messages
   cargo xtask fuzz [TARGET] [SECONDS]
                                  run the fuzz targets, or one, each for 60 s or that long
   cargo xtask web [--release]    build the web UI into dist/ (default: the quick profile)
@@ -49,6 +52,9 @@ const BENCH_MESSAGES: u32 = 10_000;
 /// Messages of the account in `bench sync` if nothing is said.
 const BENCH_SYNC_MESSAGES: u32 = 100_000;
 
+/// The same with `--wasm`.
+const BENCH_FIRST_SCREEN_MESSAGES: u32 = 10_000;
+
 /// How long a fuzz target runs if nothing is said.
 const FUZZ_SECONDS: u32 = 60;
 
@@ -73,6 +79,9 @@ pub(crate) enum Task {
     },
     BenchOpenpgp(Where),
     BenchSync {
+        messages: u32,
+    },
+    BenchFirstScreen {
         messages: u32,
     },
     Fuzz {
@@ -160,10 +169,17 @@ fn parse_bench(words: &[String]) -> Result<Task> {
             [word] if word == "--wasm" => Ok(Task::BenchOpenpgp(Where::Browser)),
             [word, ..] => bail!("`bench openpgp` takes `--wasm` or nothing, and so no `{word}`"),
         },
-        "sync" => {
-            let messages = parse_messages(room, words)?.unwrap_or(BENCH_SYNC_MESSAGES);
-            Ok(Task::BenchSync { messages })
-        }
+        "sync" => match words {
+            [flag, words @ ..] if flag == "--wasm" => {
+                let messages = parse_messages(room, words)?;
+                let messages = messages.unwrap_or(BENCH_FIRST_SCREEN_MESSAGES);
+                Ok(Task::BenchFirstScreen { messages })
+            }
+            words => {
+                let messages = parse_messages(room, words)?.unwrap_or(BENCH_SYNC_MESSAGES);
+                Ok(Task::BenchSync { messages })
+            }
+        },
         _ => bail!("`bench` measures no `{room}`; {}", nearest(room, BENCHES)),
     }
 }
@@ -327,6 +343,8 @@ mod tests {
         check("bench openpgp", Task::BenchOpenpgp(Where::Native));
         check("bench openpgp --wasm", Task::BenchOpenpgp(Where::Browser));
         check("bench sync", Task::BenchSync { messages: 100_000 });
+        let messages = 10_000;
+        check("bench sync --wasm", Task::BenchFirstScreen { messages });
         check(
             "fuzz header_decoding 600",
             Task::Fuzz {

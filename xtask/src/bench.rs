@@ -17,7 +17,7 @@ use crate::paths::Paths;
 use crate::step::{cargo, program, step, step_told};
 use crate::test::chromedriver;
 use crate::wasm_toolchain::WasmToolchain;
-use crate::web;
+use crate::web::{self, Flavour};
 
 /// How long the browser may take, in seconds.
 const BROWSER_SECONDS: &str = "1800";
@@ -137,13 +137,7 @@ fn openpgp_in_browser(paths: &Paths) -> Result<()> {
         "about 4 minutes, the first time 15",
         &mut command,
     )?;
-    let rows = said.lines().map(str::trim);
-    let table: Vec<&str> = rows.filter(|line| line.starts_with('|')).collect();
-    let place = paths.target.join(OPENPGP_WASM_TABLE);
-    fs::write(&place, table.join("\n") + "\n")
-        .with_context(|| format!("write {}", place.display()))?;
-    println!("written to {}", place.display());
-    Ok(())
+    keep_table(paths, &said, OPENPGP_WASM_TABLE)
 }
 
 /// Where the table of `bench sync` goes, in the target directory.
@@ -164,6 +158,43 @@ pub(crate) fn sync(paths: &Paths, messages: u32) -> Result<()> {
         "about 12 minutes for 100,000 messages",
         &mut command,
     )
+}
+
+/// Where the table of `bench sync --wasm` goes, in the target directory.
+const FIRST_SCREEN_TABLE: &str = "bench-first-screen.md";
+
+/// How soon the webmail shows an account that is new to the browser.
+pub(crate) fn first_screen(paths: &Paths, messages: u32) -> Result<()> {
+    apt::ensure(apt::BUILD)?;
+    apt::ensure(apt::TEST)?;
+    web::bundle(paths, Flavour::Release)?;
+    let mut build = cargo(paths);
+    build.args(["build", "--release", "--package", "letterlock-server"]);
+    step("build the server", "the first time 10 minutes", &mut build)?;
+    let mut command = cargo(paths);
+    command
+        .env("LETTERLOCK_BIN", paths.target.join("release/letterlock"))
+        .env("LETTERLOCK_FIRST_SCREEN", messages.to_string())
+        .env("CHROMEDRIVER", chromedriver()?)
+        .args(["test", "--workspace", "--test", "it", "--", "--nocapture"])
+        .arg("the_newest_letters_are_shown_before_all_has_come");
+    let said = step_told(
+        "an account that is new to headless Chromium",
+        "about 3 minutes for 10,000 messages",
+        &mut command,
+    )?;
+    keep_table(paths, &said, FIRST_SCREEN_TABLE)
+}
+
+/// Keeps the lines of a table in the target directory.
+fn keep_table(paths: &Paths, said: &str, name: &str) -> Result<()> {
+    let rows = said.lines().map(str::trim);
+    let table: Vec<&str> = rows.filter(|line| line.starts_with('|')).collect();
+    let place = paths.target.join(name);
+    fs::write(&place, table.join("\n") + "\n")
+        .with_context(|| format!("write {}", place.display()))?;
+    println!("written to {}", place.display());
+    Ok(())
 }
 
 /// Builds the server and the benchmarks, sees to the peers, and says where the programs are.

@@ -61,6 +61,7 @@ fn perform() -> Result<()> {
         Task::BenchImap { messages } => bench::imap(&paths, messages),
         Task::BenchOpenpgp(place) => bench::openpgp(&paths, place),
         Task::BenchSync { messages } => bench::sync(&paths, messages),
+        Task::BenchFirstScreen { messages } => bench::first_screen(&paths, messages),
         Task::Fuzz { target, seconds } => fuzz::fuzz(&paths, target.as_deref(), seconds),
         Task::Web { flavour } => web::bundle(&paths, flavour),
         Task::Setup => setup(&paths),

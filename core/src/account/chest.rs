@@ -62,6 +62,7 @@ impl KeyChest {
         self.since.map(|since| PullRequest {
             since,
             collections: vec![self.keys.collection_id(Collection::Keys)],
+            rewritten: Vec::new(),
             wait_ms: 0,
         })
     }

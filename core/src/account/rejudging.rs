@@ -9,7 +9,7 @@
 
 use super::incoming::strip_below;
 use super::{Account, KeyError};
-use crate::id::Timestamp;
+use crate::id::{DocId, Timestamp};
 use crate::openpgp::{Certificate, SecretCertificate};
 use crate::replica::{ReplicaError, Unjudged};
 use crate::store::Store;
@@ -17,6 +17,15 @@ use crate::store::Store;
 impl<S: Store> Account<S> {
     /// Judges what is signed by keys that have become known; how many messages have another status.
     pub async fn judge_again(&self, now: Timestamp) -> Result<usize, KeyError> {
+        self.judge_again_lazily(now, &mut Vec::new()).await
+    }
+
+    /// The same; adds to `missing` the contents that would have to be fetched for it.
+    pub async fn judge_again_lazily(
+        &self,
+        now: Timestamp,
+        missing: &mut Vec<DocId>,
+    ) -> Result<usize, KeyError> {
         let mut judged: usize = 0;
         let waiting = self.unjudged().await?;
         if waiting.is_empty() {
@@ -36,7 +45,9 @@ impl<S: Store> Account<S> {
                     self.settle_unjudged(&message, now).await?;
                 }
                 // Its content has not come to this device yet: another time.
-                Err(KeyError::Replica(ReplicaError::NotHere(_))) => {}
+                Err(KeyError::Replica(ReplicaError::NotHere(_))) => {
+                    missing.extend(self.missing_as_received(message.message).await?);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -9,7 +9,7 @@
 
 use super::incoming::strip_below;
 use super::{Account, Answers, KeyError, Placement};
-use crate::id::{MailboxId, MessageHash, Timestamp};
+use crate::id::{DocId, MailboxId, MessageHash, Timestamp};
 use crate::mime::strip_status_fields;
 use crate::openpgp::decrypt::Limits;
 use crate::openpgp::pgp_mime::Opened;
@@ -24,6 +24,15 @@ const TRIED: &[u8] = b"letterlock keys tried on closed messages";
 impl<S: Store> Account<S> {
     /// Opens what a key opens that has come since the last time; how many messages.
     pub async fn open_closed(&self, now: Timestamp) -> Result<usize, KeyError> {
+        self.open_closed_lazily(now, &mut Vec::new()).await
+    }
+
+    /// The same; adds to `missing` the contents that would have to be fetched for it.
+    pub async fn open_closed_lazily(
+        &self,
+        now: Timestamp,
+        missing: &mut Vec<DocId>,
+    ) -> Result<usize, KeyError> {
         let keys = match self.own_keys().await {
             Err(KeyError::NotHere) => return Ok(0),
             keys => keys?,
@@ -48,7 +57,10 @@ impl<S: Store> Account<S> {
                         Ok(true) => opened = opened.saturating_add(1),
                         Ok(false) => {}
                         // Its content has not come to this device yet: another time.
-                        Err(KeyError::Replica(ReplicaError::NotHere(_))) => is_whole = false,
+                        Err(KeyError::Replica(ReplicaError::NotHere(_))) => {
+                            is_whole = false;
+                            missing.extend(self.missing_as_received(placement.message).await?);
+                        }
                         Err(error) => return Err(error),
                     }
                 }
@@ -58,6 +70,21 @@ impl<S: Store> Account<S> {
             self.set_checkpoint(TRIED, known, now).await?;
         }
         Ok(opened)
+    }
+
+    /// The contents of a message as it was received that are not on this device.
+    pub(super) async fn missing_as_received(
+        &self,
+        message: MessageHash,
+    ) -> Result<Vec<DocId>, ReplicaError> {
+        let shown = self.message(message).await?;
+        let Some(received_as) = shown.and_then(|shown| shown.received_as) else {
+            return Ok(Vec::new());
+        };
+        match self.message(received_as).await? {
+            Some(received) => self.missing_leaves(&received).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn try_again(

@@ -59,6 +59,11 @@ impl Awaited {
         self.any == Some(false) && !self.gets_one
     }
 
+    /// It was let go and is still referred to.
+    pub(super) fn begin(&mut self, id: DocId) {
+        self.edits.insert(id, true);
+    }
+
     /// It has come, or nothing refers to it any more.
     pub(super) fn end(&mut self, id: DocId) {
         self.edits.insert(id, false);
@@ -75,6 +80,50 @@ impl<S: Store> Change<'_, S> {
         Ok(())
     }
 
+    /// The same for a content that no message has referred to before: if it is here, it is garbage.
+    pub(super) async fn note_first(&mut self, content: Referred) -> Result<(), ReplicaError> {
+        let id = self.replica.doc_id_of(content);
+        let garbage = self.row(Table::Garbage, &content.garbage_key()).await?;
+        if garbage.is_none() && !self.written.contains_key(&id) {
+            self.awaited.begin(id);
+            return Ok(());
+        }
+        self.note_referred(content).await
+    }
+
+    /// The same for many messages, with two questions to the store: a mailbox may come at once.
+    pub(super) async fn note_referred_messages(
+        &mut self,
+        messages: &[MessageHash],
+    ) -> Result<(), ReplicaError> {
+        let mut others = Vec::new();
+        for hash in messages {
+            let id = message_doc_id(&self.replica.keys, *hash);
+            if self.written.contains_key(&id) {
+                self.note_referred(Referred::Message(*hash)).await?;
+            } else {
+                others.push((*hash, id));
+            }
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let store = &self.replica.store;
+        let keys = others.iter();
+        let keys = keys.map(|(hash, _)| Referred::Message(*hash).garbage_key());
+        let garbage = store.get_many(Table::Garbage, keys.collect()).await?;
+        let keys = others.iter().map(|(_, id)| id.as_bytes().to_vec());
+        let rows = store.get_many(Table::Documents, keys.collect()).await?;
+        for (((hash, id), garbage), row) in others.into_iter().zip(garbage).zip(rows) {
+            if garbage.is_none() && row.is_none() {
+                self.awaited.begin(id);
+            } else {
+                self.note_referred(Referred::Message(hash)).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a document is referred to and not here, with this change's edits.
     pub(super) async fn is_awaited(&mut self, id: DocId) -> Result<bool, ReplicaError> {
         if let Some(edited) = self.awaited.edits.get(&id) {
@@ -83,8 +132,8 @@ impl<S: Store> Change<'_, S> {
         if !self.awaits_any().await? {
             return Ok(false);
         }
-        let row = self.replica.store.get(Table::Awaited, id.as_bytes());
-        Ok(row.await?.is_some())
+        let row = self.row(Table::Awaited, id.as_bytes()).await?;
+        Ok(row.is_some())
     }
 
     /// [`ReplicaError::NotHere`] unless a message that is referred to is here with all its
@@ -144,9 +193,8 @@ impl<S: Store> Change<'_, S> {
             None => {}
         }
         // What came before its first reference is garbage until then: a small row to look at.
-        let key = referred.garbage_key();
-        let garbage = self.replica.store.get(Table::Garbage, &key);
-        if garbage.await?.is_some() {
+        let garbage = self.row(Table::Garbage, &referred.garbage_key()).await?;
+        if garbage.is_some() {
             return Ok(true);
         }
         let collection = match referred {

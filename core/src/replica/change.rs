@@ -15,6 +15,7 @@ use super::changes::MAX_VANISHED;
 use super::document::{MailboxDocument, Stamp};
 use super::documents::Written;
 use super::flag_edits::FlagEditsDelta;
+use super::foreseen::Foreseen;
 use super::pages::OpenPage;
 use super::view::{Counters, Delta, MailboxRow, Placed, View};
 use super::{COUNTERS, Replica, ReplicaError, encode_row};
@@ -44,6 +45,8 @@ pub(super) struct Change<'a, S> {
     pub(super) awaited: Awaited,
     /// In how many more places a message is than before, or in how many fewer.
     pub(super) moved: BTreeMap<MessageHash, i64>,
+    /// Rows that were read before they were asked for.
+    pub(super) foreseen: Foreseen,
     /// Pages that this change has read, with its edits.
     pub(super) pages: BTreeMap<PageId, OpenPage>,
     /// Whether the pages are kept for the next change: those of one that writes pages otherwise,
@@ -86,6 +89,7 @@ impl<'a, S: Store> Change<'a, S> {
             counts: BTreeMap::new(),
             awaited: Awaited::after(&replica.nothing_awaited, writes),
             moved: BTreeMap::new(),
+            foreseen: Foreseen::new(),
             pages,
             keeps_pages: false,
             arrivals: BTreeSet::new(),

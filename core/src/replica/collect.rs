@@ -10,6 +10,12 @@
 //! from another device and was never referred to here stays for [`ARRIVED_KEPT_MS`]; and what a
 //! message that is being appended has written is not garbage. Rejected: collecting when a
 //! message is expunged; it makes EXPUNGE slow and every mistake final.
+//!
+//! A device that fetches contents when they are wanted may not have those of a message that is to go.
+//! What it does not have it cannot remove at the provider (a removal follows what was there), and
+//! perhaps no other device will. So the message waits until they have been fetched.
+
+use std::collections::BTreeSet;
 
 use super::change::Change;
 use super::document::{Document, MessageDocument, Removed};
@@ -29,6 +35,8 @@ pub const GARBAGE_KEPT_MS: i64 = 10 * 60 * 1000;
 pub const ARRIVED_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 /// Most rows of garbage looked at in one batch.
 const BATCH_ROWS: usize = 64;
+/// Most contents that one run wants fetched; each may have a mebioctet.
+pub const MISSING_AT_ONCE: usize = 64;
 
 /// What the collector has removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,6 +47,16 @@ pub struct Collected {
     pub contents: usize,
     /// How many octets they took here, sealed.
     pub octets: u64,
+}
+
+/// A run of the collector.
+#[derive(Default)]
+struct Run<'a> {
+    collected: Collected,
+    /// Contents that the provider does not have either; `None`: a message goes without its contents.
+    gone: Option<&'a BTreeSet<DocId>>,
+    /// What must be fetched before its message can go.
+    missing: Vec<DocId>,
 }
 
 impl Collected {
@@ -57,21 +75,46 @@ impl Collected {
     }
 }
 
+/// Whether nothing has referred to something for long enough.
+fn is_due_at(now: Timestamp) -> impl Fn(&Garbage) -> bool + MaybeSend + MaybeSync {
+    move |garbage| {
+        let kept_ms = if garbage.arrived {
+            ARRIVED_KEPT_MS
+        } else {
+            GARBAGE_KEPT_MS
+        };
+        let age = now.as_millis().saturating_sub(garbage.since.as_millis());
+        // What seems to come from the future was written before the clock was set right.
+        !(0..kept_ms).contains(&age)
+    }
+}
+
 impl<S: Store> Replica<S> {
     /// Removes at most `limit` messages and contents that nothing has referred to for
     /// [`GARBAGE_KEPT_MS`], or [`ARRIVED_KEPT_MS`] if they are another device's.
     pub async fn collect(&self, now: Timestamp, limit: usize) -> Result<Collected, ReplicaError> {
-        let is_due = |garbage: &Garbage| {
-            let kept_ms = if garbage.arrived {
-                ARRIVED_KEPT_MS
-            } else {
-                GARBAGE_KEPT_MS
-            };
-            let age = now.as_millis().saturating_sub(garbage.since.as_millis());
-            // What seems to come from the future was written before the clock was set right.
-            !(0..kept_ms).contains(&age)
+        let mut run = Run::default();
+        self.collect_if(is_due_at(now), &mut run, now, limit)
+            .await?;
+        Ok(run.collected)
+    }
+
+    /// The same for a device that fetches contents when they are wanted. Contents of the messages
+    /// that are to go and are not here are named too, at most [`MISSING_AT_ONCE`]: they are to be
+    /// fetched before the next run. Those in `gone` the provider has not either.
+    pub async fn collect_lazily(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        gone: &BTreeSet<DocId>,
+    ) -> Result<(Collected, Vec<DocId>), ReplicaError> {
+        let mut run = Run {
+            gone: Some(gone),
+            ..Run::default()
         };
-        self.collect_if(is_due, now, limit).await
+        self.collect_if(is_due_at(now), &mut run, now, limit)
+            .await?;
+        Ok((run.collected, run.missing))
     }
 
     /// Removes at most `limit` messages and contents that nothing refers to, however young: for
@@ -81,29 +124,31 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
         limit: usize,
     ) -> Result<Collected, ReplicaError> {
-        self.collect_if(|_| true, now, limit).await
+        let mut run = Run::default();
+        self.collect_if(|_| true, &mut run, now, limit).await?;
+        Ok(run.collected)
     }
 
     async fn collect_if(
         &self,
         is_due: impl Fn(&Garbage) -> bool + MaybeSend + MaybeSync,
+        run: &mut Run<'_>,
         now: Timestamp,
         limit: usize,
-    ) -> Result<Collected, ReplicaError> {
-        let mut collected = Collected::default();
+    ) -> Result<(), ReplicaError> {
         let mut start = Vec::new();
         let mut before = 0;
         loop {
-            let room = limit.saturating_sub(collected.documents());
+            let room = limit.saturating_sub(run.collected.documents());
             let mut range = KeyRange::all().limit(room.min(BATCH_ROWS));
             range.start = start;
             let mut change = self.begin(now).await;
             let rows = self.store.scan(Table::Garbage, range).await?;
             let Some((last, _)) = rows.last() else {
                 // What was removed may have been the last to refer to something already passed.
-                let documents = collected.documents();
+                let documents = run.collected.documents();
                 if room == 0 || documents == before {
-                    return Ok(collected);
+                    return Ok(());
                 }
                 before = documents;
                 start = Vec::new();
@@ -114,7 +159,7 @@ impl<S: Store> Replica<S> {
             for (key, row) in &rows {
                 let garbage: Garbage = decode_row(Table::Garbage, row)?;
                 if is_due(&garbage) {
-                    change.collect(key, garbage.since, &mut collected).await?;
+                    change.collect(key, garbage.since, run).await?;
                 }
             }
             change.commit().await?;
@@ -127,7 +172,7 @@ impl<S: Store> Change<'_, S> {
         &mut self,
         key: &[u8],
         since: Timestamp,
-        collected: &mut Collected,
+        run: &mut Run<'_>,
     ) -> Result<(), ReplicaError> {
         let referred = Referred::from_garbage_key(key)?;
         if self.is_referred(referred).await? {
@@ -154,6 +199,14 @@ impl<S: Store> Change<'_, S> {
                 None => return Ok(()),
             },
         };
+        if let (Some(message), Some(gone)) = (&message, run.gone) {
+            let missing = self.missing_with(message, gone).await?;
+            if !missing.is_empty() {
+                let room = MISSING_AT_ONCE.saturating_sub(run.missing.len());
+                run.missing.extend(missing.into_iter().take(room));
+                return Ok(());
+            }
+        }
         if !self.remove(collection, id, &envelope).await? {
             return Ok(());
         }
@@ -161,8 +214,27 @@ impl<S: Store> Change<'_, S> {
         if let Some(message) = message {
             self.recount(Some(&message), None, since).await?;
         }
-        collected.note(collection, &envelope);
+        run.collected.note(collection, &envelope);
         Ok(())
+    }
+
+    /// Contents that go with a message and are not here, but those that are gone for good.
+    async fn missing_with(
+        &mut self,
+        message: &MessageDocument,
+        gone: &BTreeSet<DocId>,
+    ) -> Result<Vec<DocId>, ReplicaError> {
+        let mut missing = Vec::new();
+        for referred in self.replica.referred(message) {
+            let Referred::Content(id) = referred else {
+                continue;
+            };
+            let goes = self.count(id).await? == 1 && !gone.contains(&id);
+            if goes && self.is_awaited(id).await? {
+                missing.push(id);
+            }
+        }
+        Ok(missing)
     }
 
     fn message_in(&self, id: DocId, envelope: &[u8]) -> Option<Box<MessageDocument>> {

@@ -98,11 +98,13 @@ impl<S: Store> Change<'_, S> {
         self.batch
             .put(Table::Pending, pending_key(class, id), encode_row(&base));
         let row = self.replica.packed(&envelope);
-        self.batch.put(table_of(collection), *id.as_bytes(), row);
         let written = match document {
             Document::Removed(_) => Written::Removed(base),
             _ => Written::Waits(base),
         };
+        let is_here = matches!(written, Written::Waits(_));
+        self.note_kept(collection, id, is_here.then_some(row.len()));
+        self.batch.put(table_of(collection), *id.as_bytes(), row);
         self.note_written(collection, id, written);
         Ok(envelope)
     }
@@ -117,6 +119,7 @@ impl<S: Store> Change<'_, S> {
             self.batch.delete(Table::Pending, key);
         }
         let row = self.replica.packed(envelope);
+        self.note_kept(collection, id, Some(row.len()));
         self.batch.put(table_of(collection), *id.as_bytes(), row);
         self.note_written(collection, id, Written::Settled);
     }
@@ -132,6 +135,7 @@ impl<S: Store> Change<'_, S> {
     /// Deletes a message's or content's envelope from this device; nothing of it waits any more.
     pub(super) fn forget(&mut self, collection: Collection, id: DocId) {
         self.stop_waiting(collection, id, None);
+        self.note_kept(collection, id, None);
         self.batch.delete(table_of(collection), *id.as_bytes());
         self.written.insert(id, Written::Forgotten);
     }
@@ -162,7 +166,7 @@ impl<S: Store> Change<'_, S> {
             }
             None => {}
         }
-        let Some(envelope) = self.replica.envelope(table, id).await? else {
+        let Some(envelope) = self.stored(table, id).await? else {
             return Ok(Standing::Absent);
         };
         if let Some([_, removed]) = removable_classes(collection)
@@ -185,8 +189,15 @@ impl<S: Store> Change<'_, S> {
             Some(Written::Waits(_) | Written::Settled | Written::Removed(_)) => {
                 self.in_batch(table, id)
             }
-            None => self.replica.envelope(table, id).await,
+            None => self.stored(table, id).await,
         }
+    }
+
+    /// The newest envelope of a document as the store has it.
+    async fn stored(&self, table: Table, id: DocId) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let row = self.row(table, id.as_bytes()).await?;
+        row.map(|row| self.replica.unpacked(table, id, &row))
+            .transpose()
     }
 
     /// What the provider has of a document, if one waits to be pushed in this class.
@@ -240,6 +251,11 @@ pub(super) const fn class(document: &Document) -> u8 {
             _ => PENDING_MESSAGE_REMOVED,
         },
     }
+}
+
+/// What the keys of contents begin with that wait to be pushed.
+pub(super) const fn pending_contents() -> [u8; 1] {
+    [1]
 }
 
 /// Keys come first: what is encrypted to them is worth nothing without them.

@@ -165,6 +165,20 @@ impl<S: Store> Replica<S> {
         Ok(octets)
     }
 
+    /// The contents that a span touches, in order.
+    pub(super) fn contents_within(
+        &self,
+        message: &Message,
+        span: Span,
+    ) -> Result<Vec<DocId>, ReplicaError> {
+        let runs = self.runs(message, span)?.into_iter();
+        let contents = runs.filter_map(|run| match run {
+            Run::Content(id, _) => Some(id),
+            Run::Skeleton(_) => None,
+        });
+        Ok(contents.collect())
+    }
+
     /// Where the octets of a span are.
     fn runs(&self, message: &Message, span: Span) -> Result<Vec<Run>, ReplicaError> {
         let mut runs = Vec::new();

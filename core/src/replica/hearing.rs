@@ -3,6 +3,8 @@
 //! Invariant: an answer is taken in only where it was asked from; one to an older question brings
 //! nothing that the next does not. What is older than what was heard is not taken in at all.
 
+use serde_bytes::ByteBuf;
+
 use super::change::Change;
 use super::document::Document;
 use super::incoming::IncomingMessage;
@@ -31,13 +33,24 @@ impl<S: Store> Replica<S> {
             counter: state.own.stored,
             behind: state.behind,
             key_epoch: self.keys.epoch(),
+            returns: state.returning.is_some(),
         };
-        *self.asked() = state.returning.is_none().then_some(asked);
+        *self.asked() = Some(asked);
         Ok(PullRequest {
             since,
             collections,
+            rewritten: Vec::new(),
             wait_ms,
         })
+    }
+
+    fn opened(&self, entry: Entry) -> Result<Heard, ReplicaError> {
+        let Entry::Document { envelope } = entry else {
+            return Ok(Heard::Other(entry));
+        };
+        let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
+        let document = self.open_document(header.document, &envelope)?;
+        Ok(Heard::Document(Box::new(header), document, envelope))
     }
 
     /// What comes next is no answer to what was asked last.
@@ -73,9 +86,27 @@ impl<S: Store> Replica<S> {
         let asked = self.asked().take_if(|asked| asked.since == since);
         let mut state = before.clone().unwrap_or_default();
         state.lacks_contents |= asked.is_some_and(|asked| asked.lacks_contents);
-        let mut hearing = self.hearing(state, &told_ids(&response)?).await?;
+        // Who hears the log again knows nothing that must be in it.
+        let asked = asked.filter(|asked| !asked.returns);
+        let mut heard = Vec::with_capacity(response.entries.len());
         for entry in response.entries {
-            change.hear_entry(entry, &mut hearing).await?;
+            heard.push(self.opened(entry)?);
+        }
+        let documents = heard.iter().filter_map(|heard| match heard {
+            Heard::Document(header, document, _) => Some((header.document, document)),
+            Heard::Other(_) => None,
+        });
+        let (ids, documents): (Vec<DocId>, Vec<&Document>) = documents.unzip();
+        let mut hearing = self.hearing(state, &ids).await?;
+        change.foresee(documents.into_iter()).await?;
+        for heard in heard {
+            match heard {
+                Heard::Document(header, document, envelope) => {
+                    let heard = (*header, document, &envelope[..]);
+                    change.hear_document(heard, &mut hearing).await?;
+                }
+                Heard::Other(entry) => change.hear_other(entry).await?,
+            }
         }
         change.delta.counters.pulled = since.max(response.until);
         change.place_arrivals().await?;
@@ -87,43 +118,39 @@ impl<S: Store> Replica<S> {
     }
 }
 
-fn told_ids(response: &PullResponse) -> Result<Vec<DocId>, ReplicaError> {
-    let mut ids = Vec::new();
-    for entry in &response.entries {
-        if let Entry::Document { envelope } = entry {
-            let header = Header::parse(envelope).map_err(seal::OpenError::from)?;
-            ids.push(header.document);
-        }
-    }
-    Ok(ids)
+/// An entry of the log.
+enum Heard {
+    /// A document, opened, and its envelope.
+    Document(Box<Header>, Document, ByteBuf),
+    Other(Entry),
 }
 
 impl<S: Store> Change<'_, S> {
-    async fn hear_entry(
+    async fn hear_document(
         &mut self,
-        entry: Entry,
+        (header, document, envelope): (Header, Document, &[u8]),
         hearing: &mut Hearing<'_>,
     ) -> Result<(), ReplicaError> {
+        let (collection, hash) = (document.collection(), seal::hash(envelope));
+        if let Document::Statement(signed) = document {
+            hearing.statement(&header, *signed, hash);
+            return Ok(());
+        }
+        let is_taken = match hearing.document(&header, collection, &hash) {
+            Taking::No => false,
+            Taking::Yes => true,
+            Taking::IfKnown => !self.is_late(&header, collection, envelope).await?,
+        };
+        if is_taken {
+            let told = Told::InTheLog;
+            self.take_opened(&header, document, envelope, told).await?;
+        }
+        Ok(())
+    }
+
+    async fn hear_other(&mut self, entry: Entry) -> Result<(), ReplicaError> {
         match entry {
-            Entry::Document { envelope } => {
-                let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
-                let document = self.replica.open_document(header.document, &envelope)?;
-                let (collection, hash) = (document.collection(), seal::hash(&envelope));
-                if let Document::Statement(signed) = document {
-                    hearing.statement(&header, *signed, hash);
-                    return Ok(());
-                }
-                let is_taken = match hearing.document(&header, collection, &hash) {
-                    Taking::No => false,
-                    Taking::Yes => true,
-                    Taking::IfKnown => !self.is_late(&header, collection, &envelope).await?,
-                };
-                if is_taken {
-                    let told = Told::InTheLog;
-                    self.take_opened(&header, document, &envelope, told).await?;
-                }
-                Ok(())
-            }
+            Entry::Document { .. } => Ok(()),
             Entry::Incoming {
                 id,
                 generation,

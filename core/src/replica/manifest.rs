@@ -182,6 +182,8 @@ pub(super) struct Asked {
     pub(super) behind: Option<(DocId, Revision)>,
     /// The newest key epoch that was known.
     pub(super) key_epoch: u32,
+    /// The log was being heard from its beginning again.
+    pub(super) returns: bool,
 }
 
 /// Where this device's own statement is.

@@ -17,6 +17,8 @@
 //! loses its power may lose (`flags`).
 
 mod awaited;
+mod kept;
+mod foreseen;
 mod change;
 mod load;
 pub mod document;
@@ -50,6 +52,7 @@ mod unjudged;
 mod remote;
 mod hearing;
 mod stating;
+mod unsure;
 mod manifest;
 mod rules;
 mod recent;
@@ -70,7 +73,7 @@ mod visit;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::channel::mpsc;
@@ -90,12 +93,13 @@ pub use append::{Appended, Checkpoint, Copied, NewMessage};
 pub use appender::Appender;
 pub use changes::{ChangedAnnotation, Changes, MAX_VANISHED, Vanished};
 pub use check::{CheckReport, Finding, MAX_FINDINGS};
-pub use collect::{ARRIVED_KEPT_MS, Collected, GARBAGE_KEPT_MS};
+pub use collect::{ARRIVED_KEPT_MS, Collected, GARBAGE_KEPT_MS, MISSING_AT_ONCE};
 pub use devices::{DevicesState, begin_enrolled};
 pub use fetch::Message;
 pub use flags::FlagEdit;
 pub(crate) use incoming::Arrived;
 pub use incoming::IncomingMessage;
+pub use kept::LetGo;
 pub(crate) use manifest::Anew;
 pub use outbox::{OutboxEntry, OutboxProblem};
 pub use pages::PAGE_PLACEMENTS;
@@ -225,6 +229,8 @@ pub struct Replica<S> {
     kept_pages: Mutex<KeptPages>,
     recent: recent::Recent,
     nothing_awaited: awaited::NothingAwaited,
+    /// Whether contents are fetched when they are wanted, and let go.
+    is_lazy: AtomicBool,
     decoders: coding::Decoders,
     /// The threads, once somebody has asked for them.
     forest: Mutex<Option<Forest>>,
@@ -276,6 +282,7 @@ impl<S: Store> Replica<S> {
             kept_pages: Mutex::default(),
             recent: recent::Recent::default(),
             nothing_awaited: awaited::NothingAwaited::default(),
+            is_lazy: AtomicBool::new(false),
             decoders: coding::Decoders::default(),
             forest: Mutex::new(None),
             writer: futures::lock::Mutex::new(rng),

@@ -119,10 +119,14 @@ impl<S: Store> Change<'_, S> {
         }
         for come in new.difference(&old) {
             let id = self.replica.doc_id_of(*come);
+            let is_counted = self.counts.contains_key(&id);
             let count = self.count(id).await?;
             self.counts.insert(id, count.saturating_add(1));
             if count == 0 {
-                self.note_referred(*come).await?;
+                match come {
+                    Referred::Content(_) if !is_counted => self.note_first(*come).await?,
+                    _ => self.note_referred(*come).await?,
+                }
                 self.batch.delete(Table::Garbage, come.garbage_key());
             }
         }
@@ -134,9 +138,8 @@ impl<S: Store> Change<'_, S> {
         if let Some(count) = self.counts.get(&id) {
             return Ok(*count);
         }
-        let row = self.replica.store.get(Table::References, id.as_bytes());
-        row.await?
-            .map_or(Ok(0), |row| decode_row(Table::References, &row))
+        let row = self.row(Table::References, id.as_bytes()).await?;
+        row.map_or(Ok(0), |row| decode_row(Table::References, &row))
     }
 
     /// Whether anything refers to it, with this change's edits.
@@ -217,18 +220,20 @@ impl<S: Store> Change<'_, S> {
     /// Last step before the commit: writes the counts, and which messages came into a first
     /// mailbox or left the last.
     pub(super) async fn note_garbage(&mut self) -> Result<(), ReplicaError> {
+        let mut come = Vec::new();
         for (message, moved) in self.moved.clone() {
             let before = self.places_before(message);
             let is_placed = before.saturating_add(moved) > 0;
             let referred = Referred::Message(message);
             if is_placed && before == 0 {
-                self.note_referred(referred).await?;
+                come.push(message);
                 self.batch.delete(Table::Garbage, referred.garbage_key());
             } else if !is_placed && before > 0 {
                 let garbage = Garbage::since(self.now);
                 self.keep_or_discard(referred, garbage).await?;
             }
         }
+        self.note_referred_messages(&come).await?;
         for (id, count) in core::mem::take(&mut self.counts) {
             if count == 0 {
                 self.batch.delete(Table::References, *id.as_bytes());

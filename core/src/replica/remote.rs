@@ -62,8 +62,16 @@ impl<S: Store> Replica<S> {
         now: Timestamp,
     ) -> Result<(), ReplicaError> {
         let mut change = self.begin(now).await;
+        let mut opened = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
-            change.take_envelope(&envelope).await?;
+            let header = Header::parse(&envelope).map_err(seal::OpenError::from)?;
+            let document = self.open_document(header.document, &envelope)?;
+            opened.push((header, document, envelope));
+        }
+        let documents = opened.iter().map(|(_, document, _)| document);
+        change.foresee(documents).await?;
+        for (header, document, envelope) in opened {
+            change.take_envelope(&header, document, &envelope).await?;
         }
         change.place_arrivals().await?;
         change.settle_names();
@@ -294,22 +302,21 @@ impl<S: Store> Change<'_, S> {
     }
 
     /// Takes in one envelope of what the provider has now.
-    async fn take_envelope(&mut self, envelope: &[u8]) -> Result<(), ReplicaError> {
-        let header = Header::parse(envelope).map_err(seal::OpenError::from)?;
-        let document = self.replica.open_document(header.document, envelope)?;
+    async fn take_envelope(
+        &mut self,
+        header: &Header,
+        document: Document,
+        envelope: &[u8],
+    ) -> Result<(), ReplicaError> {
         if matches!(document, Document::Statement(_)) {
-            return self.note_statement(&header).await;
+            return self.note_statement(header).await;
         }
-        if self
-            .is_late(&header, document.collection(), envelope)
-            .await?
-        {
-            return self
-                .write_over_late(&header, document.collection(), envelope)
-                .await;
+        let collection = document.collection();
+        if self.is_late(header, collection, envelope).await? {
+            return self.write_over_late(header, collection, envelope).await;
         }
         let told = Told::AsCurrent;
-        self.take_opened(&header, document, envelope, told).await
+        self.take_opened(header, document, envelope, told).await
     }
 
     /// Takes in one document of the provider's.

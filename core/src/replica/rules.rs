@@ -7,6 +7,7 @@ use super::epochs::put_settled;
 use super::manifest::{
     Anew, Asked, ManifestState, Return, StatementRow, Statements, put_state, statement_key,
 };
+use super::unsure::put_unsure;
 use super::{Replica, ReplicaError, decode_row, encode_row};
 use crate::auth::SignedDeviceList;
 use crate::id::{DocId, Generation, ReplicaId, Revision};
@@ -52,6 +53,7 @@ impl<S: Store> Replica<S> {
             late: None,
             alarm: None,
             joins: None,
+            is_unsure: false,
         })
     }
 }
@@ -89,6 +91,9 @@ pub(super) struct Hearing<'a> {
     alarm: Option<ManifestAlarm>,
     /// The epoch of a device that has begun anew.
     joins: Option<u32>,
+    /// The provider has something of this device's that it did not know to be there. A device that
+    /// does not hear of contents cannot tell which of them.
+    is_unsure: bool,
 }
 
 impl Hearing<'_> {
@@ -238,6 +243,7 @@ impl Hearing<'_> {
         }
         if statement.counter > own.counter {
             own.arrived = None;
+            self.is_unsure = true;
         }
         (own.counter, own.hash) = (statement.counter, signed.hash());
         own.stored = statement.counter;
@@ -253,6 +259,7 @@ impl Hearing<'_> {
         self.state.complete = Some(until);
         self.settles = asked.map(|asked| asked.key_epoch);
         if let Some(why) = self.state.returning.take() {
+            self.is_unsure = true;
             let told = self.statements.get(&self.own);
             let own = &mut self.state.own;
             own.base = told.map(|(row, _)| (row.revision, row.envelope));
@@ -353,6 +360,9 @@ impl Hearing<'_> {
         before: Option<&ManifestState>,
         batch: &mut Batch,
     ) -> Option<Anew> {
+        if self.is_unsure && self.state.lacks_contents {
+            put_unsure(batch);
+        }
         if let Some(part) = self.late {
             self.state.alarm.get_or_insert(ManifestAlarm::OldKeys(part));
         }

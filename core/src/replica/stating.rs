@@ -37,7 +37,7 @@ impl<S: Store> Replica<S> {
     /// the log must be heard first.
     pub async fn pending_push(&self) -> Result<Option<PendingPush>, ReplicaError> {
         let state = self.manifest_state().await?.unwrap_or_default();
-        if must_hear(&state) {
+        if must_hear(&state) || (state.lacks_contents && self.is_unsure().await?) {
             return Ok(None);
         }
         let mut push = if state.repairs {
@@ -59,7 +59,8 @@ impl<S: Store> Replica<S> {
         let statements = self.statements().await?;
         let told = statements.get(&self.id).map(|(row, _)| row.revision);
         let is_heard = state.at_end && told == state.own.base.map(|(revision, _)| revision);
-        let is_late = push.turn != state.turn || (state.repairs && !is_heard);
+        let is_unsure = state.lacks_contents && self.is_unsure().await?;
+        let is_late = push.turn != state.turn || is_unsure || (state.repairs && !is_heard);
         if must_hear(&state) || is_late {
             return Ok(None);
         }

@@ -14,9 +14,9 @@ use super::*;
 use crate::id::{AccountId, IncomingId};
 use crate::model::{Flag, FlagChange, FlagSet, VirtualMailbox};
 use crate::openpgp::Protection;
-use crate::seal::{Header, RootKey};
+use crate::seal::{Collection, Header, RootKey};
 use crate::store::MemoryStore;
-use crate::sync::engine;
+use crate::sync::engine::{self, Extent};
 use crate::sync::wire::{Entry, PullRequest, PullResponse, PushRequest, PushResponse};
 
 mod annotations;
@@ -29,6 +29,7 @@ mod disasters;
 mod epochs;
 mod filling;
 mod flag_edits;
+mod lazily;
 mod lies;
 mod network;
 mod pages;
@@ -78,7 +79,17 @@ fn flags(list: &[Flag]) -> FlagSet {
 
 /// What a device asks for.
 async fn asked(device: &Replica<MemoryStore>) -> PullRequest {
-    device.pull_request(Vec::new(), 0).await.unwrap()
+    engine::pull_request(device, extent(device), 0)
+        .await
+        .unwrap()
+}
+
+fn extent(device: &Replica<MemoryStore>) -> Extent {
+    if device.is_lazy() {
+        Extent::WithoutContents
+    } else {
+        Extent::Everything
+    }
 }
 
 /// One exchange of a device; `lossy` may lose an answer or give one twice.
@@ -107,6 +118,7 @@ async fn exchange(
         }
     }
     take_all_in(device, NOW).await;
+    lazily::make_sure(device, provider).await;
     while let Some(push) = device.pending_push().await.unwrap() {
         if provider.refuses_keys(&push.request) {
             let again = engine::handle_old_keys(device, &push, NOW).await;
@@ -344,7 +356,14 @@ async fn assert_converge(devices: &[Replica<MemoryStore>], provider: &Provider, 
     assert_eq!(truth(first), before);
     for device in devices {
         let state = device.manifest_state().await.unwrap().unwrap();
-        assert_eq!(state.heard, state.stated, "seed {seed}");
+        let (mut heard, mut stated) = (state.heard, state.stated);
+        if device.is_lazy() {
+            lazily::fetch_all(device, provider).await;
+            assert!(state.lacks_contents, "seed {seed}");
+            heard = heard.without(Collection::Contents);
+            stated = stated.without(Collection::Contents);
+        }
+        assert_eq!(heard, stated, "seed {seed}");
         assert!(state.at_end && !state.repairs && state.returning.is_none());
     }
 }

@@ -10,12 +10,12 @@
 //! loop: next_push    -> provider -> handle_push      (until nothing waits)
 //! ```
 
-use crate::id::{CollectionId, Generation, Timestamp};
+use crate::id::{Generation, Timestamp};
 use crate::manifest::ManifestAlarm;
 use crate::replica::{Anew, PendingPush, Replica, ReplicaError};
 use crate::seal::Collection;
 use crate::store::Store;
-use crate::sync::wire::{News, PullRequest, PullResponse, PushResponse};
+use crate::sync::wire::{Entry, News, PullRequest, PullResponse, PushResponse};
 
 /// The code with which the provider refuses a push whose documents follow revisions that it does
 /// not have ([`crate::sync::wire::ErrorBody`]).
@@ -30,7 +30,8 @@ pub const OLD_KEYS: &str = "old_keys";
 pub enum Extent {
     /// Everything, as a bridge does.
     Everything,
-    /// All but the content of messages, which is fetched when opened, as a browser does.
+    /// All but the contents of messages, which are fetched when they are wanted, as a browser does. Of
+    /// contents that were removed it hears all the same: it may have what is to be brought again.
     WithoutContents,
 }
 
@@ -49,16 +50,46 @@ pub async fn pull_request<S: Store>(
     extent: Extent,
     wait_ms: u32,
 ) -> Result<PullRequest, ReplicaError> {
-    let wanted = |collection: &Collection| *collection != Collection::Contents;
-    let collections: Vec<CollectionId> = match extent {
-        Extent::Everything => Vec::new(),
+    let contents = replica.keys().collection_id(Collection::Contents);
+    let (collections, rewritten) = match extent {
+        Extent::Everything => (Vec::new(), Vec::new()),
         Extent::WithoutContents => {
-            let all = Collection::ALL.into_iter().filter(wanted);
-            all.map(|collection| replica.keys().collection_id(collection))
-                .collect()
+            let all = Collection::ALL.into_iter();
+            let all = all.map(|collection| replica.keys().collection_id(collection));
+            (all.filter(|one| *one != contents).collect(), vec![contents])
         }
     };
-    replica.pull_request(collections, wait_ms).await
+    let mut request = replica.pull_request(collections, wait_ms).await?;
+    request.rewritten = rewritten;
+    Ok(request)
+}
+
+/// Asks a device that has nothing yet for what a mailbox shows first: where messages are, and not yet
+/// what they are. The log is heard from its beginning after that, whatever this brought.
+pub fn first_look<S: Store>(replica: &Replica<S>, since: Generation) -> PullRequest {
+    PullRequest {
+        since,
+        collections: vec![replica.keys().collection_id(Collection::Mail)],
+        rewritten: Vec::new(),
+        wait_ms: 0,
+    }
+}
+
+/// Takes in the answer; from where to ask on.
+pub async fn handle_first_look<S: Store>(
+    replica: &Replica<S>,
+    response: PullResponse,
+    now: Timestamp,
+) -> Result<Option<Generation>, ReplicaError> {
+    let documents = response
+        .entries
+        .into_iter()
+        .filter_map(|entry| match entry {
+            Entry::Document { envelope } => Some(envelope),
+            Entry::Incoming { .. } | Entry::IncomingRemoved { .. } => None,
+        });
+    replica.take_documents(documents.collect(), now).await?;
+    Ok(response.more.then_some(response.until))
 }
 
 /// Takes in the answer to a pull of everything after `since`.

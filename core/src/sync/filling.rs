@@ -52,6 +52,15 @@ impl Filling {
         Ok(Some(filling))
     }
 
+    /// These documents, in this order: what is wanted now, or ahead.
+    pub fn of(documents: Vec<DocId>) -> Self {
+        Self {
+            messages: VecDeque::new(),
+            documents: documents.into(),
+            asked: 0,
+        }
+    }
+
     /// The next request; `None` when all has been asked for.
     pub async fn next_request<S: Store>(
         &mut self,

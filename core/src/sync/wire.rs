@@ -54,6 +54,10 @@ pub struct PullRequest {
     pub since: Generation,
     /// Only these collections (incoming mail always comes); empty for all.
     pub collections: Vec<CollectionId>,
+    /// Of these collections, too, what is stored under a later revision than the first. Whoever keeps
+    /// only some of the contents must hear of those that are removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewritten: Vec<CollectionId>,
     /// Answer at once if there is news, else after so many milliseconds, at most [`MAX_WAIT_MS`].
     pub wait_ms: u32,
 }

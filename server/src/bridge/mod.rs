@@ -24,6 +24,7 @@ mod listening;
 pub mod key_refresh;
 pub mod key_resolver;
 mod own_keys;
+mod contents;
 pub mod sync_loop;
 pub mod outgoing;
 pub mod delivery_report;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accounts::{BridgeAccount, SyncStatus};
 use super::backoff::Backoff;
+use super::contents;
 use super::devices;
 use super::directory;
 use super::listening::{Heard, Listening};
@@ -402,6 +403,7 @@ async fn rest(time: Duration, changes: &mut Subscription, shutdown: &Cancellatio
 
 async fn push_all(account: &BridgeAccount) -> Result<(), ExchangeError> {
     let mut conflicts = 0;
+    contents::know(account).await?;
     while let Some(push) = engine::next_push(&account.account).await? {
         let response = match account.provider.push(&account.token(), &push.request).await {
             Err(ProviderError::Refused { code, .. }) if code == engine::REVISION_GAP => {

@@ -266,6 +266,7 @@ async fn attack_19_a_removed_device_has_nothing_but_what_it_had() {
     let everything = PullRequest {
         since: Generation::default(),
         collections: Vec::new(),
+        rewritten: Vec::new(),
         wait_ms: 0,
     };
     let refused = provider.pull(&gone.token(), &everything).await;

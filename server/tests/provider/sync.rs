@@ -31,19 +31,31 @@ async fn what_is_pushed_is_pulled_once_at_its_newest() {
         200
     );
     let pulled = world.pull(&alice, 1, 0).await;
-    assert_eq!(envelopes(&pulled.entries), [other.clone(), second]);
+    assert_eq!(envelopes(&pulled.entries), [other.clone(), second.clone()]);
     assert_eq!((pulled.until, pulled.more), (Generation(4), false));
     assert!(world.pull(&alice, 4, 0).await.entries.is_empty());
     // One collection alone; the cursor passes what was left out.
     let request = PullRequest {
         since: Generation(0),
         collections: vec![CollectionId::new([2; 16])],
+        rewritten: Vec::new(),
         wait_ms: 0,
     };
     let response = world.post(&alice, "/api/v1/sync/pull", &request).await;
     let pulled: PullResponse = cbor(response).await;
-    assert_eq!(envelopes(&pulled.entries), [other]);
+    assert_eq!(envelopes(&pulled.entries), std::slice::from_ref(&other));
     assert_eq!(pulled.until, Generation(4));
+    // Of another what was stored more than once.
+    let again = envelope(alice.account, 2, 1, b"once");
+    assert_eq!(world.push(&alice, &[again]).await.status(), 200);
+    let request = PullRequest {
+        rewritten: vec![CollectionId::new([0; 16])],
+        ..request
+    };
+    let response = world.post(&alice, "/api/v1/sync/pull", &request).await;
+    let pulled: PullResponse = cbor(response).await;
+    assert_eq!(envelopes(&pulled.entries), [other, second]);
+    assert_eq!(pulled.until, Generation(5));
 }
 
 #[tokio::test]

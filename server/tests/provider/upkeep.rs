@@ -99,6 +99,7 @@ async fn a_removed_device_stops_waiting_at_once() {
     let request = PullRequest {
         since: Generation(1),
         collections: Vec::new(),
+        rewritten: Vec::new(),
         wait_ms: 50_000,
     };
     let waiting = world.post(&phone, "/api/v1/sync/pull", &request);

@@ -315,6 +315,7 @@ impl World {
         let request = PullRequest {
             since: Generation(since),
             collections: Vec::new(),
+            rewritten: Vec::new(),
             wait_ms,
         };
         let response = self.post(user, "/api/v1/sync/pull", &request).await;

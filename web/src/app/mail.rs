@@ -86,7 +86,10 @@ pub(super) fn answered(
 fn failed(mail: &mut Mail, asked: Asked, failure: &Failure) -> (Vec<Effect>, Option<String>) {
     match asked {
         Asked::Message(uid) if mail.reader.uid() == Some(uid) => {
-            mail.reader = Reader::Failed(uid, failure.to_string());
+            mail.reader = match failure {
+                Failure::Away => Reader::Away(uid, failure.to_string()),
+                failure => Reader::Failed(uid, failure.to_string()),
+            };
             (Vec::new(), None)
         }
         Asked::Send => {
@@ -130,6 +133,18 @@ pub(super) fn refresh(mail: &Mail) -> Vec<Effect> {
         effects.extend(list_request(mail));
     }
     effects
+}
+
+/// The provider answers again: opens the message that waited for it.
+pub(super) fn came_back(mail: &mut Mail) -> Vec<Effect> {
+    let Reader::Away(uid, _) = mail.reader else {
+        return Vec::new();
+    };
+    let Some(place) = mail.place(uid) else {
+        return Vec::new();
+    };
+    mail.reader = Reader::Opening(uid);
+    vec![Effect::Ask(Request::Message(place))]
 }
 
 /// Lists INBOX if nothing is listed.

@@ -256,6 +256,27 @@ fn a_worker_that_dies_is_started_again_and_the_screen_stays() {
 }
 
 #[test]
+fn a_letter_that_is_away_opens_when_the_provider_is_back() {
+    let mut model = listed();
+    act(&mut model, Action::OpenMessage(3));
+    let result = Err(Failure::Away);
+    let asked = Asked::Message(3);
+    update(&mut model, Event::Answered { asked, result });
+    assert!(
+        matches!(&mail(&model).reader, Reader::Away(3, text) if text.contains("not in this browser"))
+    );
+    let offline = Event::News(News::Sync(SyncState::Offline));
+    assert_eq!(update(&mut model, offline), vec![]);
+    let back = || Event::News(News::Sync(SyncState::Current));
+    let effects = update(&mut model, back());
+    let place = mail(&model).place(3).unwrap();
+    assert_eq!(effects, vec![Effect::Ask(Request::Message(place))]);
+    answer(&mut model, Asked::Message(3), message(3, true));
+    assert!(matches!(mail(&model).reader, Reader::Open(_)));
+    assert_eq!(update(&mut model, back()), vec![], "once");
+}
+
+#[test]
 fn an_answer_is_written_and_sent() {
     let mut model = listed();
     act(&mut model, Action::OpenMessage(3));

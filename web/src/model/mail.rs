@@ -43,6 +43,8 @@ pub enum Reader {
     Open(Box<MessageView>),
     /// A message that could not be opened, and why.
     Failed(u32, String),
+    /// A message that opens when the provider can be reached again, and what is said of it meanwhile.
+    Away(u32, String),
 }
 
 impl Reader {
@@ -50,7 +52,7 @@ impl Reader {
     pub fn uid(&self) -> Option<u32> {
         match self {
             Self::Empty => None,
-            Self::Opening(uid) | Self::Failed(uid, _) => Some(*uid),
+            Self::Opening(uid) | Self::Failed(uid, _) | Self::Away(uid, _) => Some(*uid),
             Self::Open(message) => Some(message.uid),
         }
     }

@@ -187,6 +187,10 @@ pub struct AccountView {
     pub used_octets: u64,
     /// Octets that may be.
     pub quota_octets: Option<u64>,
+    /// Octets of what letters say and carry that are in this browser.
+    pub kept_octets: u64,
+    /// Most that may be.
+    pub kept_most_octets: u64,
     /// Whether there is a recovery phrase.
     pub has_recovery: bool,
     /// Its devices.

@@ -22,7 +22,9 @@ use rand::rngs::OsRng;
 use super::device::{self, Known, Opened};
 use super::devices;
 use super::enrolment;
+use super::fetching;
 use super::keys;
+use super::mail;
 use super::provider::{self, ProviderError};
 use super::session::{self, DEVICE_NAME, Entered, Session, opaque, random, storage};
 use crate::protocol::{AccountView, Change, Changed, Ended, Failure, Secret};
@@ -30,8 +32,11 @@ use crate::protocol::{AccountView, Change, Changed, Ended, Failure, Secret};
 /// The account as the provider knows it.
 pub async fn view(session: &Session) -> Result<AccountView, Failure> {
     let state = provider::account(&token(session)?).await.map_err(refused)?;
+    let kept = session.account.kept_octets().await;
     Ok(AccountView {
         used_octets: state.used_octets,
+        kept_octets: kept.map_err(mail::failed)?,
+        kept_most_octets: fetching::BUDGET_OCTETS,
         quota_octets: state.quota_octets,
         has_recovery: state.has_recovery,
         devices: devices::rows(session, &state.devices).await,

@@ -1,5 +1,5 @@
-//! The exchange with the provider while an account is open: two loops that fetch, and one that
-//! indexes.
+//! The exchange with the provider while an account is open: one loop that pulls, one that pushes, one
+//! that indexes, and one that fetches contents ahead ([`super::fetching`]).
 //!
 //! One pulls, listens for news, and takes in what came; another pushes whenever
 //! something has changed here, and sends what waits in the outbox; the third takes what has come
@@ -27,17 +27,13 @@ use super::listening::{Heard, Listening};
 use super::provider::{self, ProviderError};
 use super::session::{Session, device_store, now};
 use super::signal::pause;
-use super::{device, devices, directory, serve};
+use super::{device, devices, directory, fetching, first_look, serve};
 use crate::protocol::{News, SyncState};
 
 /// The first pause after a failure, in milliseconds; it doubles each time.
 const FIRST_PAUSE_MS: i32 = 2_000;
 /// The longest pause, in milliseconds.
 const LONGEST_PAUSE_MS: i32 = 60_000;
-/// How often the collector runs, in milliseconds; the first time when the first pull has ended.
-const COLLECT_EVERY_MS: i64 = 10 * 60 * 1000;
-/// Most messages and contents that one run of the collector removes.
-const COLLECT_LIMIT: usize = 500;
 /// Messages that are indexed at a time: what the page asks for waits so long.
 const INDEXED_AT_A_TIME: usize = 16;
 /// How often the account's own keys are looked at, in milliseconds.
@@ -70,6 +66,7 @@ pub fn start(session: &Rc<Session>) {
     wasm_bindgen_futures::spawn_local(pull_loop(Rc::clone(session)));
     wasm_bindgen_futures::spawn_local(push_loop(Rc::clone(session)));
     wasm_bindgen_futures::spawn_local(index_loop(Rc::clone(session)));
+    wasm_bindgen_futures::spawn_local(fetching::ahead_loop(Rc::clone(session)));
 }
 
 async fn pull_loop(session: Rc<Session>) {
@@ -82,6 +79,8 @@ async fn pull_loop(session: Rc<Session>) {
     let mut maintained_at = None;
     let mut checked_at = None;
     let mut again = Again::May;
+    // What fails there is told here.
+    first_look::look(&session).await.ok();
     while !session.closed.get() {
         if working {
             serve::tell(News::Sync(SyncState::Working { taken_in: 0 }));
@@ -107,7 +106,8 @@ async fn pull_loop(session: Rc<Session>) {
                 } else {
                     serve::tell(News::Sync(told.clone()));
                 }
-                collect(&session, &mut collected_at).await;
+                fetching::collect(&session, &mut collected_at).await;
+                session.rested.set();
             }
             Err(error) => {
                 let Some(error) = renewed(&session, error, &mut again).await else {
@@ -179,18 +179,6 @@ async fn check(
         None => SyncState::Current,
     };
     Next::Idle
-}
-
-/// Removes what nothing refers to any more, now and then.
-async fn collect(session: &Session, last: &mut Option<Timestamp>) {
-    let now = now();
-    let is_due = last
-        .is_none_or(|last| now.as_millis().saturating_sub(last.as_millis()) >= COLLECT_EVERY_MS);
-    if is_due {
-        *last = Some(now);
-        // What fails is done the next time.
-        session.account.collect(now, COLLECT_LIMIT).await.ok();
-    }
 }
 
 /// Renews and makes the account's own keys where that is due, now and then. Only when all that the
@@ -281,7 +269,7 @@ async fn hear(
     let next = match heard? {
         Heard::News(news) => engine::handle_news(account, news, now()).await,
         Heard::Ask(wait_ms) => {
-            let request = engine::pull_request(account, Extent::Everything, wait_ms).await?;
+            let request = engine::pull_request(account, Extent::WithoutContents, wait_ms).await?;
             let response = provider::pull(&token(session)?, &request).await?;
             engine::handle_pull(account, request.since, response, now()).await
         }
@@ -296,9 +284,7 @@ async fn hear(
     account.tell_of_manifest(now()).await?;
     if next == Next::Idle {
         take_in_all(session).await?;
-        // What a key opens that has come since; a failure holds up nothing.
-        session.account.open_closed(now()).await.ok();
-        session.account.judge_again(now()).await.ok();
+        fetching::judge_again(session).await;
     }
     Ok(next)
 }
@@ -385,6 +371,10 @@ async fn push_round(session: &Session) -> Result<(), ExchangeError> {
             Ok(()) | Err(ExchangeError::Provider(_) | ExchangeError::Directory(_)) => {}
             Err(error) => return Err(error),
         }
+    }
+    if let Some(contents) = session.account.unsure_contents().await? {
+        fetching::bring(session, contents).await?;
+        session.account.contents_are_known(now()).await?;
     }
     while let Some(push) = engine::next_push(&session.account).await? {
         let response = match provider::push(&token(session)?, &push.request).await {

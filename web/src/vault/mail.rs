@@ -8,7 +8,7 @@ use letterlock_core::account::{
 };
 use letterlock_core::id::{Address, MailboxId, Timestamp, Uid};
 use letterlock_core::mime::text::decode_attachment;
-use letterlock_core::mime::{EnvelopeAddress, Mailbox};
+use letterlock_core::mime::{EnvelopeAddress, Mailbox, Span};
 use letterlock_core::model::{Flag, FlagChange, FlagSet, Role};
 use letterlock_core::store::Store;
 use std::sync::Arc;
@@ -54,22 +54,36 @@ pub async fn messages<S: Store>(
     let id = mailbox_id(&mailbox)?;
     let status = account.mailbox_by_id(id).ok_or(Failure::NotFound)?;
     let outgoing = matches!(status.role, Some(Role::Sent | Role::Drafts));
-    let mut placements = account.placements(id);
-    placements.retain(|placement| !placement.flags.contains(&Flag::Deleted));
-    placements
-        .sort_by_key(|placement| core::cmp::Reverse((placement.internal_date, placement.uid)));
-    let limit = usize::try_from(limit.min(MAX_ROWS)).unwrap_or(usize::MAX);
-    let more = placements.len() > limit;
+    let (placements, more) = newest(account, id, limit);
+    let hashes: Vec<_> = placements.iter().map(|one| one.message).collect();
+    let messages = account.messages(&hashes).await.map_err(failed)?;
     let mut rows = Vec::new();
-    for placement in placements.into_iter().take(limit) {
-        let message = account.message(placement.message).await.map_err(failed)?;
-        rows.push(row(&placement, message.as_deref(), outgoing));
+    for (placement, message) in placements.iter().zip(messages) {
+        let message = message.map_err(failed)?;
+        rows.push(row(placement, message.as_deref(), outgoing));
     }
     Ok(Response::Messages {
         mailbox,
         rows,
         more,
     })
+}
+
+/// The newest messages of a mailbox that are not marked as deleted, newest first, at most
+/// [`MAX_ROWS`]; and whether there are more.
+pub fn newest<S: Store>(
+    account: &Account<S>,
+    mailbox: MailboxId,
+    limit: u32,
+) -> (Vec<Placement>, bool) {
+    let mut placements = account.placements(mailbox);
+    placements.retain(|placement| !placement.flags.contains(&Flag::Deleted));
+    placements
+        .sort_by_key(|placement| core::cmp::Reverse((placement.internal_date, placement.uid)));
+    let limit = usize::try_from(limit.min(MAX_ROWS)).unwrap_or(usize::MAX);
+    let more = placements.len() > limit;
+    placements.truncate(limit);
+    (placements, more)
 }
 
 fn row(placement: &Placement, message: Option<&Message>, outgoing: bool) -> MessageRow {
@@ -94,6 +108,29 @@ fn row(placement: &Placement, message: Option<&Message>, outgoing: bool) -> Mess
     row.attachments = summary.has_attachment;
     row.protection = present::protection(&message.protection);
     row
+}
+
+/// What has to be here to open a message.
+pub async fn wanted<S: Store>(
+    account: &Account<S>,
+    place: &Place,
+) -> Result<Vec<(Arc<Message>, Span)>, Failure> {
+    let (_, message) = find(account, place).await?;
+    let spans = present::wanted(&message.structure).into_iter();
+    Ok(spans.map(|span| (Arc::clone(&message), span)).collect())
+}
+
+/// What has to be here to save an attachment.
+pub async fn wanted_attachment<S: Store>(
+    account: &Account<S>,
+    place: &Place,
+    index: u32,
+) -> Result<Vec<(Arc<Message>, Span)>, Failure> {
+    let (_, message) = find(account, place).await?;
+    let index = usize::try_from(index).map_err(|_| Failure::NotFound)?;
+    let listed = present::attachments(&message.structure);
+    let span = listed.get(index).ok_or(Failure::NotFound)?.span;
+    Ok(vec![(message, span)])
 }
 
 /// One message, opened.
@@ -306,8 +343,8 @@ fn mailbox_id(text: &str) -> Result<MailboxId, Failure> {
 pub fn failed(error: ReplicaError) -> Failure {
     match error {
         ReplicaError::NotHere(_) => Failure::Refused(
-            "A part of this message has not come to this device yet. Try again when the provider \
-             can be reached."
+            "A part of this message is not at the provider yet. It comes when the device has been \
+             there that has it."
                 .to_owned(),
         ),
         ReplicaError::NoSuchMailbox => Failure::NotFound,

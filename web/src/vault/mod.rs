@@ -16,12 +16,15 @@
 //! | `directory` | the provider's key directory, held to what it said |
 //! | `keys` | what people compare to know each other's keys |
 //! | `exchange` | the loops that pull, take in, push and send |
+//! | `first_look` | the newest messages of an account that is new here, before all others |
+//! | `fetching` | contents, when they are wanted; what of them is kept |
 //! | `listening` | waiting for what the provider pushes |
 //! | `serve` | questions of the page in, answers and news out |
 //!
 //! Invariant: keys and plaintext leave here only as the values of [`crate::protocol`]. The page
 //! that needs no account causes no request: only `session`, `account`,
-//! `devices`, `enrolment`, `directory`, `listening` and `exchange` make any.
+//! `devices`, `enrolment`, `directory`, `listening`, `fetching`, `first_look` and `exchange` make
+//! any.
 
 pub mod decrypt;
 pub mod device;
@@ -41,6 +44,10 @@ pub mod directory;
 pub mod enrolment;
 #[cfg(target_arch = "wasm32")]
 pub mod exchange;
+#[cfg(target_arch = "wasm32")]
+pub mod fetching;
+#[cfg(target_arch = "wasm32")]
+pub mod first_look;
 #[cfg(target_arch = "wasm32")]
 pub mod http;
 #[cfg(target_arch = "wasm32")]

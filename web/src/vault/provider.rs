@@ -15,7 +15,8 @@ use letterlock_core::keys::transparency::answer::Call as DirectoryCall;
 use letterlock_core::sync::engine::{OLD_KEYS, REVISION_GAP};
 use letterlock_core::sync::news::{EVENT_STREAM, LAST_EVENT_ID};
 use letterlock_core::sync::wire::{
-    self, CBOR, ErrorBody, PullRequest, PullResponse, PushRequest, PushResponse, Submission,
+    self, CBOR, DocumentsRequest, DocumentsResponse, ErrorBody, PullRequest, PullResponse,
+    PushRequest, PushResponse, Submission,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -252,6 +253,15 @@ fn read<A: DeserializeOwned>(octets: &[u8]) -> Result<A, ProviderError> {
 pub async fn pull(token: &Token, request: &PullRequest) -> Result<PullResponse, ProviderError> {
     let timeout_ms = TIMEOUT_MS.saturating_add(request.wait_ms);
     let reply = cbor("/api/v1/sync/pull", token, request, timeout_ms).await?;
+    wire::decode(&accepted(reply)?).map_err(|_| ProviderError::Nonsense)
+}
+
+/// Asks for documents by their ids.
+pub async fn documents(
+    token: &Token,
+    request: &DocumentsRequest,
+) -> Result<DocumentsResponse, ProviderError> {
+    let reply = cbor("/api/v1/sync/documents", token, request, TIMEOUT_MS).await?;
     wire::decode(&accepted(reply)?).map_err(|_| ProviderError::Nonsense)
 }
 

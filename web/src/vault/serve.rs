@@ -18,7 +18,7 @@ use super::bulk::BrowserCipher;
 use super::exchange::{self, ExchangeError};
 use super::provider::ProviderError;
 use super::session::{self, Session, now};
-use super::{account, decrypt, enrolment, keys, letter, mail};
+use super::{account, decrypt, enrolment, fetching, keys, letter, mail};
 use crate::protocol::{
     self, Ask, Changed, Delivery, Draft, Failure, Join, JoinStep, News, Request, Response, Said,
 };
@@ -132,6 +132,7 @@ fn enter(session: Session) -> Response {
     if let Some(before) = before {
         before.closed.set(true);
         before.wake.set();
+        before.rested.set();
     }
     exchange::start(&session);
     Response::Unlocked { address }
@@ -142,11 +143,11 @@ async fn with_account(session: &Rc<Session>, request: Request) -> Result<Respons
     match request {
         Request::Mailboxes => Ok(mail::mailboxes(open)),
         Request::Messages { mailbox, limit } => mail::messages(open, mailbox, limit).await,
-        Request::Message(place) => mail::message(open, &place).await,
+        Request::Message(place) => fetching::message(session, &place).await,
         Request::Mark { place, mark, on } => mail::mark(open, &place, mark, on, now()).await,
         Request::Move { place, to } => mail::put(open, &place, to, now()).await,
         Request::Attachment { place, index } => {
-            let (octets, media_type, name) = mail::attachment(open, &place, index).await?;
+            let (octets, media_type, name) = fetching::attachment(session, &place, index).await?;
             let url = blob_url(&octets, &media_type).map_err(|_| Failure::NotFound)?;
             Ok(Response::Download { url, name })
         }

@@ -7,6 +7,7 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use letterlock_core::account::{Account, Answers};
 use letterlock_core::auth::enrolment::Comparing;
@@ -14,7 +15,7 @@ use letterlock_core::auth::wire::{Device, LogInFinish, LogInStart, Token};
 use letterlock_core::auth::{
     ClientLogIn, LocalWrap, LogInError, RootKeyWrap, Ways, WrapKind, unwrap_root_key,
 };
-use letterlock_core::id::{Address, ReplicaId, Timestamp};
+use letterlock_core::id::{Address, DocId, ReplicaId, Timestamp};
 use letterlock_core::seal::{AccountKeys, RootKey};
 use letterlock_core::store::{SealedStore, StoreError};
 use rand::RngCore;
@@ -46,6 +47,12 @@ pub struct Session {
     pub wake: Signal,
     /// A device that wants to come in, and shows words.
     pub sponsoring: RefCell<Option<Comparing>>,
+    /// The exchange has come to rest: all but contents is here.
+    pub rested: Signal,
+    /// Octets of contents that were fetched since it was looked whether the budget holds.
+    pub fetched: Cell<u64>,
+    /// Contents that were asked for and that the provider does not have.
+    pub gone: RefCell<BTreeSet<DocId>>,
     /// The exchange shall end.
     pub closed: Cell<bool>,
     token: RefCell<Option<Token>>,
@@ -91,6 +98,7 @@ impl Session {
     pub async fn close(&self, forget: bool) -> Result<(), Failure> {
         self.closed.set(true);
         self.wake.set();
+        self.rested.set();
         let store = device_store().await?;
         device::forget_tab(&store, &self.tab)
             .await
@@ -331,6 +339,7 @@ pub(super) async fn open(
     let account = Account::open(store, address, keys, random(), now())
         .await
         .map_err(mail::failed)?;
+    account.fetch_lazily();
     if let Some(cipher) = BrowserCipher::boxed() {
         account.set_bulk_cipher(cipher);
     }
@@ -341,6 +350,9 @@ pub(super) async fn open(
         answers: RefCell::default(),
         wake: Signal::default(),
         sponsoring: RefCell::default(),
+        rested: Signal::default(),
+        fetched: Cell::new(0),
+        gone: RefCell::default(),
         closed: Cell::new(false),
         token: RefCell::new(token),
     })

@@ -43,7 +43,7 @@ impl<'a> Head<'a> {
         };
         match &mail.reader {
             Reader::Open(message) => empty.of_message(message, clock),
-            Reader::Empty | Reader::Opening(_) | Reader::Failed(..) => empty,
+            Reader::Empty | Reader::Opening(_) | Reader::Failed(..) | Reader::Away(..) => empty,
         }
     }
 
@@ -103,7 +103,7 @@ impl<'a> Content<'a> {
     pub(super) fn of(mail: &'a Mail) -> Self {
         let body = match &mail.reader {
             Reader::Open(message) => Some(&message.body),
-            Reader::Empty | Reader::Opening(_) | Reader::Failed(..) => None,
+            Reader::Empty | Reader::Opening(_) | Reader::Failed(..) | Reader::Away(..) => None,
         };
         Self { body }
     }

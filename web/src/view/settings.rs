@@ -39,12 +39,16 @@ impl Room {
             None => "Asking the provider …".to_owned(),
             Some(account) => {
                 let used = octets(account.used_octets);
-                match account.quota_octets {
-                    Some(quota) => {
-                        format!("{used} of {} are taken at the provider.", octets(quota))
-                    }
-                    None => format!("{used} are taken at the provider."),
-                }
+                let taken = match account.quota_octets {
+                    Some(quota) => format!("{used} of {}", octets(quota)),
+                    None => used,
+                };
+                let kept = octets(account.kept_octets);
+                let most = octets(account.kept_most_octets);
+                format!(
+                    "{taken} are taken at the provider. This browser keeps {kept} of what you have \
+                     read, at most {most}; the rest is fetched when you open it."
+                )
             }
         };
         Self { text }

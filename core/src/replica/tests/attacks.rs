@@ -123,7 +123,7 @@ async fn attack_32_lengths_tell_classes() {
     let keys = device(1).await.keys;
     let mut classes = BTreeSet::new();
     let place = |length: usize| seal::Place {
-        collection: seal::Collection::Contents,
+        collection: Collection::Contents,
         document: DocId::new(
             blake3::hash(&length.to_be_bytes()).as_bytes()[..16]
                 .try_into()

@@ -1,12 +1,15 @@
 //! A device's first sync: mailboxes first, then contents, the newest messages first.
 
 use super::*;
-use crate::sync::engine::Extent;
 use crate::sync::filling::Filling;
 use crate::sync::wire::{DocumentsRequest, DocumentsResponse};
 
 /// What the provider has of these, as much as fits.
-fn documents(provider: &Provider, request: &DocumentsRequest, room: usize) -> DocumentsResponse {
+pub(super) fn documents(
+    provider: &Provider,
+    request: &DocumentsRequest,
+    room: usize,
+) -> DocumentsResponse {
     let log = provider.log.lock().unwrap();
     let found = request.ids.iter().filter_map(|id| log.documents.get(id));
     let envelopes = found.map(|(_, envelope)| ByteBuf::from(envelope.clone()));
@@ -15,19 +18,12 @@ fn documents(provider: &Provider, request: &DocumentsRequest, room: usize) -> Do
     }
 }
 
-async fn pull_without_contents(device: &Replica<MemoryStore>, provider: &Provider) {
+pub(super) async fn pull_without_contents(device: &Replica<MemoryStore>, provider: &Provider) {
     loop {
         let request = engine::pull_request(device, Extent::WithoutContents, 0)
             .await
             .unwrap();
-        let mut response = provider.pull(&request);
-        response.entries.retain(|entry| {
-            let Entry::Document { envelope } = entry else {
-                return true;
-            };
-            let header = Header::parse(envelope).unwrap();
-            request.collections.contains(&header.collection)
-        });
+        let response = provider.pull(&request);
         let more = response.more;
         device.pulled_entries(response, NOW).await.unwrap();
         if !more {
@@ -100,7 +96,7 @@ async fn what_the_provider_does_not_have_is_asked_for_once() {
     pull_without_contents(&b, &provider).await;
     {
         let mut log = provider.log.lock().unwrap();
-        let contents = a.keys().collection_id(crate::seal::Collection::Contents);
+        let contents = a.keys().collection_id(Collection::Contents);
         log.documents.retain(|_, (generation, envelope)| {
             let header = Header::parse(envelope).unwrap();
             header.collection != contents || *generation % 2 == 0

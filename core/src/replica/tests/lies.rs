@@ -4,7 +4,6 @@
 use super::*;
 use crate::id::Revision;
 use crate::manifest::ManifestAlarm;
-use crate::seal;
 
 /// How many histories of each kind are played.
 const HISTORIES: u64 = 60;
@@ -349,7 +348,7 @@ async fn a_store_of_an_older_program_hears_everything_again_and_warns_of_nothing
         }
         change.commit().await.unwrap();
     }
-    let contacts = devices[0].keys.collection_id(seal::Collection::Contacts);
+    let contacts = devices[0].keys.collection_id(Collection::Contacts);
     let mut log = provider.log();
     log.documents
         .retain(|_, (_, envelope)| header(envelope).collection != contacts);

@@ -7,7 +7,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::sync::engine::Extent;
 
 /// How many histories each run of the tests plays.
 const HISTORIES: u64 = 2000;
@@ -89,9 +88,14 @@ impl Host {
     async fn restarted(self, now: Timestamp) -> Self {
         let root = RootKey::from_octets([1; 32]);
         let keys = AccountKeys::derive(AccountId::new([1; 16]), 1, &root);
+        let is_lazy = self.replica.is_lazy();
         let opened = Replica::open(self.replica.store, keys, [self.seed; 32], now).await;
+        let replica = opened.unwrap().with_page_placements(3);
+        if is_lazy {
+            replica.fetch_lazily();
+        }
         Self {
-            replica: opened.unwrap().with_page_placements(3),
+            replica,
             pull: None,
             push: None,
             ..self
@@ -103,7 +107,7 @@ impl Host {
         let moment = network.moment;
         if self.pull.is_none_or(|(_, _, until)| until < moment) {
             self.exchanges += 1;
-            let request = engine::pull_request(&self.replica, Extent::Everything, 0)
+            let request = engine::pull_request(&self.replica, extent(&self.replica), 0)
                 .await
                 .unwrap();
             self.pull = Some((self.exchanges, request.since, moment + TIMEOUT));
@@ -212,7 +216,20 @@ fn answer(provider: &Provider, network: &mut Network, exchange: Exchange, packet
     }
 }
 
-/// What happens once in a history, beside edits.
+/// What has arrived is answered and heard.
+async fn deliver(provider: &Provider, network: &mut Network, hosts: &mut [Host], now: Timestamp) {
+    while let Some((exchange, packet)) = network.arrived() {
+        match packet {
+            Packet::Pull(_) | Packet::Push(_) => answer(provider, network, exchange, &packet),
+            answer => {
+                let host = &mut hosts[exchange.device];
+                host.hear(exchange.number, answer, now).await;
+            }
+        }
+    }
+}
+
+/// What happens in a history, beside edits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Event {
     Nothing,
@@ -220,6 +237,9 @@ enum Event {
     Restore,
     /// A device is removed: one of the others begins a key epoch, and they hear of it.
     Epoch,
+    /// The first device fetches contents when they are wanted, and lets them go; the provider goes
+    /// back to a backup in every other history.
+    Lazy,
 }
 
 /// One history: edits on all devices while the network does its worst, then quiet. How often the
@@ -237,6 +257,10 @@ async fn play(seed: u64, event: Event) -> u32 {
     for device in 0..rng.gen_range(2..=4_u8) {
         hosts.push(Host::new(device + 1).await);
     }
+    if event == Event::Lazy {
+        hosts[0].replica.fetch_lazily();
+    }
+    let restores = event == Event::Restore || (event == Event::Lazy && seed % 2 == 1);
     let mut received = 0;
     let mut backup = Log::default();
     let mut given = 0;
@@ -250,7 +274,7 @@ async fn play(seed: u64, event: Event) -> u32 {
             provider.begin_epoch();
             begin_epoch(&hosts[0].replica, NOW).await;
         }
-        if event == Event::Restore && moment == one.max(other) {
+        if restores && moment == one.max(other) {
             given = provider.log().generation;
             *provider.log.lock().unwrap() = backup.clone();
         }
@@ -262,24 +286,19 @@ async fn play(seed: u64, event: Event) -> u32 {
             received += 1;
             provider.receive(received);
         }
+        // What only a provider had that goes back to a backup is gone.
+        if event == Event::Lazy && !restores && rng.gen_ratio(1, 4) {
+            hosts[0].replica.let_go(0, now).await.unwrap();
+        }
         if rng.gen_ratio(1, 20) {
             let stopped = hosts.remove(device);
             hosts.insert(device, stopped.restarted(now).await);
         }
         for (device, host) in hosts.iter_mut().enumerate() {
+            lazily::make_sure(&host.replica, &provider).await;
             host.ask(device, &mut network).await;
         }
-        while let Some((exchange, packet)) = network.arrived() {
-            match packet {
-                Packet::Pull(_) | Packet::Push(_) => {
-                    answer(&provider, &mut network, exchange, &packet);
-                }
-                answer => {
-                    let host = &mut hosts[exchange.device];
-                    host.hear(exchange.number, answer, now).await;
-                }
-            }
-        }
+        deliver(&provider, &mut network, &mut hosts, now).await;
     }
     let devices: Vec<_> = hosts.into_iter().map(|host| host.replica).collect();
     // Mail under a number that was given before is heard if somebody finds the restore out.
@@ -363,4 +382,14 @@ fn every_history_with_a_restored_backup_ends_equal() {
         "{once} and {oftener} of {count}"
     );
     assert!(oftener <= count / 200 + 1, "{oftener} of {count}");
+}
+
+#[test]
+fn every_history_with_a_device_that_lets_contents_go_ends_equal() {
+    let (count, once, oftener) = play_all(Event::Lazy);
+    // Half of them restore a backup.
+    assert!(
+        once + oftener <= count / 2 + 1,
+        "{once} and {oftener} of {count}"
+    );
 }

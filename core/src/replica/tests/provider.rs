@@ -132,7 +132,9 @@ impl Provider {
         for (generation, id) in &log.removed {
             entries.push((*generation, Entry::IncomingRemoved { id: *id }));
         }
-        entries.retain(|(generation, _)| *generation > request.since.0);
+        entries.retain(|(generation, entry)| {
+            *generation > request.since.0 && is_wanted(request, entry)
+        });
         entries.sort_by_key(|(generation, _)| *generation);
         // Small answers, so that several are needed.
         let more = entries.len() > 7;
@@ -159,4 +161,16 @@ impl Provider {
     pub(super) fn received(&self) -> Vec<(Generation, IncomingId)> {
         self.log.lock().unwrap().received.clone()
     }
+}
+
+/// Whether a device wants to hear of it.
+fn is_wanted(request: &PullRequest, entry: &Entry) -> bool {
+    let Entry::Document { envelope } = entry else {
+        return true;
+    };
+    let header = Header::parse(envelope).unwrap();
+    let is_rewritten = header.revision.get() > 1;
+    request.collections.is_empty()
+        || request.collections.contains(&header.collection)
+        || (is_rewritten && request.rewritten.contains(&header.collection))
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::auth::Authorized;
 use super::error::ApiError;
 use crate::provider::Provider;
-use crate::provider::db::{Changes, Cut, changed_since, sessions};
+use crate::provider::db::{Changes, Cut, Wanted, changed_since, sessions};
 
 /// Tells what changes, as it changes, until the token ends.
 ///
@@ -126,7 +126,8 @@ impl Listener {
             if sessions::find(transaction, &token, now)?.is_none() {
                 return Ok(None);
             }
-            changed_since(transaction, blobs, account, since, &[], Cut::News).map(Some)
+            let all = Wanted::default();
+            changed_since(transaction, blobs, account, since, all, Cut::News).map(Some)
         });
         match changes.await {
             Ok(changes) => changes,

@@ -20,7 +20,9 @@ use super::body::{Body, Cbor};
 use super::error::ApiError;
 use crate::provider::Provider;
 use crate::provider::db::documents::{self, Document, Put};
-use crate::provider::db::{Blobs, Changes, Cut, Decision, Effects, Scope, Transaction, TxError};
+use crate::provider::db::{
+    Blobs, Changes, Cut, Decision, Effects, Scope, Transaction, TxError, Wanted,
+};
 use crate::provider::db::{accounts, changed_since, devices, incoming, log, sessions};
 
 /// Most incoming messages that one push removes.
@@ -71,7 +73,7 @@ async fn wait_for_changes(
     let mut since = request.since;
     loop {
         news.borrow_and_update();
-        let collections = request.collections.clone();
+        let (collections, rewritten) = (request.collections.clone(), request.rewritten.clone());
         let now = provider.clock.now();
         let changes = provider
             .db
@@ -80,8 +82,12 @@ async fn wait_for_changes(
                 if sessions::find(transaction, &token, now)?.is_none() {
                     return Ok(None);
                 }
+                let wanted = Wanted {
+                    collections: &collections,
+                    rewritten: &rewritten,
+                };
                 let cut = Cut::Answer;
-                changed_since(transaction, blobs, account, since, &collections, cut).map(Some)
+                changed_since(transaction, blobs, account, since, wanted, cut).map(Some)
             })
             .await?
             .ok_or_else(ApiError::unauthorized)?;

@@ -17,10 +17,10 @@ use super::{Blobs, Effects, Row, Stored, Transaction, TxError, signed, unsigned}
 const ENTRY_OVERHEAD: usize = 64;
 
 const CHANGED_SINCE: &str = "
-    SELECT generation, 0 AS kind, collection AS id, 0 AS received_at, size, value, file
+    SELECT generation, 0 AS kind, collection AS id, revision, 0 AS received_at, size, value, file
       FROM documents WHERE account = ?1 AND generation > ?2
     UNION ALL
-    SELECT generation, 1 + removed, incoming, received_at, size, value, file
+    SELECT generation, 1 + removed, incoming, 1, received_at, size, value, file
       FROM incoming WHERE account = ?1 AND generation > ?2
     ORDER BY generation";
 
@@ -32,6 +32,15 @@ pub(crate) struct Changes {
     pub(crate) more: bool,
     /// The end of the log.
     pub(crate) end: Generation,
+}
+
+/// Which documents a device hears of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted<'a> {
+    /// Those of these collections; all, if there is none.
+    pub(crate) collections: &'a [CollectionId],
+    /// Those of these collections that are stored under a later revision than the first.
+    pub(crate) rewritten: &'a [CollectionId],
 }
 
 /// For what a piece of the log is cut.
@@ -84,13 +93,13 @@ pub(crate) fn current_generation(
     Ok(Generation(unsigned(generation.unwrap_or(0))?))
 }
 
-/// What changed after `since`. Only documents of `collections`, unless it is empty.
+/// What changed after `since`.
 pub(crate) fn changed_since(
     transaction: &Transaction<'_>,
     blobs: &Blobs,
     account: AccountId,
     since: Generation,
-    collections: &[CollectionId],
+    wanted: Wanted<'_>,
     cut: Cut,
 ) -> Result<Changes, TxError> {
     let end = current_generation(transaction, account)?;
@@ -108,8 +117,8 @@ pub(crate) fn changed_since(
     let mut found = Vec::new();
     transaction.each(CHANGED_SINCE, params![account.as_bytes(), start], |row| {
         let change = Change::read(row)?;
-        let wanted = change.is_wanted(since, collections);
-        let size = if wanted { change.cost() } else { 0 };
+        let is_wanted = change.is_wanted(since, wanted);
+        let size = if is_wanted { change.cost() } else { 0 };
         let may_cut = cut == Cut::News || !found.is_empty();
         if may_cut && octets.saturating_add(size) > cut.octets() {
             changes.until = until;
@@ -117,7 +126,7 @@ pub(crate) fn changed_since(
             return Ok(ControlFlow::Break(()));
         }
         until = change.generation;
-        if wanted {
+        if is_wanted {
             octets = octets.saturating_add(size);
             found.push(change);
         }
@@ -148,6 +157,7 @@ struct Change {
     generation: Generation,
     kind: Kind,
     id: [u8; 16],
+    is_rewritten: bool,
     received_at: Timestamp,
     /// None for what was removed.
     stored: Option<Stored>,
@@ -169,16 +179,20 @@ impl Change {
             generation: Generation(unsigned(row.get("generation")?)?),
             kind,
             id: row.get("id")?,
+            is_rewritten: row.get::<i64>("revision")? > 1,
             received_at: Timestamp::from_millis(row.get("received_at")?),
             stored: (kind != Kind::Removed).then_some(stored),
         })
     }
 
     /// A device that starts from nothing need not hear what is gone.
-    fn is_wanted(&self, since: Generation, collections: &[CollectionId]) -> bool {
+    fn is_wanted(&self, since: Generation, wanted: Wanted<'_>) -> bool {
+        let collection = CollectionId::new(self.id);
         match self.kind {
             Kind::Document => {
-                collections.is_empty() || collections.contains(&CollectionId::new(self.id))
+                wanted.collections.is_empty()
+                    || wanted.collections.contains(&collection)
+                    || (self.is_rewritten && wanted.rewritten.contains(&collection))
             }
             Kind::Incoming => true,
             Kind::Removed => since.0 > 0,

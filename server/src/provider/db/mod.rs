@@ -60,7 +60,7 @@ pub use bucket::BucketConfig;
 pub use error::DbError;
 pub(crate) use error::TxError;
 pub use invites::Invited;
-pub(crate) use log::{Changes, Cut, changed_since};
+pub(crate) use log::{Changes, Cut, Wanted, changed_since};
 pub(crate) use moving::run as move_account;
 pub use moving::{MoveError, Moved};
 pub(crate) use routing::Home;

@@ -100,6 +100,32 @@ fn a_letter_is_listed_and_read() {
 }
 
 #[test]
+fn what_is_wanted_is_what_is_read() {
+    block_on(async {
+        let (account, place) = with_letter().await;
+        account.fetch_lazily();
+        assert_eq!(account.let_go(u64::MAX, NOW).await.unwrap().contents, 0);
+        let text = wanted(&account, &place).await.unwrap();
+        let file = wanted_attachment(&account, &place, 0).await.unwrap();
+        assert_eq!((text.len(), file.len()), (1, 1));
+        let none = wanted_attachment(&account, &place, 1).await;
+        assert_eq!(none.unwrap_err(), Failure::NotFound);
+        // All of it waits to be pushed, so it is pushed to nowhere first.
+        while let Some(push) = account.pending_push().await.unwrap() {
+            account.pushed(&push, NOW).await.unwrap();
+        }
+        assert_eq!(account.let_go(0, NOW).await.unwrap().contents, 2);
+        assert_eq!(account.missing(&text).await.unwrap().len(), 1);
+        assert_eq!(account.missing(&file).await.unwrap().len(), 1);
+        let told = message(&account, &place).await.unwrap_err();
+        assert!(told.to_string().contains("not at the provider"), "{told}");
+        assert!(attachment(&account, &place, 0).await.is_err());
+        // The list needs none of it.
+        assert_eq!(rows(&account, &place.mailbox).await[0].preview, "At five.");
+    });
+}
+
+#[test]
 fn marks_and_moves_are_kept() {
     block_on(async {
         let (account, place) = with_letter().await;

@@ -163,6 +163,8 @@ fn sample_settings() -> Settings {
         account: Some(AccountView {
             used_octets: 81_300_000,
             quota_octets: Some(1_073_741_824),
+            kept_octets: 12_400_000,
+            kept_most_octets: 268_435_456,
             has_recovery: true,
             devices: vec![device("Webmail", true), device("laptop", false), stranger],
         }),
