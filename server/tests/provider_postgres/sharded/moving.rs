@@ -301,7 +301,7 @@ async fn every_table_of_accounts_is_known_to_the_move() {
          WHERE table_schema = 'public' AND column_name = 'account' ORDER BY 1",
     );
     let mut known = TABLES.to_vec();
-    known.extend(["keys", "places"]);
+    known.extend(["keys", "places", "rendezvous"]);
     known.sort_unstable();
     assert_eq!(tables, known);
 }

@@ -1,5 +1,16 @@
 //! One test for each check, with signatures and certificates made by hand. The name's number is
-//! the check's, as the table in `policy` lists them.
+//! the check's. Those that concern more than one signature or certificate are tested where they
+//! are made:
+//!
+//! | check | test |
+//! |---|---|
+//! | 14, the reader is one of the intended recipients | `attack_07_…` in `attack_tests::signatures` |
+//! | 15, nothing counts before the message has been read to its end | `attack_02_…` in `attack_tests::efail`, `bulk::tests` |
+//! | 16, the cryptographic layer is the root of the message | `attack_03_…` in `attack_tests::wrapping` |
+//! | 25, the size of an armor | `armor::tests` |
+//! | 26, the size of an encrypted message | `decrypt::tests::sizes_are_limited_on_both_sides` |
+//! | 27, what is inflated, and how deep | `attack_09_…` in `attack_tests::exhaustion` |
+//! | 29, whatever panics is an error | `attack_11_…` in `attack_tests::exhaustion`, `containers` |
 
 mod certificates;
 mod containers;
