@@ -46,8 +46,10 @@ impl Ours {
         command.stdin(Stdio::null()).stderr(Stdio::null());
         let mut provider = command.stdout(Stdio::piped()).spawn()?;
         let said = provider.stdout.take().context("the provider is silent")?;
-        let mut line = String::new();
-        BufReader::new(said).read_line(&mut line)?;
+        // Both lines: it ends if nobody reads the second.
+        let mut lines = BufReader::new(said).lines();
+        let line = lines.next().context("the provider ended")??;
+        lines.next().context("the provider ended")??;
         let ours = Self {
             program: program.to_owned(),
             data: folder.join("data"),
