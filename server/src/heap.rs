@@ -13,12 +13,10 @@
 //! are. Rejected: `GLIBC_TUNABLES`; it counts only when a process starts, so each would start
 //! itself once more.
 
-/// Blocks from this length on, in octets, are mapped one by one: whole pieces of attachments.
-/// Shorter ones are too many: each mapping costs two calls of the system, and a page fault for
-/// every 4 kB. With 256 kB a mailbox's bodies were fetched at 320 MB a second, with this at 430, in
-/// as much memory.
+/// Blocks from this length on, in octets, are mapped one by one. Shorter ones are too many: each
+/// mapping costs two calls of the system, and a page fault for every 4 kB.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MAPPED_FROM_OCTETS: libc::c_int = 1000 * 1000;
+const MAPPED_FROM_OCTETS: libc::c_int = 256 * 1024;
 /// So much free space at the end of a heap is kept, in octets.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT_FREE_OCTETS: libc::c_int = 1024 * 1024;
