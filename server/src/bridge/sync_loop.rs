@@ -42,13 +42,11 @@ const INDEXED_AT_A_TIME: usize = 32;
 /// How long the index rests after it has taken in all there was: what comes meanwhile is taken in
 /// together. Each message by itself would be a write of its own beside the one that stores it.
 const INDEX_REST: Duration = Duration::from_secs(1);
-/// The same for pushing: a change is pushed at once, those that follow it closely together.
-const PUSH_REST: Duration = Duration::from_millis(250);
 /// So long nothing must have changed before a change is pushed: a mail program that is at it waits
 /// for nothing of it, and what it does in one go is one push.
 const PUSH_LULL: Duration = Duration::from_millis(10);
 /// But no change waits longer than this for such a moment.
-const PUSH_AT_LAST: Duration = Duration::from_millis(250);
+const PUSH_AT_LAST: Duration = Duration::from_millis(500);
 /// How long the index waits at first for mail that is still coming in: the provider may be away.
 const INDEX_WAIT: Duration = Duration::from_mins(10);
 
@@ -366,7 +364,8 @@ async fn push_loop(account: &BridgeAccount, shutdown: &CancellationToken) {
         match result {
             Ok(()) => {
                 backoff.reset();
-                if !rest(PUSH_REST, &mut changes, shutdown).await {
+                // What changed while it was pushed is pushed with what follows closely.
+                if !rest(PUSH_LULL, &mut changes, shutdown).await {
                     return;
                 }
                 lull(&mut changes).await;
